@@ -1,0 +1,411 @@
+"""Every exception Actinium raises, in one tree.
+
+    ActiniumError
+    ├── UsageError                   the program is wrong: fix the line that the text names
+    │   └── AskCycle                 an ask went round in a circle
+    ├── ConfigError                  a setting is wrong: file, key, expected, got
+    │   ├── RuntimeNotInferred       no runner can be chosen for a model name
+    │   └── MissingCredentials       the runner is known, its key is not set
+    ├── MissingExtra                 an optional dependency is not installed
+    ├── Unavailable                  cannot work here and now, with the reason
+    ├── MessageError
+    │   ├── NotAMessage              a mutable object was sent
+    │   └── DecodeError              bytes that are not the type they should be
+    ├── ActorError
+    │   ├── ActorNotFound  ActorStopped  ActorRestarted  NameTaken
+    │   ├── Unhandled                no handler for this type
+    │   ├── SpawnError               the constructor or its arguments failed
+    │   ├── HandlerError             the handler of an ask raised
+    │   ├── ChildFailed              a supervisor gave up on a child
+    │   └── SystemFailed             a failure reached the root
+    ├── Overloaded
+    │   └── MailboxFull
+    ├── Timeout (also builtin TimeoutError)
+    │   ├── AskTimeout
+    │   └── DeadlineExceeded
+    ├── StreamError
+    │   ├── StreamIdle  StreamBroken  StreamCancelled
+    ├── StoreError
+    │   ├── SequenceConflict         another writer was first
+    │   └── StoreCorrupt             a file that is not what was written
+    └── InferenceError               see below: each class carries its own policy
+
+An error carries its policy as data (``retryable``, ``http`` ...), so that nobody ever has to
+look for words in a message.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class ActiniumError(Exception):
+    """Base of all errors of this package.
+
+    ``retryable`` says whether the same call may succeed later without a change;
+    ``retry_after`` (seconds, on the instance) says when, where that is known.
+    """
+
+    retryable: ClassVar[bool] = False
+    retry_after: float | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """The structured part of the error, as plain data for logs and wires."""
+        return {k: v for k, v in vars(self).items() if not k.startswith("_")}
+
+
+class UsageError(ActiniumError, TypeError):
+    """The program uses the API in a way that cannot work."""
+
+
+class AskCycle(UsageError):
+    """An ask would wait for itself: A asks B, which asks A."""
+
+
+class ConfigError(ActiniumError, ValueError):
+    """A setting is unknown, missing or of the wrong type."""
+
+
+class RuntimeNotInferred(ConfigError):
+    """No rule could choose a runner for a model name."""
+
+
+class MissingCredentials(ConfigError):
+    """The runner is known but no key for it is set."""
+
+
+class MissingExtra(ActiniumError, ImportError):
+    """An optional dependency is needed; the text holds the pip command."""
+
+    def __init__(self, extra: str, needed_for: str) -> None:
+        self.extra = extra
+        super().__init__(f'{needed_for} needs an extra: pip install "actinium[{extra}]"')
+
+
+class Unavailable(ActiniumError):
+    """This cannot work on this machine or at this time; the text says why."""
+
+
+class MessageError(ActiniumError):
+    """A value cannot be a message."""
+
+
+class NotAMessage(MessageError, TypeError):
+    """A mutable object was sent as a message."""
+
+
+class DecodeError(MessageError, ValueError):
+    """Bytes could not be decoded to the expected type."""
+
+
+class ActorError(ActiniumError):
+    """Base of errors about one actor."""
+
+
+class ActorNotFound(ActorError, LookupError):
+    """No actor lives at this path."""
+
+
+class ActorStopped(ActorError):
+    """The actor is stopped for good; its ref will never answer again."""
+
+
+class ActorRestarted(ActorError):
+    """The actor was restarted while it handled this ask."""
+
+    retryable = True
+
+
+class NameTaken(ActorError):
+    """A sibling of this name is alive."""
+
+
+class Unhandled(ActorError):
+    """The actor has no handler for the type of this message."""
+
+
+class SpawnError(ActorError):
+    """The actor could not be made."""
+
+
+class HandlerError(ActorError):
+    """The handler of an ask failed; the cause is chained and in ``cause``."""
+
+    def __init__(self, text: str, cause: BaseException | None = None) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
+class ChildFailed(ActorError):
+    """A supervisor could not decide about a child's failure and fails itself."""
+
+    def __init__(self, text: str, cause: BaseException | None = None) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
+class SystemFailed(ActorError):
+    """A failure reached the root guardian and the system was shut down."""
+
+
+class Overloaded(ActiniumError):
+    """Refused for lack of room; try again later."""
+
+    retryable = True
+
+
+class MailboxFull(Overloaded):
+    """The mailbox is at its capacity and its policy refuses."""
+
+
+class Timeout(ActiniumError, TimeoutError):
+    """Something took longer than allowed."""
+
+    retryable = True
+
+
+class AskTimeout(Timeout):
+    """No reply came within the time given to ``ask``."""
+
+
+class DeadlineExceeded(Timeout):
+    """The deadline passed before the message was handled."""
+
+    retryable = False
+
+
+class StreamError(ActiniumError):
+    """Base of errors about one stream."""
+
+
+class StreamIdle(StreamError):
+    """Neither side moved for longer than the idle limit."""
+
+
+class StreamBroken(StreamError):
+    """The stream lost its other end or an item."""
+
+
+class StreamCancelled(StreamError):
+    """The consumer cancelled the stream."""
+
+
+class StoreError(ActiniumError):
+    """The store could not read or write."""
+
+
+class SequenceConflict(StoreError):
+    """A write expected another revision: somebody else wrote first."""
+
+
+class StoreCorrupt(StoreError):
+    """The store's file is damaged or is not a store."""
+
+
+class InferenceError(ActiniumError):
+    """Base of errors on the way from a request to its tokens.
+
+    Policy, as class data: ``counts_for_breaker`` (a sign that the endpoint is ill),
+    ``falls_back`` (another deployment may be tried before the first content chunk),
+    ``http`` (status at the gateway), ``wire_type`` and ``wire_code`` (OpenAI's error shape).
+    """
+
+    counts_for_breaker: ClassVar[bool] = False
+    falls_back: ClassVar[bool] = False
+    http: ClassVar[int] = 500
+    wire_type: ClassVar[str] = "api_error"
+    wire_code: ClassVar[str | None] = None
+    param: str | None = None
+
+
+class BadRequest(InferenceError):
+    """The request is malformed; ``param`` names the field."""
+
+    http = 400
+    wire_type = "invalid_request_error"
+
+    def __init__(self, text: str, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(text)
+        self.param = param
+        self.code = code
+
+
+class Unsupported(BadRequest):
+    """A valid feature that this runner or build does not have."""
+
+    wire_code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(BadRequest):
+    """Prompt and wished output do not fit the model's context."""
+
+    wire_code = "context_length_exceeded"
+
+    def __init__(self, tokens: int, limit: int, param: str = "messages") -> None:
+        super().__init__(
+            f"This model's maximum context length is {limit} tokens, but the request needs "
+            f"{tokens}. Shorten the messages or lower max_tokens.",
+            param,
+        )
+        self.tokens = tokens
+        self.limit = limit
+
+
+class ContentFiltered(BadRequest):
+    """The provider refused the input."""
+
+    wire_code = "content_filter"
+
+
+class ModelNotFound(InferenceError, LookupError):
+    """No deployment has this name."""
+
+    http = 404
+    wire_type = "invalid_request_error"
+    wire_code = "model_not_found"
+    param = "model"
+
+
+class SessionNotFound(InferenceError, LookupError):
+    """No session has this id."""
+
+    http = 404
+    wire_type = "invalid_request_error"
+    wire_code = "session_not_found"
+
+
+class PayloadTooLarge(InferenceError):
+    """The body is larger than the gateway accepts."""
+
+    http = 413
+    wire_type = "invalid_request_error"
+    wire_code = "request_too_large"
+
+
+class RateLimited(InferenceError, Overloaded):
+    """The upstream's 429."""
+
+    retryable = True
+    falls_back = True
+    http = 429
+    wire_type = "rate_limit_error"
+    wire_code = "rate_limit_exceeded"
+
+
+class QuotaExhausted(InferenceError):
+    """A purse or daily quota is empty; waiting a little does not help."""
+
+    falls_back = True
+    http = 429
+    wire_type = "insufficient_quota"
+    wire_code = "insufficient_quota"
+
+
+class EngineOverloaded(InferenceError, Overloaded):
+    """Our own queue in front of a replica is full or its wait too long."""
+
+    retryable = True
+    falls_back = True
+    http = 503
+    wire_type = "overloaded_error"
+    wire_code = "overloaded"
+
+
+class ModelNotReady(InferenceError):
+    """The model is loading, draining or gone."""
+
+    retryable = True
+    falls_back = True
+    http = 503
+    wire_type = "model_not_ready"
+    wire_code = "model_not_ready"
+
+
+class UpstreamAuth(InferenceError):
+    """The upstream refused our credentials; never the client's fault, so never its 401."""
+
+    falls_back = True
+    http = 502
+    wire_type = "upstream_authentication"
+    wire_code = "upstream_authentication"
+
+
+class NetworkError(InferenceError):
+    """No connection to the upstream, or it was reset."""
+
+    retryable = True
+    counts_for_breaker = True
+    falls_back = True
+    http = 502
+    wire_type = "upstream_error"
+    wire_code = "upstream_unreachable"
+
+
+class ServerError(InferenceError):
+    """The upstream answered 5xx."""
+
+    retryable = True
+    counts_for_breaker = True
+    falls_back = True
+    http = 502
+    wire_type = "upstream_error"
+    wire_code = "upstream_error"
+
+    def __init__(self, text: str, status: int = 500) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class ProtocolError(InferenceError):
+    """The upstream sent something that is not its protocol, or ended without a finish."""
+
+    retryable = True
+    counts_for_breaker = True
+    falls_back = True
+    http = 502
+    wire_type = "upstream_error"
+    wire_code = "upstream_protocol"
+
+
+class UpstreamTimeout(InferenceError, Timeout):
+    """The upstream was silent for too long in ``phase``: connect, first_byte, inter_chunk."""
+
+    retryable = True
+    counts_for_breaker = True
+    falls_back = True
+    http = 504
+    wire_type = "upstream_error"
+    wire_code = "upstream_timeout"
+
+    def __init__(self, phase: str, seconds: float) -> None:
+        super().__init__(f"the upstream sent nothing for {seconds:g} s ({phase})")
+        self.phase = phase
+        self.seconds = seconds
+
+
+class RequestDeadline(InferenceError, DeadlineExceeded):
+    """The caller's total time is over."""
+
+    retryable = False
+    http = 504
+    wire_type = "api_error"
+    wire_code = "deadline_exceeded"
+
+
+class StreamInterrupted(InferenceError):
+    """The answer broke off after content had been sent; it is never sent again."""
+
+    http = 502
+    wire_type = "upstream_error"
+    wire_code = "stream_interrupted"
+
+    def __init__(self, cause: BaseException, chunks_sent: int) -> None:
+        super().__init__(f"the answer broke off after {chunks_sent} chunks: {cause}")
+        self.cause = cause
+        self.chunks_sent = chunks_sent
+
+
+class SlowConsumer(InferenceError):
+    """The reader of a stream did not read for longer than allowed."""
+
+    http = 499

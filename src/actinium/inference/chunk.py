@@ -1,0 +1,60 @@
+"""What a runner answers with: a sequence of chunks, each a small immutable piece."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Finish = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class TokenLogprob(msgspec.Struct, frozen=True):
+    """Natural-log probability of one token of the answer, with the best alternatives."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+    top: tuple[tuple[str, float], ...] = ()
+
+
+class ToolDelta(msgspec.Struct, frozen=True):
+    """A piece of a tool call: ``id`` and ``name`` come once, ``arguments`` in pieces."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of the whole request so far; the last one seen is the truth, never add them up.
+
+    ``input`` includes ``cached``; ``output`` includes ``reasoning``.
+    """
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
+    source: Literal["wire", "estimated"] = "wire"
+
+
+class Chunk(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the answer for the choice ``index``.
+
+    Each choice ends with exactly one chunk that carries ``finish``. ``usage`` comes with or
+    after the last finish. ``text`` never splits a character of UTF-8.
+    """
+
+    index: int = 0
+    text: str = ""
+    finish: Finish | None = None
+    tool: ToolDelta | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    usage: Usage | None = None
+    reasoning: str = ""
+
+
+Burst = list[Chunk]
+"""The chunks that one read or one engine step delivered together: one await for many."""

@@ -1,0 +1,134 @@
+"""What a client asks for: provider-neutral, immutable, checked on decode.
+
+The field names and the tags of content parts are those of OpenAI's chat completions
+(https://platform.openai.com/docs/api-reference/chat), the wire most servers speak, so
+that a request can be handed to such a server without loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
+    """Text within a message of several parts."""
+
+    text: str
+
+
+class ImagePart(msgspec.Struct, frozen=True, tag_field="type", tag="image_url"):
+    """An image by https or data URL; kept as sent (``url``, ``detail``)."""
+
+    image_url: dict[str, Any]
+
+
+class AudioPart(msgspec.Struct, frozen=True, tag_field="type", tag="input_audio"):
+    """Audio as base64 with its format; kept as sent."""
+
+    input_audio: dict[str, Any]
+
+
+class FilePart(msgspec.Struct, frozen=True, tag_field="type", tag="file"):
+    """A file by id or content; kept as sent."""
+
+    file: dict[str, Any]
+
+
+class RefusalPart(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
+    """An earlier refusal of the assistant."""
+
+    refusal: str
+
+
+Part = TextPart | ImagePart | AudioPart | FilePart | RefusalPart
+
+
+class FunctionCall(msgspec.Struct, frozen=True):
+    """Name and arguments (JSON text) of one call."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One call the model asks its client to make."""
+
+    id: str
+    type: str = "function"
+    function: FunctionCall
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str | tuple[Part, ...] | None = None
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_call_id: str | None = None
+
+    def text(self) -> str:
+        """The text of this message; parts that are not text are left out."""
+        if self.content is None:
+            return ""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(p.text for p in self.content if isinstance(p, TextPart))
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How tokens are chosen. ``None`` means the runner's default.
+
+    ``max_tokens`` counts output tokens; ``logprobs`` is None (off) or the number of
+    alternatives per token (0..20).
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: int | None = None
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation to be done by one deployment.
+
+    ``messages`` (chat) or ``prompt`` (plain completion) is given, never both.
+    ``n`` choices are generated; chunks carry the choice's index. ``deadline`` is the loop's
+    monotonic time (seconds) after which nobody waits for the answer. ``extra`` holds fields
+    of the same wire that Actinium does not interpret; a runner of that wire passes them on.
+    """
+
+    id: str
+    model: str
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    sampling: Sampling = Sampling()
+    n: int = 1
+    tools: tuple[dict[str, Any], ...] = ()
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    deadline: float | None = None
+    session: str | None = None
+    user: str | None = None
+    extra: dict[str, Any] = {}
+
+
+class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Texts to be turned into vectors, in order."""
+
+    id: str
+    model: str
+    inputs: tuple[str, ...]
+    dimensions: int | None = None
