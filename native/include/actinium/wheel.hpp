@@ -142,8 +142,6 @@ class TimerWheel {
   static constexpr std::uint32_t kLate = kOverflow + 1;    // scheduled when already due
   static constexpr std::uint32_t kFiring = kOverflow + 2;  // expired, in order, not yet fired
   static constexpr std::uint32_t kSentinels = kOverflow + 3;
-  // Cascades move through the list of late timers: it is empty then, they went to kFiring before.
-  static constexpr std::uint32_t kMoving = kLate;
   static constexpr std::uint32_t kFree = std::numeric_limits<std::uint32_t>::max();
 
   static constexpr std::uint32_t kChunkBits = 12;
@@ -250,11 +248,15 @@ class TimerWheel {
 
   // Takes a list's nodes in order and places each anew, relative to the present time.
   void replace_all(std::uint32_t list) noexcept {
-    splice(list, kMoving);
-    while (!list_empty(kMoving)) {
-      const std::uint32_t index = at(kMoving).next;
-      unlink(index);
+    Node& head = at(list);
+    std::uint32_t index = head.next;
+    head.prev = head.next = list;
+    if (list < kOverflow) occupied(list) &= ~bit(list);
+    while (index != list) {
+      const std::uint32_t next = at(index).next;
+      __builtin_prefetch(&at(next));  // a long list is spread over memory: miss while working
       place(index);
+      index = next;
     }
   }
 
