@@ -197,6 +197,11 @@ class StoreError(ActiniumError):
 class SequenceConflict(StoreError):
     """A write expected another revision: somebody else wrote first."""
 
+    def __init__(self, text: str, expected: int | None = None, found: int | None = None) -> None:
+        super().__init__(text)
+        self.expected = expected
+        self.found = found
+
 
 class StoreCorrupt(StoreError):
     """The store's file is damaged or is not a store."""
