@@ -5,7 +5,3 @@ from actinium.store.protocol import Record, Store
 from actinium.store.sqlite import SqliteStore
 
 __all__ = ["MemoryStore", "Record", "SqliteStore", "Store"]
-
-for _public in (MemoryStore, Record, SqliteStore, Store):
-    _public.__module__ = __name__
-del _public
