@@ -1,1 +1,26 @@
-"""Placeholder."""
+"""From a request to tokens: deployments, runners, sessions."""
+
+from .chunk import Burst, Chunk, TokenLogprob, ToolDelta, Usage
+from .deployment import Deployment, Timeouts
+from .request import EmbedRequest, Message, Request, Sampling, ToolCall
+from .runner import Capabilities, Embedding, Health, ModelRunner, Progress
+
+__all__ = [
+    "Burst",
+    "Capabilities",
+    "Chunk",
+    "Deployment",
+    "EmbedRequest",
+    "Embedding",
+    "Health",
+    "Message",
+    "ModelRunner",
+    "Progress",
+    "Request",
+    "Sampling",
+    "Timeouts",
+    "TokenLogprob",
+    "ToolCall",
+    "ToolDelta",
+    "Usage",
+]

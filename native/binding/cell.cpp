@@ -1,0 +1,726 @@
+// The cell: one actor, and every local ref to it.
+#include <climits>
+#include <cmath>
+#include <new>
+
+#include "runtime.hpp"
+#include "send.hpp"
+
+namespace binding {
+
+PyTypeObject* CellType;
+
+namespace {
+
+PyObject* s_deadline;
+PyObject* s_priority;
+PyObject* s_timeout;
+PyObject* s_sender;
+PyObject* s_behaviour;
+PyObject* s_lane[actinium::kLanes];
+
+Cell* self_of(PyObject* o) { return reinterpret_cast<Cell*>(o); }
+
+// What may be said beside the message.
+struct Options {
+  std::int64_t deadline = 0;
+  std::int64_t timeout = -1;  // < 0: the default
+  unsigned lane = actinium::kNormal;
+  bool forever = false;
+  PyObject* sender = nullptr;
+};
+
+bool read_seconds(PyObject* value, const char* what, std::int64_t* ns, bool* forever) {
+  const double seconds = PyFloat_AsDouble(value);
+  if (seconds == -1.0 && PyErr_Occurred()) return false;
+  if (std::isnan(seconds) || seconds < 0) {
+    PyErr_Format(PyExc_ValueError, "%s must be 0 or more seconds, got %R", what, value);
+    return false;
+  }
+  *forever = seconds > 9e9;
+  *ns = *forever ? 0 : static_cast<std::int64_t>(seconds * 1e9);
+  return true;
+}
+
+bool read_lane(PyObject* value, unsigned* lane) {
+  for (unsigned i = 0; i < actinium::kLanes; i++) {
+    if (value == s_lane[i]) {
+      *lane = i;
+      return true;
+    }
+  }
+  for (unsigned i = 0; i < actinium::kLanes; i++) {
+    const int same = PyUnicode_Check(value) ? PyUnicode_Compare(value, s_lane[i]) : 1;
+    if (same == 0) {
+      *lane = i;
+      return true;
+    }
+  }
+  PyErr_Format(PyExc_ValueError,
+               "priority must be 'critical', 'high', 'normal' or 'low', got %R", value);
+  return false;
+}
+
+bool read_options(Core* c, PyObject* const* values, PyObject* names, Options* out) {
+  const Py_ssize_t n = names != nullptr ? PyTuple_GET_SIZE(names) : 0;
+  for (Py_ssize_t i = 0; i < n; i++) {
+    PyObject* name = PyTuple_GET_ITEM(names, i);
+    PyObject* value = values[i];
+    if (value == Py_None) continue;
+    bool forever = false;
+    if (PyUnicode_Compare(name, s_deadline) == 0) {
+      std::int64_t ns;
+      if (!read_seconds(value, "deadline", &ns, &forever)) return false;
+      if (!forever) out->deadline = core_now(c) + ns;
+    } else if (PyUnicode_Compare(name, s_timeout) == 0) {
+      if (!read_seconds(value, "timeout", &out->timeout, &out->forever)) return false;
+    } else if (PyUnicode_Compare(name, s_priority) == 0) {
+      if (!read_lane(value, &out->lane)) return false;
+    } else if (PyUnicode_Compare(name, s_sender) == 0) {
+      out->sender = PyObject_TypeCheck(value, CellType) ? value : nullptr;
+    } else {
+      PyErr_Format(PyExc_TypeError, "unexpected keyword %R", name);
+      return false;
+    }
+  }
+  return true;
+}
+
+Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadline) {
+  Envelope* e = PyObject_New(Envelope, EnvelopeType);
+  if (e == nullptr) return nullptr;
+  e->stream = Py_XNewRef(stream);
+  e->deadline = deadline;
+  e->kind = kind;
+  e->replayed = 0;
+  return e;
+}
+
+// hook(cell, msg, sender, extra, code) -> Put; uses up the item.
+PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
+  PyObject* number = PyLong_FromLong(code);
+  PyObject* args[6] = {nullptr,
+                       reinterpret_cast<PyObject*>(cell),
+                       it.msg,
+                       it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
+                       it.extra ? it.extra : Py_None,
+                       number};
+  PyObject* put = PyObject_Vectorcall(c->hook_refused, args + 1,
+                                      5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  Py_XDECREF(number);
+  item_release(it);
+  return put;
+}
+
+// Hands an item to the shard of the cell from any other thread; one wake-up per burst.
+bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
+  void* p = actinium::slab_alloc(sizeof(Inbound));
+  if (p == nullptr) return false;
+  auto* in = ::new (p) Inbound{};
+  in->cell = reinterpret_cast<Cell*>(Py_NewRef(reinterpret_cast<PyObject*>(cell)));
+  in->item = it;
+  in->lane = lane;
+  it = Item{};
+  c->inbox_size.fetch_add(1, std::memory_order_relaxed);
+  c->inbox->push(in);
+  if (c->inbox_armed.exchange(1, std::memory_order_seq_cst) == 0 && !c->armed) {
+    if (core_arm(c) < 0) report_unraisable(nullptr);
+  }
+  return true;
+}
+
+}  // namespace
+
+// Puts an item into the mailbox, or says why not. Uses up the item; returns the Put.
+PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane) {
+  if ((cell->state & kClosed) != 0) [[unlikely]] return refuse(c, cell, it, kIsClosed);
+  PyObject* put = nullptr;
+  if (cell->depth >= cell->capacity) [[unlikely]] {
+    if (cell->policy != kDropOld) {
+      return refuse(c, cell, it, cell->policy == kDropNew ? kFullDropNew : kFull);
+    }
+    Item oldest;
+    if (cell->box.pop_least(oldest)) {
+      cell->depth--;
+      c->n_accepted--;
+      put = refuse(c, cell, oldest, kFullDropOld);
+      if (put == nullptr) {
+        item_release(it);
+        return nullptr;
+      }
+    }
+  }
+  if (this_thread() != c->thread) [[unlikely]] {
+    if (!send_across(c, cell, it, lane)) {
+      item_release(it);
+      return PyErr_NoMemory();
+    }
+  } else if (!cell->box.push(it, lane)) {
+    item_release(it);
+    return PyErr_NoMemory();
+  } else {
+    make_ready(c, cell);
+  }
+  cell->depth++;
+  c->n_accepted++;
+  return put != nullptr ? put : Py_NewRef(c->accepted);
+}
+
+bool check_message_slow(Core* c, PyTypeObject* type) {
+  PyObject* yes = PyObject_CallOneArg(c->hook_is_message, reinterpret_cast<PyObject*>(type));
+  if (yes == nullptr) return false;
+  Py_DECREF(yes);
+  PyTypeObject*& slot = c->known_types[type_slot(type)];
+  Py_INCREF(type);
+  Py_XSETREF(slot, type);
+  return true;
+}
+
+namespace {
+
+Cell* sender_now(Core* c, const Options& o) {
+  if (o.sender != nullptr) return self_of(Py_NewRef(o.sender));
+  return current_sender(c);
+}
+
+PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
+  Cell* cell = self_of(o);
+  Core* c = cell->core;
+  if (nargs != 1) {
+    PyErr_Format(PyExc_TypeError, "tell() takes one message, got %zd", nargs);
+    return nullptr;
+  }
+  PyObject* msg = args[0];
+  if (!check_message(c, Py_TYPE(msg))) return nullptr;
+  if (names == nullptr) [[likely]] {
+    if (this_thread() == c->thread && (cell->state & kClosed) == 0 &&
+        cell->depth < cell->capacity) [[likely]] {
+      const Item it{Py_NewRef(msg), current_sender(c), nullptr};
+      if (!cell->box.push(it)) return PyErr_NoMemory();
+      cell->depth++;
+      c->n_accepted++;
+      make_ready(c, cell);
+      return Py_NewRef(c->accepted);
+    }
+    Item it{Py_NewRef(msg), current_sender(c), nullptr};
+    return offer(c, cell, it, actinium::kNormal);
+  }
+  Options options;
+  if (!read_options(c, args + nargs, names, &options)) return nullptr;
+  PyObject* extra = nullptr;
+  if (options.deadline != 0) {
+    extra = reinterpret_cast<PyObject*>(envelope_new(kTell, nullptr, options.deadline));
+    if (extra == nullptr) return nullptr;
+  }
+  Item it{Py_NewRef(msg), sender_now(c, options), extra};
+  return offer(c, cell, it, options.lane);
+}
+
+// Like tell, but a message that is refused stays with the caller: None when taken, else why.
+PyObject* cell_refusal(PyObject* o, PyObject*) {
+  Cell* cell = self_of(o);
+  if ((cell->state & kClosed) != 0) return PyLong_FromLong(kIsClosed);
+  if (cell->depth < cell->capacity || cell->policy == kDropOld) Py_RETURN_NONE;
+  return PyLong_FromLong(cell->policy == kDropNew ? kFullDropNew : kFull);
+}
+
+PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
+  Cell* cell = self_of(o);
+  Core* c = cell->core;
+  if (nargs < 1 || nargs > 2) {
+    PyErr_Format(PyExc_TypeError, "ask() takes a message and a timeout, got %zd values", nargs);
+    return nullptr;
+  }
+  PyObject* msg = args[0];
+  if (!check_message(c, Py_TYPE(msg))) return nullptr;
+  if (this_thread() != c->thread) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    "ask() belongs to the thread of the system's event loop; from another "
+                    "thread use ac.blocking(system).ask(ref, msg)");
+    return nullptr;
+  }
+  Options options;
+  if (nargs == 2 && args[1] != Py_None &&
+      !read_seconds(args[1], "timeout", &options.timeout, &options.forever)) {
+    return nullptr;
+  }
+  if (names != nullptr && !read_options(c, args + nargs, names, &options)) return nullptr;
+  Reply* r = reply_new(cell);
+  if (r == nullptr) return nullptr;
+  const std::int64_t wait = options.timeout >= 0 ? options.timeout : c->ask_timeout_ns;
+  if (!options.forever) r->deadline = core_now(c) + wait;
+  if (options.deadline != 0 && (r->deadline == 0 || options.deadline < r->deadline)) {
+    r->deadline = options.deadline;
+  }
+  if (c->current != nullptr && c->deadline != 0 &&
+      (r->deadline == 0 || c->deadline < r->deadline)) {
+    r->deadline = c->deadline;
+    r->inherited = 1;
+  }
+  auto* reply = reinterpret_cast<PyObject*>(r);
+  if ((cell->state & kClosed) == 0 && r->deadline != 0) {
+    // One tick late at most, never early: the tick after the deadline's own.
+    const auto due = static_cast<std::uint64_t>(r->deadline / 1'000'000 + 1);
+    r->timer = c->wheel->schedule(
+        due, reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(r) | 1));
+    r->timed = 1;
+    if (!c->armed && !c->pumping) core_arm_timer(c);
+  }
+  Item it{Py_NewRef(msg), sender_now(c, options), Py_NewRef(reply)};
+  PyObject* put = offer(c, cell, it, options.lane);
+  if (put == nullptr) {
+    Py_DECREF(reply);
+    return nullptr;
+  }
+  Py_DECREF(put);
+  return reply;
+}
+
+// (msg, stream) -> Put: opens a stream; `stream` is what the generator's items go to.
+PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
+  Cell* cell = self_of(o);
+  Core* c = cell->core;
+  if (nargs != 3) {
+    PyErr_SetString(PyExc_TypeError, "open_stream() takes a message, a stream and seconds");
+    return nullptr;
+  }
+  if (!check_message(c, Py_TYPE(args[0]))) return nullptr;
+  std::int64_t deadline = 0;
+  bool forever = true;
+  if (args[2] != Py_None && !read_seconds(args[2], "timeout", &deadline, &forever)) return nullptr;
+  deadline = forever ? 0 : core_now(c) + deadline;
+  if (c->current != nullptr && c->deadline != 0 && (deadline == 0 || c->deadline < deadline)) {
+    deadline = c->deadline;
+  }
+  Envelope* e = envelope_new(kStream, args[1], deadline);
+  if (e == nullptr) return nullptr;
+  Item it{Py_NewRef(args[0]), current_sender(c), reinterpret_cast<PyObject*>(e)};
+  return offer(c, cell, it, actinium::kNormal);
+}
+
+// Signals of the runtime reach the mailbox whatever its bound (MB-3).
+PyObject* cell_deliver(PyObject* o, PyObject* msg) {
+  Cell* cell = self_of(o);
+  Core* c = cell->core;
+  if ((cell->state & kStopped) != 0) Py_RETURN_FALSE;
+  const Item it{Py_NewRef(msg), nullptr, nullptr};
+  if (!cell->box.push(it)) return PyErr_NoMemory();
+  cell->depth++;
+  c->n_accepted++;
+  make_ready(c, cell);
+  Py_RETURN_TRUE;
+}
+
+PyObject* cell_signal(PyObject* o, PyObject* flags) {
+  Cell* cell = self_of(o);
+  const long bits = PyLong_AsLong(flags);
+  if (bits == -1 && PyErr_Occurred()) return nullptr;
+  if ((cell->state & kStopped) != 0) Py_RETURN_FALSE;
+  signal_cell(cell, static_cast<std::uint16_t>(bits));
+  Py_RETURN_TRUE;
+}
+
+PyObject* cell_pause(PyObject* o, PyObject*) {
+  self_of(o)->state |= kPaused;
+  Py_RETURN_NONE;
+}
+
+PyObject* cell_unpause(PyObject* o, PyObject*) {
+  Cell* cell = self_of(o);
+  cell->state &= static_cast<std::uint16_t>(~kPaused);
+  settle_idle(cell->core, cell);
+  Py_RETURN_NONE;
+}
+
+PyObject* cell_set_waiters(PyObject* o, PyObject* on) {
+  Cell* cell = self_of(o);
+  if (on == Py_True) {
+    cell->state |= kWaiters;
+  } else {
+    cell->state &= static_cast<std::uint16_t>(~kWaiters);
+  }
+  Py_RETURN_NONE;
+}
+
+// Tells when the last child has stopped; True if there is none now.
+PyObject* cell_await_orphans(PyObject* o, PyObject*) {
+  Cell* cell = self_of(o);
+  if (cell->child == nullptr) Py_RETURN_TRUE;
+  cell->state |= kOrphans;
+  Py_RETURN_FALSE;
+}
+
+PyObject* cell_cancel_running(PyObject* o, PyObject*) {
+  Cell* cell = self_of(o);
+  long n = 0;
+  for (Activation* a = cell->activations; a != nullptr; a = a->next) {
+    if (!a->system) n += cancel_activation(a, nullptr);
+  }
+  return PyLong_FromLong(n);
+}
+
+PyObject* cell_cancel_stream(PyObject* o, PyObject* stream) {
+  Cell* cell = self_of(o);
+  for (Activation* a = cell->activations; a != nullptr; a = a->next) {
+    PyObject* e = a->item.extra;
+    if (e != nullptr && Py_TYPE(e) == EnvelopeType &&
+        reinterpret_cast<Envelope*>(e)->stream == stream) {
+      return PyBool_FromLong(cancel_activation(a, nullptr));
+    }
+  }
+  Py_RETURN_FALSE;
+}
+
+PyObject* cell_children(PyObject* o, PyObject*) {
+  PyObject* list = PyList_New(0);
+  if (list == nullptr) return nullptr;
+  for (Cell* k = self_of(o)->child; k != nullptr; k = k->older) {
+    if (PyList_Append(list, reinterpret_cast<PyObject*>(k)) < 0) {
+      Py_DECREF(list);
+      return nullptr;
+    }
+  }
+  PyList_Reverse(list);  // oldest first
+  return list;
+}
+
+PyObject* cell_signal_children(PyObject* o, PyObject* flags) {
+  const long bits = PyLong_AsLong(flags);
+  if (bits == -1 && PyErr_Occurred()) return nullptr;
+  long n = 0;
+  for (Cell* k = self_of(o)->child; k != nullptr; k = k->older, n++) {
+    signal_cell(k, static_cast<std::uint16_t>(bits));
+  }
+  return PyLong_FromLong(n);
+}
+
+PyObject* make_instance(Cell* cell) {
+  PyTypeObject* cls = cell->behaviour->cls;
+  PyObject* obj = cls->tp_new(cls, cell->args, cell->kwargs);
+  if (obj == nullptr) return nullptr;
+  reinterpret_cast<ActorBase*>(obj)->cell = cell;
+  if (cls->tp_init(obj, cell->args, cell->kwargs) < 0) {
+    reinterpret_cast<ActorBase*>(obj)->cell = nullptr;
+    Py_DECREF(obj);
+    return nullptr;
+  }
+  return obj;
+}
+
+void drop_instance(Cell* cell) {
+  PyObject* obj = cell->obj;
+  if (obj == nullptr) return;
+  cell->obj = nullptr;
+  reinterpret_cast<ActorBase*>(obj)->cell = nullptr;
+  Py_DECREF(obj);
+}
+
+// Same ref, same mailbox, new instance (SV-1). On failure the cell has no instance.
+PyObject* cell_rebuild(PyObject* o, PyObject*) {
+  Cell* cell = self_of(o);
+  drop_instance(cell);
+  cell->incarnation++;
+  PyObject* obj = make_instance(cell);
+  if (obj == nullptr) return nullptr;
+  cell->obj = obj;
+  Py_RETURN_NONE;
+}
+
+PyObject* cell_finish_method(PyObject* o, PyObject*) {
+  Cell* cell = self_of(o);
+  if ((cell->state & kStopped) == 0) cell_finish(cell->core, cell);
+  Py_RETURN_NONE;
+}
+
+void unlink_from_parent(Core* c, Cell* cell) {
+  Cell* parent = cell->parent;
+  if (parent == nullptr) return;
+  if (cell->newer != nullptr) {
+    cell->newer->older = cell->older;
+  } else {
+    parent->child = cell->older;
+  }
+  if (cell->older != nullptr) cell->older->newer = cell->newer;
+  cell->older = cell->newer = nullptr;
+  if (parent->child == nullptr && (parent->state & kOrphans) != 0) {
+    parent->state &= static_cast<std::uint16_t>(~kOrphans);
+    PyObject* r = PyObject_CallOneArg(c->hook_orphans, reinterpret_cast<PyObject*>(parent));
+    if (r == nullptr) report_unraisable(c->hook_orphans);
+    Py_XDECREF(r);
+  }
+  Py_DECREF(cell);  // the parent's hold
+}
+
+void link_to_parent(Cell* cell, Cell* parent) {
+  cell->older = parent->child;
+  if (parent->child != nullptr) parent->child->newer = cell;
+  parent->child = reinterpret_cast<Cell*>(Py_NewRef(reinterpret_cast<PyObject*>(cell)));
+}
+
+PyObject* get_cell_type(PyObject* cls) {
+  PyObject* b = PyObject_GetAttr(cls, s_behaviour);
+  if (b == nullptr) return nullptr;
+  if (Py_TYPE(b) != BehaviourType ||
+      reinterpret_cast<PyObject*>(reinterpret_cast<Behaviour*>(b)->cls) != cls) {
+    Py_DECREF(b);
+    PyErr_Format(PyExc_TypeError, "%R is not an actor class", cls);
+    return nullptr;
+  }
+  return b;
+}
+
+}  // namespace
+
+void signal_cell(Cell* cell, std::uint16_t flags) {
+  if ((cell->state & kStopped) != 0) return;
+  if ((flags & (kSysStop | kSysDrain)) != 0) cell->state |= kClosed;
+  cell->sys |= flags;
+  make_ready_system(cell->core, cell);
+}
+
+void cell_finish(Core* c, Cell* cell) {
+  cell->state |= kStopped | kClosed;
+  cell->sys = 0;
+  c->n_cells--;
+  drop_instance(cell);
+  Item it;
+  while (cell->box.pop(it)) {
+    cell->depth--;
+    PyObject* args[5] = {nullptr, reinterpret_cast<PyObject*>(cell), it.msg,
+                         it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
+                         it.extra ? it.extra : Py_None};
+    PyObject* r = PyObject_Vectorcall(c->hook_closed, args + 1,
+                                      4 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+    if (r == nullptr) report_unraisable(c->hook_closed);
+    Py_XDECREF(r);
+    item_release(it);
+  }
+  Py_CLEAR(cell->args);
+  Py_CLEAR(cell->kwargs);
+  unlink_from_parent(c, cell);
+}
+
+Cell* cell_new(Core* c, Behaviour* b, Cell* parent) {
+  auto* cell = static_cast<Cell*>(actinium::slab_alloc(sizeof(Cell)));
+  if (cell == nullptr) {
+    PyErr_NoMemory();
+    return nullptr;
+  }
+  __builtin_memset(static_cast<void*>(cell), 0, sizeof(Cell));
+  PyObject_Init(reinterpret_cast<PyObject*>(cell), c->ref_type);
+  cell->core = reinterpret_cast<Core*>(Py_NewRef(reinterpret_cast<PyObject*>(c)));
+  cell->behaviour = reinterpret_cast<Behaviour*>(Py_NewRef(reinterpret_cast<PyObject*>(b)));
+  cell->parent = reinterpret_cast<Cell*>(Py_XNewRef(reinterpret_cast<PyObject*>(parent)));
+  cell->capacity = b->capacity;
+  cell->policy = b->policy;
+  cell->uid = c->next_uid++;
+  if (b->lanes > 1 && !cell->box.use_lanes()) {
+    Py_DECREF(cell);
+    PyErr_NoMemory();
+    return nullptr;
+  }
+  return cell;
+}
+
+// (class, args, kwargs, parent) -> a started cell; steals nothing.
+PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObject* kwargs) {
+  if ((parent->state & kClosed) != 0 || c->closed) {
+    PyErr_SetString(PyExc_RuntimeError, "the parent is stopping: it cannot spawn any more");
+    return nullptr;
+  }
+  PyObject* b = get_cell_type(cls);
+  if (b == nullptr) return nullptr;
+  Cell* cell = cell_new(c, reinterpret_cast<Behaviour*>(b), parent);
+  Py_DECREF(b);
+  if (cell == nullptr) return nullptr;
+  cell->args = Py_NewRef(args);
+  cell->kwargs = Py_XNewRef(kwargs);
+  link_to_parent(cell, parent);
+  c->n_cells++;
+  PyObject* obj = make_instance(cell);
+  if (obj == nullptr) {
+    PyObject* exc = take_exception();
+    for (Cell* k = cell->child; k != nullptr; k = k->older) signal_cell(k, kSysStop);
+    cell_finish(c, cell);
+    Py_DECREF(cell);
+    raise_object(exc);
+    Py_DECREF(exc);
+    return nullptr;
+  }
+  cell->obj = obj;
+  if (cell->behaviour->has_started) {
+    cell->state |= kPaused;
+    signal_cell(cell, kSysStart);
+  }
+  return reinterpret_cast<PyObject*>(cell);
+}
+
+namespace {
+
+void cell_dealloc(PyObject* o) {
+  Cell* cell = self_of(o);
+  PyTypeObject* type = Py_TYPE(o);
+  Item it;
+  while (cell->box.pop(it)) item_release(it);
+  cell->box.destroy();
+  drop_instance(cell);
+  Py_DECREF(cell->behaviour);
+  Py_XDECREF(cell->parent);
+  Py_XDECREF(cell->args);
+  Py_XDECREF(cell->kwargs);
+  Py_XDECREF(cell->extra);
+  Py_DECREF(cell->core);
+  actinium::slab_free(cell, sizeof(Cell));
+  Py_DECREF(type);
+}
+
+PyObject* get_uid(PyObject* o, void*) { return PyLong_FromUnsignedLongLong(self_of(o)->uid); }
+PyObject* get_incarnation(PyObject* o, void*) {
+  return PyLong_FromUnsignedLong(self_of(o)->incarnation);
+}
+PyObject* get_depth(PyObject* o, void*) { return PyLong_FromUnsignedLong(self_of(o)->depth); }
+PyObject* get_capacity(PyObject* o, void*) {
+  return PyLong_FromUnsignedLong(self_of(o)->capacity);
+}
+PyObject* get_flag(PyObject* o, void* bit) {
+  return PyBool_FromLong(self_of(o)->state & static_cast<std::uint16_t>(
+                                                 reinterpret_cast<std::uintptr_t>(bit)));
+}
+PyObject* get_running(PyObject* o, void*) { return PyLong_FromLong(self_of(o)->running); }
+PyObject* get_sys(PyObject* o, void*) { return PyLong_FromLong(self_of(o)->sys); }
+PyObject* get_parent(PyObject* o, void*) {
+  Cell* p = self_of(o)->parent;
+  return Py_NewRef(p != nullptr ? reinterpret_cast<PyObject*>(p) : Py_None);
+}
+PyObject* get_instance(PyObject* o, void*) {
+  PyObject* obj = self_of(o)->obj;
+  return Py_NewRef(obj != nullptr ? obj : Py_None);
+}
+PyObject* get_cls(PyObject* o, void*) {
+  return Py_NewRef(reinterpret_cast<PyObject*>(self_of(o)->behaviour->cls));
+}
+PyObject* get_core(PyObject* o, void*) {
+  return Py_NewRef(reinterpret_cast<PyObject*>(self_of(o)->core));
+}
+PyObject* get_extra(PyObject* o, void*) {
+  PyObject* e = self_of(o)->extra;
+  return Py_NewRef(e != nullptr ? e : Py_None);
+}
+int set_extra(PyObject* o, PyObject* value, void*) {
+  Cell* cell = self_of(o);
+  Py_XSETREF(cell->extra, value == Py_None ? nullptr : Py_XNewRef(value));
+  return 0;
+}
+
+// (capacity, policy, lanes): a mailbox other than the class's; before the first message only.
+PyObject* cell_set_mailbox(PyObject* o, PyObject* args) {
+  Cell* cell = self_of(o);
+  unsigned capacity;
+  int policy, lanes;
+  if (!PyArg_ParseTuple(args, "Iii", &capacity, &policy, &lanes)) return nullptr;
+  cell->capacity = capacity;
+  cell->policy = static_cast<std::uint8_t>(policy);
+  if (lanes > 1 && !cell->box.has_lanes()) {
+    if (!cell->box.empty()) {
+      PyErr_SetString(PyExc_RuntimeError, "lanes must be set before the first message");
+      return nullptr;
+    }
+    if (!cell->box.use_lanes()) return PyErr_NoMemory();
+  }
+  Py_RETURN_NONE;
+}
+
+PyMethodDef methods[] = {
+    {"tell", method(cell_tell), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"ask", method(cell_ask), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"refusal", cell_refusal, METH_NOARGS, nullptr},
+    {"open_stream", method(cell_open_stream), METH_FASTCALL, nullptr},
+    {"deliver", cell_deliver, METH_O, nullptr},
+    {"signal", cell_signal, METH_O, nullptr},
+    {"pause", cell_pause, METH_NOARGS, nullptr},
+    {"unpause", cell_unpause, METH_NOARGS, nullptr},
+    {"set_waiters", cell_set_waiters, METH_O, nullptr},
+    {"await_orphans", cell_await_orphans, METH_NOARGS, nullptr},
+    {"cancel_running", cell_cancel_running, METH_NOARGS, nullptr},
+    {"cancel_stream", cell_cancel_stream, METH_O, nullptr},
+    {"children", cell_children, METH_NOARGS, nullptr},
+    {"signal_children", cell_signal_children, METH_O, nullptr},
+    {"rebuild", cell_rebuild, METH_NOARGS, nullptr},
+    {"finish", cell_finish_method, METH_NOARGS, nullptr},
+    {"set_mailbox", cell_set_mailbox, METH_VARARGS, nullptr},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
+
+void* bit(std::uint16_t b) { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(b)); }
+
+PyGetSetDef getset[] = {
+    {"uid", get_uid, nullptr, nullptr, nullptr},
+    {"incarnation", get_incarnation, nullptr, nullptr, nullptr},
+    {"depth", get_depth, nullptr, nullptr, nullptr},
+    {"capacity", get_capacity, nullptr, nullptr, nullptr},
+    {"stopped_flag", get_flag, nullptr, nullptr, bit(kStopped)},
+    {"closed_flag", get_flag, nullptr, nullptr, bit(kClosed)},
+    {"paused_flag", get_flag, nullptr, nullptr, bit(kPaused)},
+    {"running", get_running, nullptr, nullptr, nullptr},
+    {"sys", get_sys, nullptr, nullptr, nullptr},
+    {"parent", get_parent, nullptr, nullptr, nullptr},
+    {"instance", get_instance, nullptr, nullptr, nullptr},
+    {"cls", get_cls, nullptr, nullptr, nullptr},
+    {"core", get_core, nullptr, nullptr, nullptr},
+    {"extra", get_extra, set_extra, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyType_Slot slots[] = {
+    {Py_tp_doc, const_cast<char*>("One actor of this process; see actinium.core.Ref.")},
+    {Py_tp_dealloc, reinterpret_cast<void*>(cell_dealloc)},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, getset},
+    {0, nullptr}};
+
+PyType_Spec spec = {"actinium._native.Cell", sizeof(Cell), 0,
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                    slots};
+
+void envelope_dealloc(PyObject* o) {
+  PyTypeObject* type = Py_TYPE(o);
+  Py_XDECREF(reinterpret_cast<Envelope*>(o)->stream);
+  PyObject_Free(o);
+  Py_DECREF(type);
+}
+
+PyObject* envelope_stream(PyObject* o, void*) {
+  PyObject* s = reinterpret_cast<Envelope*>(o)->stream;
+  return Py_NewRef(s != nullptr ? s : Py_None);
+}
+
+PyGetSetDef envelope_getset[] = {
+    {"stream", envelope_stream, nullptr, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyType_Slot envelope_slots[] = {
+    {Py_tp_doc, const_cast<char*>("What a message carries beyond sender and value.")},
+    {Py_tp_dealloc, reinterpret_cast<void*>(envelope_dealloc)},
+    {Py_tp_getset, envelope_getset},
+    {0, nullptr}};
+
+PyType_Spec envelope_spec = {"actinium._native.Envelope", sizeof(Envelope), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                             envelope_slots};
+
+}  // namespace
+
+PyTypeObject* EnvelopeType;
+
+int init_cell(PyObject* module) {
+  s_deadline = PyUnicode_InternFromString("deadline");
+  s_priority = PyUnicode_InternFromString("priority");
+  s_timeout = PyUnicode_InternFromString("timeout");
+  s_sender = PyUnicode_InternFromString("sender");
+  s_behaviour = PyUnicode_InternFromString("_behaviour");
+  const char* lanes[] = {"critical", "high", "normal", "low"};
+  for (int i = 0; i < actinium::kLanes; i++) s_lane[i] = PyUnicode_InternFromString(lanes[i]);
+  if (add_type(module, &EnvelopeType, &envelope_spec) < 0) return -1;
+  return add_type(module, &CellType, &spec);
+}
+
+}  // namespace binding

@@ -1,0 +1,43 @@
+// actinium._native: the only part of the native code that sees Python.
+#include "types.hpp"
+
+namespace binding {
+
+int add_type(PyObject* module, PyTypeObject** slot, PyType_Spec* spec) {
+  *slot = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(spec));
+  if (*slot == nullptr) return -1;
+  return PyModule_AddType(module, *slot);
+}
+
+}  // namespace binding
+
+namespace {
+
+PyModuleDef definition = {PyModuleDef_HEAD_INIT, "actinium._native",
+                          "Native core of actinium: cells, mailboxes, scheduling, timers.", -1,
+                          nullptr, nullptr, nullptr, nullptr, nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit__native() {
+  PyObject* m = PyModule_Create(&definition);
+  if (m == nullptr) return nullptr;
+  using namespace binding;
+  const bool ok = init_actor(m) == 0 && init_behaviour(m) == 0 && init_cell(m) == 0 &&
+                  init_reply(m) == 0 && init_activation(m) == 0 && init_timer(m) == 0 &&
+                  init_core(m) == 0 &&
+                  PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
+                  PyModule_AddIntConstant(m, "SYS_RESTART", kSysRestart) == 0 &&
+                  PyModule_AddIntConstant(m, "SYS_STOP", kSysStop) == 0 &&
+                  PyModule_AddIntConstant(m, "SYS_DRAIN", kSysDrain) == 0 &&
+                  PyModule_AddIntConstant(m, "SYS_USER", kSysUser) == 0 &&
+                  PyModule_AddIntConstant(m, "FULL", kFull) == 0 &&
+                  PyModule_AddIntConstant(m, "FULL_DROP_NEW", kFullDropNew) == 0 &&
+                  PyModule_AddIntConstant(m, "FULL_DROP_OLD", kFullDropOld) == 0 &&
+                  PyModule_AddIntConstant(m, "CLOSED", kIsClosed) == 0;
+  if (!ok) {
+    Py_DECREF(m);
+    return nullptr;
+  }
+  return m;
+}

@@ -1,0 +1,406 @@
+// The run loop of a shard: bounded slices inside the event loop.
+//
+// A slice ends after its time or when nothing is ready; then the loop gets its turn for I/O and
+// other tasks. Time is read once per 16 messages while those are quick, and after each message
+// once they are slow, so that the bound holds without a clock read per message (SC-4).
+#include "runtime.hpp"
+
+namespace binding {
+namespace {
+
+constexpr int kCheckEvery = 16;
+
+// Called after each message; sets slice_over once the slice's time is used up.
+inline void check_time(Core* c) {
+  if (--c->until_check > 0) [[likely]] return;
+  const std::int64_t now = monotonic_ns();
+  c->until_check = now - c->last_check > c->slice_ns / 16 ? 1 : kCheckEvery;
+  c->last_check = now;
+  c->slice_over = now >= c->slice_end;
+}
+
+PyObject* or_none(void* p) { return p != nullptr ? static_cast<PyObject*>(p) : Py_None; }
+
+// hook(cell, msg, sender, extra): for messages that do not enter a handler.
+void give_to_hook(PyObject* hook, Cell* cell, Item& it) {
+  PyObject* args[5] = {nullptr, reinterpret_cast<PyObject*>(cell), it.msg, or_none(it.sender),
+                       or_none(it.extra)};
+  PyObject* r =
+      PyObject_Vectorcall(hook, args + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  if (r == nullptr) report_unraisable(hook);
+  Py_XDECREF(r);
+  item_release(it);
+}
+
+void drain_inbox(Core* c) {
+  c->inbox_armed.store(0, std::memory_order_seq_cst);
+  while (true) {
+    actinium::MpscNode* node = nullptr;
+    const actinium::Pop found = c->inbox->pop(node);
+    if (found == actinium::Pop::linking) c->inbox_armed.store(1, std::memory_order_seq_cst);
+    if (found != actinium::Pop::node) return;
+    auto* in = static_cast<Inbound*>(node);
+    Cell* cell = in->cell;
+    c->inbox_size.fetch_sub(1, std::memory_order_relaxed);
+    if ((cell->state & kStopped) != 0) {
+      cell->depth--;
+      give_to_hook(c->hook_closed, cell, in->item);
+    } else {
+      cell->box.push(in->item, in->lane);
+      make_ready(c, cell);
+    }
+    Py_DECREF(cell);
+    in->~Inbound();
+    actinium::slab_free(in, sizeof(Inbound));
+  }
+}
+
+// A timer that was cancelled or belongs to an earlier incarnation fires into nothing (TM-2).
+// An ask that was cancelled is withdrawn, one that timed out is expired (MS-4).
+// True: the item is used up.
+bool settle_extra(Core* c, Cell* cell, Item& it) {
+  PyTypeObject* type = Py_TYPE(it.extra);
+  if (type == ReplyType) {
+    auto* r = reinterpret_cast<Reply*>(it.extra);
+    if (!r->done) {
+      if (r->deadline == 0) return false;
+      if (core_now(c) <= r->deadline) return false;
+      r->expired = 1;
+      PyObject* exc = PyObject_CallOneArg(c->hook_timeout, it.extra);
+      if (exc != nullptr) {
+        reply_fail(r, exc);
+        Py_DECREF(exc);
+      } else {
+        report_unraisable(c->hook_timeout);
+      }
+    }
+    if (r->expired) {
+      give_to_hook(c->hook_expired, cell, it);
+    } else {
+      c->n_withdrawn++;
+      item_release(it);
+    }
+    return true;
+  }
+  if (type == TimerType) {
+    auto* t = reinterpret_cast<Timer*>(it.extra);
+    if (!t->cancelled && t->incarnation == cell->incarnation) return false;
+    c->n_withdrawn++;
+    item_release(it);
+    return true;
+  }
+  auto* e = reinterpret_cast<Envelope*>(it.extra);
+  if (e->deadline != 0 && core_now(c) > e->deadline) {
+    give_to_hook(c->hook_expired, cell, it);
+    return true;
+  }
+  return false;
+}
+
+std::int64_t deadline_of(const Item& it) {
+  if (it.extra == nullptr) return 0;
+  if (Py_TYPE(it.extra) == ReplyType) return reinterpret_cast<Reply*>(it.extra)->deadline;
+  if (Py_TYPE(it.extra) == EnvelopeType) return reinterpret_cast<Envelope*>(it.extra)->deadline;
+  return 0;
+}
+
+// Answers the ask of an item, if it is one and the handler did not defer its answer.
+void answer(Core* c, const Item& it, PyObject* value) {
+  if (it.extra == nullptr || Py_TYPE(it.extra) != ReplyType) return;
+  auto* r = reinterpret_cast<Reply*>(it.extra);
+  if (r->deferred) return;
+  if (r->done) {
+    c->n_late++;
+  } else {
+    reply_set(r, value);
+  }
+}
+
+}  // namespace
+
+// hook(cell, msg, sender, extra, handler, exc) -> true when it was a declared answer
+void handler_failed(Core* c, Cell* cell, Item& it, Handler* h) {
+  PyObject* exc = take_exception();
+  PyObject* args[7] = {nullptr,          reinterpret_cast<PyObject*>(cell),
+                       or_none(it.msg),  or_none(it.sender),
+                       or_none(it.extra), or_none(h),
+                       exc};
+  PyObject* r = PyObject_Vectorcall(c->hook_failed, args + 1,
+                                    6 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  if (r == nullptr) {
+    report_unraisable(c->hook_failed);
+  } else {
+    if (r == Py_True) c->n_handled++;
+    Py_DECREF(r);
+  }
+  Py_DECREF(exc);
+  item_release(it);
+}
+
+void handler_done(Core* c, Item& it, PyObject* value) {
+  c->n_handled++;
+  answer(c, it, value);
+  item_release(it);
+}
+
+namespace {
+
+// Wraps what a generator handler returned into a coroutine that feeds its stream.
+PyObject* drive_stream(Core* c, Cell* cell, const Item& it, PyObject* generator) {
+  auto* e = reinterpret_cast<Envelope*>(it.extra);
+  PyObject* args[4] = {nullptr, reinterpret_cast<PyObject*>(cell), generator, e->stream};
+  return PyObject_Vectorcall(c->hook_stream, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                             nullptr);
+}
+
+inline bool is_stream(const Item& it) {
+  return it.extra != nullptr && Py_TYPE(it.extra) == EnvelopeType &&
+         reinterpret_cast<Envelope*>(it.extra)->kind == kStream;
+}
+
+// One message into its handler. Uses up the item.
+inline void dispatch(Core* c, Cell* cell, Item& it) {
+  if (it.extra != nullptr) [[unlikely]] {
+    if (Py_TYPE(it.extra) != ReplyType || reinterpret_cast<Reply*>(it.extra)->done ||
+        reinterpret_cast<Reply*>(it.extra)->timed) {
+      if (settle_extra(c, cell, it)) return;
+    }
+  }
+  Behaviour* b = cell->behaviour;
+  Handler* h = behaviour_find(b, Py_TYPE(it.msg));
+  if (h == nullptr || (h->kind == kGenerator) != is_stream(it)) [[unlikely]] {
+    if (PyErr_Occurred()) report_unraisable(reinterpret_cast<PyObject*>(b));
+    give_to_hook(c->hook_unhandled, cell, it);
+    return;
+  }
+  c->current = cell;
+  c->item = &it;
+  c->deadline = deadline_of(it);
+  PyObject* args[3] = {nullptr, cell->obj, it.msg};
+  PyObject* r =
+      PyObject_Vectorcall(h->fn, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  c->current = nullptr;
+  c->item = nullptr;
+  if (r == nullptr) [[unlikely]] {
+    handler_failed(c, cell, it, h);
+    return;
+  }
+  if (r == Py_None && it.extra == nullptr) [[likely]] {
+    Py_DECREF(r);
+    c->n_handled++;
+    Py_DECREF(it.msg);
+    Py_XDECREF(reinterpret_cast<PyObject*>(it.sender));
+    return;
+  }
+  if (h->kind == kGenerator) {
+    PyObject* coro = drive_stream(c, cell, it, r);
+    Py_DECREF(r);
+    if (coro == nullptr) {
+      handler_failed(c, cell, it, h);
+      return;
+    }
+    r = coro;
+  }
+  if (PyCoro_CheckExact(r)) {
+    start_coroutine(c, cell, h, r, it, false);
+    return;
+  }
+  handler_done(c, it, r);
+  Py_DECREF(r);
+}
+
+void run_system(Core* c, Cell* cell) {
+  const std::uint16_t flags = cell->sys;
+  cell->sys = 0;
+  c->deadline = 0;
+  // A leaf without hooks, watchers or children needs no Python to stop.
+  if ((flags & ~(kSysStop | kSysDrain)) == 0 && cell->extra == nullptr &&
+      cell->child == nullptr && !cell->behaviour->has_stopping) {
+    cell_finish(c, cell);
+    return;
+  }
+  PyObject* number = PyLong_FromLong(flags);
+  PyObject* args[3] = {nullptr, reinterpret_cast<PyObject*>(cell), number};
+  PyObject* r = PyObject_Vectorcall(c->hook_system, args + 1,
+                                    2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  Py_XDECREF(number);
+  if (r == nullptr) {
+    Item none;
+    handler_failed(c, cell, none, nullptr);
+    return;
+  }
+  if (PyCoro_CheckExact(r)) {
+    Item none;
+    start_coroutine(c, cell, nullptr, r, none, true);
+    return;
+  }
+  Py_DECREF(r);
+}
+
+// True when the runtime's own work comes before the next user message.
+inline bool system_due(Cell* cell) {
+  if ((cell->sys & ~kSysDrain) != 0) return true;
+  return cell->box.empty();
+}
+
+void tell_room(Core* c, Cell* cell) {
+  PyObject* r = PyObject_CallOneArg(c->hook_room, reinterpret_cast<PyObject*>(cell));
+  if (r == nullptr) report_unraisable(c->hook_room);
+  Py_XDECREF(r);
+}
+
+// Handles up to `limit` messages of one cell; returns how many.
+std::int64_t run_cell(Core* c, Cell* cell, std::int64_t limit) {
+  std::int64_t done = 0;
+  std::int64_t budget = limit < c->batch ? limit : c->batch;
+  while (true) {
+    if (cell->sys != 0) [[unlikely]] {
+      if (cell->running == 0 && system_due(cell)) {
+        if (budget-- <= 0) break;
+        done++;
+        run_system(c, cell);
+        continue;
+      }
+      if ((cell->sys & ~kSysDrain) != 0) break;  // once the handlers under way have ended
+    }
+    if ((cell->state & (kBusy | kPaused | kStopped)) != 0 || budget-- <= 0) break;
+    Item it;
+    if (!cell->box.pop(it)) break;
+    cell->depth--;
+    if ((cell->state & kWaiters) != 0) [[unlikely]] tell_room(c, cell);
+    dispatch(c, cell, it);
+    done++;
+    check_time(c);
+    if (c->slice_over) break;
+  }
+  cell->state &= static_cast<std::uint16_t>(~kQueued);
+  const bool system = cell->sys != 0 && cell->running == 0 &&
+                      ((cell->sys & ~kSysDrain) != 0 || cell->box.empty());
+  const bool user =
+      (cell->state & (kBusy | kPaused | kStopped)) == 0 && !cell->box.empty();
+  if (system || user) {
+    cell->state |= kQueued;
+    c->ready.push(reinterpret_cast<std::uintptr_t>(cell));  // keeps its reference
+  } else {
+    Py_DECREF(cell);
+  }
+  return done;
+}
+
+inline std::uintptr_t next_ready(Core* c) {
+  if (c->rng != 0) [[unlikely]] {  // xorshift64: a schedule that a seed can repeat
+    c->rng ^= c->rng << 13;
+    c->rng ^= c->rng >> 7;
+    c->rng ^= c->rng << 17;
+    c->ready.bring_to_head(c->rng % c->ready.size());
+  }
+  const std::uintptr_t entry = c->ready.pop();
+  if (c->ready.size() > 8) {
+    __builtin_prefetch(reinterpret_cast<void*>(c->ready.peek(7) & ~std::uintptr_t(1)));
+    const std::uintptr_t near = c->ready.peek(3);
+    if ((near & 1) == 0) {
+      auto* cell = reinterpret_cast<Cell*>(near);
+      __builtin_prefetch(cell->box.prefetch_address());
+      __builtin_prefetch(cell->obj);
+    }
+  }
+  return entry;
+}
+
+void fire_timers(Core* c) {
+  if (c->wheel->size() == 0) return;
+  const std::int64_t now = core_now(c);
+  c->wheel->advance(static_cast<std::uint64_t>(now / 1'000'000), 512, [c](void* payload) {
+    const auto tagged = reinterpret_cast<std::uintptr_t>(payload);
+    if ((tagged & 1) != 0) {
+      reply_on_timer(c, reinterpret_cast<Reply*>(tagged & ~std::uintptr_t(1)));
+    } else {
+      timer_fire(c, static_cast<Timer*>(payload));
+    }
+  });
+}
+
+}  // namespace
+
+void schedule_activation(Activation* a) {
+  if (a->scheduled) return;
+  a->scheduled = 1;
+  Py_INCREF(a);
+  a->core->ready.push(reinterpret_cast<std::uintptr_t>(a) | 1);
+  if (!a->core->armed && core_arm(a->core) < 0) report_unraisable(nullptr);
+}
+
+void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages) {
+  c->pumping = 1;
+  c->n_slices++;
+  c->until_check = kCheckEvery;
+  c->slice_over = 0;
+  c->last_check = monotonic_ns();
+  c->slice_end = budget_ns > 0 ? c->last_check + budget_ns : INT64_MAX;
+  fire_timers(c);
+  std::int64_t left = max_messages;
+  while (left > 0 && !c->slice_over) {
+    if (c->inbox_armed.load(std::memory_order_relaxed) != 0) drain_inbox(c);
+    if (c->ready.empty()) break;
+    const std::uintptr_t entry = next_ready(c);
+    if ((entry & 1) != 0) {
+      auto* a = reinterpret_cast<Activation*>(entry & ~std::uintptr_t(1));
+      a->scheduled = 0;
+      resume_activation(c, a);
+      Py_DECREF(a);
+      left--;
+      check_time(c);
+    } else {
+      left -= run_cell(c, reinterpret_cast<Cell*>(entry), left);
+    }
+  }
+  leave_entered(c);
+  c->pumping = 0;
+  c->deadline = 0;
+  core_arm_timer(c);
+  if (c->want_idle && c->ready.empty() && c->n_running == 0 &&
+      c->inbox_size.load(std::memory_order_relaxed) == 0) {
+    PyObject* r = PyObject_CallNoArgs(c->hook_idle);
+    if (r == nullptr) report_unraisable(c->hook_idle);
+    Py_XDECREF(r);
+  }
+}
+
+int core_arm(Core* c) {
+  c->armed = 1;
+  if (c->manual || c->closed) return 0;
+  PyObject* args[3] = {nullptr, c->pump, c->context};
+  static PyObject* names = Py_BuildValue("(s)", "context");
+  PyObject* how = this_thread() == c->thread ? c->call_soon : c->call_soon_threadsafe;
+  PyObject* r =
+      PyObject_Vectorcall(how, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+  if (r == nullptr) return -1;
+  Py_DECREF(r);
+  return 0;
+}
+
+// Sees to it that the loop wakes for the next timer, once.
+void core_arm_timer(Core* c) {
+  if (c->manual || c->closed || c->wheel->size() == 0) return;
+  const auto next = c->wheel->next_due();
+  if (!next || (c->timer_handle != nullptr && c->timer_due <= *next)) return;
+  if (c->timer_handle != nullptr) {
+    PyObject* r = PyObject_CallMethod(c->timer_handle, "cancel", nullptr);
+    if (r == nullptr) report_unraisable(c->timer_handle);
+    Py_XDECREF(r);
+    Py_CLEAR(c->timer_handle);
+  }
+  const std::int64_t now = core_now(c);
+  const std::int64_t wait = static_cast<std::int64_t>(*next) * 1'000'000 - now;
+  PyObject* seconds = PyFloat_FromDouble(wait > 0 ? double(wait) / 1e9 : 0.0);
+  if (seconds == nullptr) return report_unraisable(nullptr);
+  PyObject* args[4] = {nullptr, seconds, c->on_timer, c->context};
+  static PyObject* names = Py_BuildValue("(s)", "context");
+  c->timer_handle =
+      PyObject_Vectorcall(c->call_later, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+  Py_DECREF(seconds);
+  if (c->timer_handle == nullptr) return report_unraisable(c->call_later);
+  c->timer_due = *next;
+}
+
+}  // namespace binding

@@ -1,0 +1,86 @@
+// What the types do to one another: sending, readiness, replies, stepping.
+#pragma once
+
+#include "types.hpp"
+
+namespace binding {
+
+// ---- pump.cpp
+int core_arm(Core* c);  // asks the loop for a slice; -1 with an exception set
+void core_arm_timer(Core* c);
+void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages);
+void schedule_activation(Activation* a);
+void refill_entered(Core* c, Activation* a);
+
+// ---- activation.cpp
+enum class Step : std::uint8_t { kFinished, kParked };
+// Steps a coroutine for a message of the cell; steals coro and the item's references.
+Step start_coroutine(Core* c, Cell* cell, Handler* h, PyObject* coro, Item& item, bool system);
+void resume_activation(Core* c, Activation* a);
+bool cancel_activation(Activation* a, PyObject* message);
+void leave_entered(Core* c);
+
+// ---- reply.cpp
+Reply* reply_new(Cell* target);
+void reply_set(Reply* r, PyObject* value);
+void reply_fail(Reply* r, PyObject* exc);
+void reply_on_timer(Core* c, Reply* r);
+
+// ---- cell.cpp
+Cell* cell_new(Core* c, Behaviour* b, Cell* parent);
+void cell_finish(Core* c, Cell* cell);
+
+// ---- behaviour.cpp
+Handler* behaviour_find_slow(Behaviour* b, PyTypeObject* type);  // null without error: none
+
+// ---- timer.cpp
+void timer_fire(Core* c, Timer* t);
+
+inline Handler* behaviour_find(Behaviour* b, PyTypeObject* type) {
+  if (type == b->seen_type) [[likely]] return b->seen;
+  return behaviour_find_slow(b, type);
+}
+
+inline void item_release(Item& it) {
+  Py_XDECREF(it.msg);
+  Py_XDECREF(reinterpret_cast<PyObject*>(it.sender));
+  Py_XDECREF(it.extra);
+  it = Item{};
+}
+
+// Puts a runnable cell into the ready queue (SC-2: at most once). MB-2: called after every
+// change that can make a cell runnable.
+inline void make_ready(Core* c, Cell* cell) {
+  if ((cell->state & (kQueued | kBusy | kPaused)) != 0) return;
+  cell->state |= kQueued;
+  Py_INCREF(cell);
+  c->ready.push(reinterpret_cast<std::uintptr_t>(cell));
+  if (!c->armed) [[unlikely]] {
+    if (core_arm(c) < 0) report_unraisable(nullptr);
+  }
+}
+
+// Readies a cell for the runtime's own work, paused or not.
+inline void make_ready_system(Core* c, Cell* cell) {
+  if ((cell->state & (kQueued | kStopped)) != 0 || cell->running != 0) return;
+  cell->state |= kQueued;
+  Py_INCREF(cell);
+  c->ready.push(reinterpret_cast<std::uintptr_t>(cell));
+  if (!c->armed) {
+    if (core_arm(c) < 0) report_unraisable(nullptr);
+  }
+}
+
+inline void settle_idle(Core* c, Cell* cell) {  // after a handler ended outside run_cell
+  if ((cell->state & kQueued) != 0) return;
+  if (cell->sys != 0) make_ready_system(c, cell);
+  if (!cell->box.empty()) make_ready(c, cell);
+}
+
+// The message of the cell's handler that runs now, or of its only one that waits.
+inline const Item* current_item(const Core* c, const Cell* cell) {
+  if (c->current == cell) return c->activation != nullptr ? &c->activation->item : c->item;
+  return cell->activations != nullptr ? &cell->activations->item : nullptr;
+}
+
+}  // namespace binding

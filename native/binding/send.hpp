@@ -1,0 +1,34 @@
+// The sender's side, shared by refs, contexts and timers.
+#pragma once
+
+#include "runtime.hpp"
+
+namespace binding {
+
+PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane);
+bool check_message_slow(Core* c, PyTypeObject* type);
+void signal_cell(Cell* cell, std::uint16_t flags);
+PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObject* kwargs);
+PyObject* spawn_from_call(Core* c, Cell* parent, PyObject* const* args, Py_ssize_t nargs,
+                          PyObject* names);
+
+inline std::size_t type_slot(const PyTypeObject* type) {
+  const auto a = reinterpret_cast<std::uintptr_t>(type);
+  return (a >> 4 ^ a >> 10) & 63;
+}
+
+// False with NotAMessage raised when values of this type may not be sent.
+inline bool check_message(Core* c, PyTypeObject* type) {
+  if (c->known_types[type_slot(type)] == type) [[likely]] return true;
+  return check_message_slow(c, type);
+}
+
+// The actor whose handler runs on this thread, as a new reference, or null.
+inline Cell* current_sender(Core* c) {
+  Cell* cell = c->current;
+  if (cell == nullptr || this_thread() != c->thread) return nullptr;
+  Py_INCREF(cell);
+  return cell;
+}
+
+}  // namespace binding

@@ -1,0 +1,304 @@
+// The objects of the binding and how they own each other.
+//
+//   Core        one shard: ready queue, timers, inbox; pumped by its event loop
+//   Cell        one actor: mailbox, place in the tree, the user's instance. Every ref is a cell
+//   Behaviour   one actor class: dispatch table and limits
+//   Handler     one method of a behaviour
+//   Activation  one `async` handler being stepped; looks like an asyncio task to libraries
+//   Reply       the future of one ask
+//   Envelope    what a plain message carries beyond sender and value
+//   Timer       one scheduled message or callback
+//
+// A cell lives as long as it runs (its parent holds it) or anybody holds a ref to it. None of
+// these types takes part in cyclic collection: stopping an actor cuts every cycle through it,
+// and a million actors then cost the collector nothing.
+#pragma once
+
+#include <atomic>
+
+#include "actinium/hlc.hpp"
+#include "actinium/mailbox.hpp"
+#include "actinium/mpsc.hpp"
+#include "actinium/ring.hpp"
+#include "actinium/slab.hpp"
+#include "actinium/wheel.hpp"
+#include "py.hpp"
+
+namespace binding {
+
+struct Activation;
+struct Cell;
+struct Core;
+struct Reply;
+
+// One message in a mailbox. The item owns what it points to.
+struct Item {
+  PyObject* msg = nullptr;
+  Cell* sender = nullptr;
+  PyObject* extra = nullptr;  // Reply, Envelope or Timer
+  explicit operator bool() const { return msg != nullptr; }
+};
+
+enum HandlerKind : std::uint8_t { kPlain, kCoroutine, kGenerator };
+
+struct Handler {
+  PyObject_HEAD
+  PyObject* fn;
+  PyObject* raises;  // tuple of classes that are a reply and not a failure, or null
+  PyObject* name;
+  std::uint8_t kind;
+  std::uint8_t cancellable;
+};
+
+struct Behaviour {
+  PyObject_HEAD
+  PyTypeObject* cls;
+  PyObject* table;    // dict: message type -> Handler or None
+  PyObject* resolve;  // called with a type that is not in the table
+  PyTypeObject* seen_type;  // a one-entry cache before the table
+  Handler* seen;
+  std::uint32_t capacity;
+  std::uint16_t concurrent;
+  std::uint8_t policy;
+  std::uint8_t lanes;
+  std::uint8_t has_started;
+  std::uint8_t has_stopping;
+};
+
+enum Policy : std::uint8_t { kReject, kDropNew, kDropOld, kBlock };
+
+// Why a message was not taken; the Python side maps them to `Put` and dead-letter reasons.
+enum Refusal : long { kFull = 1, kFullDropNew = 2, kFullDropOld = 3, kIsClosed = 4 };
+
+// Cell::state
+enum : std::uint16_t {
+  kQueued = 1,    // in the ready queue (SC-2: at most once), or being run
+  kBusy = 2,      // as many handlers are under way as the behaviour allows
+  kPaused = 4,    // starting, restarting or waiting for its supervisor
+  kClosed = 8,    // refuses new user messages
+  kStopped = 16,  // gone for good
+  kWaiters = 32,  // somebody waits for room
+  kOrphans = 64,  // somebody waits for the last child to stop
+};
+
+// Cell::sys: what the runtime asks of the actor; handled before any user message (MB-3).
+enum : std::uint16_t {
+  kSysStart = 1,
+  kSysRestart = 2,
+  kSysStop = 4,
+  kSysDrain = 8,  // stop once the mailbox is empty
+  kSysUser = 16,  // the first of the flags that only the Python side reads
+};
+
+struct Cell {
+  PyObject_HEAD
+  Core* core;
+  PyObject* obj;
+  Behaviour* behaviour;
+  actinium::Mailbox<Item> box;
+  Activation* activations;
+  Cell* parent;
+  Cell* child;  // the newest
+  Cell* older;  // siblings
+  Cell* newer;
+  PyObject* args;    // of the constructor, for restarts
+  PyObject* kwargs;  // or null
+  PyObject* extra;   // the Python side's rarely needed part, or null
+  std::uint64_t uid;
+  std::uint32_t depth;
+  std::uint32_t capacity;
+  std::uint32_t incarnation;
+  std::uint16_t state;
+  std::uint16_t sys;
+  std::uint16_t running;  // handlers suspended or being stepped
+  std::uint8_t policy;
+};
+
+struct Core {
+  PyObject_HEAD
+  actinium::Ring ready;  // Cell*, or Activation* with the lowest bit set
+  actinium::TimerWheel* wheel;
+  actinium::MpscQueue* inbox;
+  std::atomic<std::uint32_t> inbox_armed;
+  std::atomic<std::int64_t> inbox_size;
+
+  Cell* current;          // whose handler runs now
+  const Item* item;       // its message, while a handler is entered directly
+  Activation* activation;  // the coroutine being stepped
+  std::int64_t deadline;  // of the message being handled; 0: none
+  Activation* spare;
+  Activation* entered;  // asyncio's current task
+  PyTypeObject* known_types[64];  // types found to be messages, by address
+
+  PyObject* loop;
+  PyObject* call_soon;
+  PyObject* call_soon_threadsafe;
+  PyObject* call_later;
+  PyObject* pump;     // bound methods, made once
+  PyObject* on_timer;
+  PyObject* context;  // contextvars at creation: no caller's context leaks into a handler
+  PyObject* timer_handle;
+  std::uint64_t timer_due;
+
+  PyTypeObject* ref_type;
+  PyTypeObject* context_type;
+  PyObject* accepted;     // what tell returns for a message that was taken
+  Cell* user;             // parent of what the system spawns
+  PyObject* hook_refused;
+  PyObject* hook_ask_refused;
+  PyObject* hook_unhandled;
+  PyObject* hook_failed;
+  PyObject* hook_expired;
+  PyObject* hook_system;
+  PyObject* hook_closed;
+  PyObject* hook_room;
+  PyObject* hook_orphans;
+  PyObject* hook_is_message;
+  PyObject* hook_stream;
+  PyObject* hook_timeout;
+  PyObject* hook_cycle;
+  PyObject* hook_idle;
+  PyObject* hook_spawn;   // for spawns with more than class and arguments
+
+  std::uintptr_t thread;
+  std::int64_t slice_ns;
+  std::int64_t ask_timeout_ns;
+  std::int64_t virtual_ns;  // < 0: the real clock
+  std::int64_t slice_end;
+  std::int64_t last_check;
+  std::uint64_t rng;        // != 0: the ready queue is drawn from at random
+  std::uint64_t next_uid;
+  std::uint32_t batch;
+  std::int32_t until_check;
+  std::uint8_t armed;
+  std::uint8_t pumping;
+  std::uint8_t slice_over;
+  std::uint8_t manual;  // stepped by a test, never by the loop
+  std::uint8_t want_idle;
+  std::uint8_t closed;
+
+  std::uint64_t n_accepted;
+  std::uint64_t n_handled;
+  std::uint64_t n_withdrawn;  // asks and timers taken back by their owner
+  std::uint64_t n_late;
+  std::uint64_t n_slices;
+  std::int64_t n_cells;
+  std::int64_t n_running;
+  actinium::HybridClock* hlc;
+};
+
+struct Reply {
+  PyObject_HEAD
+  PyObject* result;
+  PyObject* exc;
+  Activation* waiter;
+  PyObject* callback;
+  PyObject* callback_context;
+  PyObject* more;  // list of (callback, context) beyond the first
+  Cell* target;
+  actinium::TimerWheel::Handle timer;
+  std::int64_t deadline;
+  std::uint8_t timed;
+  std::uint8_t done;
+  std::uint8_t blocking;
+  std::uint8_t cancelled;
+  std::uint8_t expired;
+  std::uint8_t deferred;
+  std::uint8_t inherited;  // the deadline came from the message being handled
+};
+
+enum EnvelopeKind : std::uint8_t { kTell, kStream };
+
+struct Envelope {
+  PyObject_HEAD
+  PyObject* stream;
+  std::int64_t deadline;
+  std::uint8_t kind;
+  std::uint8_t replayed;
+};
+
+struct Activation {
+  PyObject_HEAD
+  PyObject* weakrefs;
+  Core* core;
+  Cell* cell;
+  Activation* next;
+  Activation* prev;
+  PyObject* coro;
+  PyObject* context;
+  PyObject* waiting;  // what the coroutine awaits
+  PyObject* name;
+  PyObject* cancel_message;
+  PyObject* throwing;  // raised in the coroutine at its next step
+  PyObject* callbacks;
+  Handler* handler;  // null: work of the runtime itself
+  Item item;
+  std::int64_t deadline;
+  std::uint32_t cancels;
+  std::uint8_t must_cancel;
+  std::uint8_t done;
+  std::uint8_t parked;
+  std::uint8_t scheduled;
+  std::uint8_t system;
+};
+
+struct Timer {
+  PyObject_HEAD
+  Core* core;
+  Cell* cell;      // null: a callback
+  PyObject* what;  // the message or the callable
+  actinium::TimerWheel::Handle handle;
+  std::int64_t period_ns;
+  std::int64_t due_ns;
+  std::uint64_t missed;
+  std::uint32_t incarnation;
+  std::uint8_t armed;
+  std::uint8_t cancelled;
+};
+
+struct ActorBase {
+  PyObject_HEAD
+  Cell* cell;  // borrowed; null before spawn and after stop
+};
+
+struct ContextBase {
+  PyObject_HEAD
+  Cell* cell;
+};
+
+// An item on its way from another thread.
+struct Inbound : actinium::MpscNode {
+  Cell* cell;
+  Item item;
+  unsigned lane;
+};
+
+extern PyTypeObject* CoreType;
+extern PyTypeObject* CellType;
+extern PyTypeObject* BehaviourType;
+extern PyTypeObject* HandlerType;
+extern PyTypeObject* ActivationType;
+extern PyTypeObject* ReplyType;
+extern PyTypeObject* EnvelopeType;
+extern PyTypeObject* TimerType;
+extern PyTypeObject* ActorBaseType;
+extern PyTypeObject* ContextBaseType;
+
+int init_core(PyObject* module);
+int init_cell(PyObject* module);
+int init_behaviour(PyObject* module);
+int init_activation(PyObject* module);
+int init_reply(PyObject* module);
+int init_timer(PyObject* module);
+int init_actor(PyObject* module);
+int add_type(PyObject* module, PyTypeObject** slot, PyType_Spec* spec);
+
+inline std::int64_t core_now(const Core* c) {
+  return c->virtual_ns >= 0 ? c->virtual_ns : monotonic_ns();
+}
+
+inline std::uintptr_t this_thread() {
+  return reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+}
+
+}  // namespace binding

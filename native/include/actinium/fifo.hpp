@@ -1,0 +1,78 @@
+// A first-in first-out queue of small trivially copyable items in linked segments.
+//
+// Why not one node per item: a flooded mailbox is read in the order it was written, so items
+// that lie side by side cost one cache line for two or three of them, and the allocator is
+// asked once per segment. An empty queue owns no memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "actinium/slab.hpp"
+
+namespace actinium {
+
+template <class T, std::size_t Bytes = 512>
+class Fifo {
+  static_assert(std::is_trivially_copyable_v<T>, "items are moved as plain bytes");
+
+  struct Segment {
+    Segment* next;
+    std::uint32_t head;
+    std::uint32_t tail;
+    T items[(Bytes - sizeof(void*) - 8) / sizeof(T)];
+  };
+  static constexpr std::uint32_t kItems = (Bytes - sizeof(void*) - 8) / sizeof(T);
+  static_assert(sizeof(Segment) <= Bytes);
+
+ public:
+  bool empty() const { return first_ == nullptr; }
+
+  // False when memory ran out; the item then still belongs to the caller.
+  bool push(const T& item) {
+    Segment* s = last_;
+    if (s == nullptr || s->tail == kItems) {
+      s = static_cast<Segment*>(slab_alloc(sizeof(Segment)));
+      if (s == nullptr) {
+        return false;
+      }
+      s->next = nullptr;
+      s->head = s->tail = 0;
+      if (last_ != nullptr) {
+        last_->next = s;
+      } else {
+        first_ = s;
+      }
+      last_ = s;
+    }
+    s->items[s->tail++] = item;
+    return true;
+  }
+
+  bool pop(T& out) {
+    Segment* s = first_;
+    if (s == nullptr) {
+      return false;
+    }
+    out = s->items[s->head++];
+    if (s->head == s->tail) {
+      drop_first(s);
+    }
+    return true;
+  }
+
+ private:
+  void drop_first(Segment* s) {
+    first_ = s->next;
+    if (first_ == nullptr) {
+      last_ = nullptr;
+    }
+    slab_free(s, sizeof(Segment));
+  }
+
+  Segment* first_ = nullptr;
+  Segment* last_ = nullptr;
+};
+
+}  // namespace actinium

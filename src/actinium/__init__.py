@@ -1,0 +1,111 @@
+"""Actinium: one actor model for AI inference.
+
+The layers, lowest first; an import only goes down:
+
+    errors, _native      the exception tree; the compiled core
+    base                 ids, clock, secrets, measures
+    store                bytes that outlive the process
+    core                 actors in one process
+    wire                 message <-> bytes
+    inference, ops       deployments, runners, sessions; metrics
+    topology             configuration file -> a checked plan
+    serve                the HTTP gateway
+    cli, testkit         people; tests
+
+This module is a door: names are imported from their layer when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "actinium.core": (
+        "Actor", "Context", "DeadLetter", "Durable", "EntityRef", "Idle", "LocalRef", "Mailbox",
+        "Message", "OneForOne", "Put", "Ref", "Report", "Settings", "Stop", "Stream", "System",
+        "Terminated", "Unbounded", "Unchecked", "blocking", "on",
+    ),
+    "actinium.store": ("MemoryStore", "SqliteStore", "Store"),
+    "actinium.errors": ("ActiniumError",),
+    "actinium.inference": ("Deployment",),
+    "actinium.serve": ("Gateway",),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+if TYPE_CHECKING:
+    from actinium.core import (
+        Actor,
+        Context,
+        DeadLetter,
+        Durable,
+        EntityRef,
+        Idle,
+        LocalRef,
+        Mailbox,
+        Message,
+        OneForOne,
+        Put,
+        Ref,
+        Report,
+        Settings,
+        Stop,
+        Stream,
+        System,
+        Terminated,
+        Unbounded,
+        Unchecked,
+        blocking,
+        on,
+    )
+    from actinium.errors import ActiniumError
+    from actinium.inference import Deployment
+    from actinium.serve import Gateway
+    from actinium.store import MemoryStore, SqliteStore, Store
+
+__all__ = [
+    "ActiniumError",
+    "Actor",
+    "Context",
+    "DeadLetter",
+    "Deployment",
+    "Durable",
+    "EntityRef",
+    "Gateway",
+    "Idle",
+    "LocalRef",
+    "Mailbox",
+    "MemoryStore",
+    "Message",
+    "OneForOne",
+    "Put",
+    "Ref",
+    "Report",
+    "Settings",
+    "SqliteStore",
+    "Stop",
+    "Store",
+    "Stream",
+    "System",
+    "Terminated",
+    "Unbounded",
+    "Unchecked",
+    "__version__",
+    "blocking",
+    "on",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'actinium' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

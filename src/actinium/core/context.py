@@ -1,0 +1,158 @@
+"""``self.ctx``: what an actor can do within its system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from actinium import _native
+from actinium.errors import UsageError
+
+from .extra import extra_of
+from .signals import Idle
+
+if TYPE_CHECKING:
+    from .actor import Actor
+    from .ref import LocalRef
+    from .system import System
+
+    A = TypeVar("A", bound=Actor)
+
+
+class ReplyToken:
+    """A reply that is owed: give it with ``reply`` or ``fail``, from any handler, once."""
+
+    __slots__ = ("_reply",)
+
+    def __init__(self, reply: _native.Reply) -> None:
+        self._reply = reply
+
+    def reply(self, value: Any) -> bool:
+        """Answers the ask; False if its asker no longer waits."""
+        return self._reply.resolve(value)
+
+    def fail(self, error: BaseException) -> bool:
+        """Fails the ask; False if its asker no longer waits."""
+        return self._reply.reject(error)
+
+    def __del__(self) -> None:
+        if not self._reply.done():
+            from actinium.errors import HandlerError
+
+            self._reply.reject(HandlerError("no reply: the token was dropped without one"))
+
+
+class Context(_native.ContextBase):
+    """Made anew for each use; keep refs, not contexts.
+
+    ``remaining`` are the seconds left until the current message's deadline, or None.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def self_ref(self) -> LocalRef[Any]:
+            """The actor's own ref."""
+
+        @property
+        def sender(self) -> LocalRef[Any] | None:
+            """The actor that sent the current message; None from outside."""
+
+        def spawn(self, cls: type[A], /, *args: Any, **kwargs: Any) -> LocalRef[A]:
+            """Starts a child; see :meth:`System.spawn`."""
+
+    @property
+    def system(self) -> System:
+        """The system this actor lives in."""
+        from .system import system_of
+
+        return system_of(self.self_ref)
+
+    @property
+    def path(self) -> str:
+        """The actor's own path."""
+        return self.self_ref.path
+
+    @property
+    def children(self) -> list[LocalRef[Any]]:
+        """Refs of the children that are alive, oldest first."""
+        return self.self_ref.children()
+
+    def stop(self, ref: LocalRef[Any] | None = None, *, drain: bool = False) -> None:
+        """Stops this actor after the current message, or another one."""
+        (ref if ref is not None else self.self_ref).stop(drain=drain)
+
+    def watch(self, ref: LocalRef[Any]) -> None:
+        """Asks for one ``ac.Terminated`` when that actor stops; at once if it has (WD-1)."""
+        self.system._watch(self.self_ref, ref)
+
+    def unwatch(self, ref: LocalRef[Any]) -> None:
+        """Takes a watch back: no notice of it comes after this returns."""
+        self.system._unwatch(self.self_ref, ref)
+
+    def schedule(
+        self,
+        delay: float,
+        msg: Any,
+        *,
+        every: float | None = None,
+        name: str | None = None,
+        to: LocalRef[Any] | None = None,
+    ) -> _native.Timer:
+        """Sends ``msg`` after ``delay`` seconds, then ``every`` so many (fixed rate).
+
+        The timer belongs to this incarnation: restart and stop cancel it. A timer of the same
+        ``name`` is replaced, and its message can no longer arrive (TM-2).
+        """
+        if delay < 0 or (every is not None and every <= 0):
+            raise UsageError(
+                f"schedule() needs delay >= 0 and every > 0 seconds, got {delay!r}, {every!r}"
+            )
+        own = self.self_ref
+        extra = extra_of(own)
+        timers = extra.timers
+        if timers is None:
+            timers = extra.timers = {}
+        key: Any = name
+        if name is not None and name in timers:
+            timers.pop(name).cancel()
+        target = to if to is not None else own
+        timer = own.core.schedule(delay, msg, target, every or 0.0)
+        if name is None:
+            key = timer
+            if len(timers) >= 64:
+                for old in [k for k, t in timers.items() if not t.active]:
+                    del timers[old]
+        timers[key] = timer
+        return timer
+
+    def cancel(self, name: str) -> bool:
+        """Cancels the timer of that name; True if its message would still have come."""
+        timers = extra_of(self.self_ref).timers
+        timer = timers.pop(name, None) if timers else None
+        return timer.cancel() if timer is not None else False
+
+    def idle_after(self, seconds: float) -> None:
+        """Sends this actor ``ac.Idle`` once, ``seconds`` from now; call it again to postpone."""
+        self.schedule(seconds, Idle(), name="ac.idle")
+
+    def reply(self, value: Any) -> None:
+        """Answers the current message: its ask, or with a tell to its sender."""
+        current = self.current
+        if current is None:
+            raise UsageError("ctx.reply() belongs in a handler, while its message is current")
+        _, sender, extra = current
+        if isinstance(extra, _native.Reply):
+            extra.resolve(value)
+        elif sender is not None:
+            sender.tell(value)
+        else:
+            raise UsageError("nobody waits for a reply: the message was told from outside")
+
+    def defer(self) -> ReplyToken:
+        """Takes the reply of the current ask, to be given later; the return value is ignored."""
+        reply = self.take_reply()
+        if reply is None:
+            raise UsageError("ctx.defer() needs a message that was asked, not told")
+        return ReplyToken(reply)

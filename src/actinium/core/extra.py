@@ -1,0 +1,61 @@
+"""The rarely needed part of an actor's cell, made when first needed.
+
+Most of a million actors have no name, nobody watching and no timer; they do not pay for it.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actinium import _native
+
+    from .ref import LocalRef
+    from .supervision import OneForOne, RestartWindow
+
+
+class Extra:
+    """Name, watchers, timers and what supervision remembers of one actor."""
+
+    __slots__ = (
+        "blamed",
+        "failure",
+        "idle",
+        "killed",
+        "name",
+        "orphans",
+        "reason",
+        "senders",
+        "stopped",
+        "supervise",
+        "timers",
+        "watchers",
+        "watching",
+        "window",
+    )
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.supervise: OneForOne | None = None
+        self.window: RestartWindow | None = None
+        self.failure: BaseException | None = None
+        self.blamed: LocalRef[Any] | None = None
+        self.reason: str | None = None
+        self.killed = False
+        self.watchers: dict[LocalRef[Any], None] | None = None
+        self.watching: dict[LocalRef[Any], None] | None = None
+        self.timers: dict[Any, _native.Timer] | None = None
+        self.idle: tuple[float, _native.Timer] | None = None
+        self.senders: deque[Future[None]] | None = None
+        self.stopped: list[Future[str]] | None = None
+        self.orphans: Future[None] | None = None
+
+
+def extra_of(cell: _native.Cell) -> Extra:
+    """The extra part of a cell, made now if it has none."""
+    found: Extra | None = cell.extra
+    if found is None:
+        found = cell.extra = Extra()
+    return found

@@ -1,0 +1,169 @@
+"""References: the only way to reach an actor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
+
+from actinium import _native
+from actinium.errors import ActorStopped, MailboxFull
+
+from .extra import Extra, extra_of
+from .put import Put
+from .stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+A_co = TypeVar("A_co", covariant=True)
+
+
+@runtime_checkable
+class Ref(Protocol):
+    """What every reference offers, wherever its actor lives.
+
+    ``tell`` hands a message over and never waits; ``ask`` awaits one answer; ``stream`` opens a
+    flow of items; ``send`` waits for room in a full mailbox.
+    """
+
+    @property
+    def path(self) -> str: ...
+
+    def tell(self, msg: Any, /) -> Put: ...
+
+    def ask(self, msg: Any, timeout: float | None = None, /) -> Awaitable[Any]: ...
+
+    def stream(self, msg: Any, *, items: int = 64, timeout: float | None = None) -> Stream[Any]: ...
+
+    async def send(self, msg: Any, *, timeout: float = 5.0) -> Put: ...
+
+
+class LocalRef(_native.Cell, Generic[A_co]):
+    """A ref to an actor of this process; ``LocalRef[Counter]`` to a type checker.
+
+    It stays valid through restarts and is dead for ever once the actor has stopped: a later
+    actor of the same name is another one (MS-5).
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def tell(
+            self,
+            msg: Any,
+            /,
+            *,
+            priority: str | None = None,
+            deadline: float | None = None,
+            sender: Any = None,
+        ) -> Put:
+            """Hands a message over and never waits; what is refused becomes a dead letter.
+
+            ``priority`` (critical, high, normal, low) matters in a mailbox with 4 lanes.
+            After ``deadline`` seconds the message is not handled any more but a dead letter.
+            Raises NotAMessage for what may not be sent. Safe from any thread.
+            """
+
+        def children(self) -> list[LocalRef[Any]]:
+            """The children that are alive, oldest first."""
+
+    @property
+    def path(self) -> str:
+        """Where the actor lives in the tree, as ``/user/parent/child``."""
+        parent = self.parent
+        if parent is None:
+            return "/"
+        extra: Extra | None = self.extra
+        name = extra.name if extra is not None and extra.name is not None else f"${self.uid}"
+        above = parent.path
+        return f"{above}{name}" if above == "/" else f"{above}/{name}"
+
+    @property
+    def alive(self) -> bool:
+        """False once the actor takes no more messages."""
+        return not self.closed_flag
+
+    def try_tell(self, msg: Any, *, sender: LocalRef[Any] | None = None) -> Put:
+        """Like ``tell``, but a refused message stays with the caller: no dead letter is made."""
+        code = self.refusal()
+        if code is None:
+            return self.tell(msg, sender=sender) if sender is not None else self.tell(msg)
+        name: Any = {_native.CLOSED: "closed", _native.FULL_DROP_NEW: "dropped_new"}.get(
+            code, "rejected"
+        )
+        return Put(ok=False, code=name, depth=self.depth, capacity=self.capacity)
+
+    async def send(self, msg: Any, *, timeout: float = 5.0) -> Put:
+        """Hands a message over, waiting for room up to ``timeout`` seconds.
+
+        Raises MailboxFull when no room came in time (the message stays with the caller) and
+        ActorStopped when the actor is gone.
+        """
+        code = self.refusal()
+        if code is None:
+            return self.tell(msg)
+        loop = asyncio.get_running_loop()
+        extra = extra_of(self)
+        if extra.senders is None:
+            extra.senders = deque()
+        give_up = loop.time() + timeout
+        while code is not None:
+            if code == _native.CLOSED:
+                raise ActorStopped(f"{self.path} has stopped")
+            room: asyncio.Future[None] = loop.create_future()
+            extra.senders.append(room)
+            self.set_waiters(True)
+            try:
+                async with asyncio.timeout_at(give_up):
+                    await room
+            except TimeoutError:
+                raise MailboxFull(
+                    f"{self.path} had no room for {timeout:g} s "
+                    f"({self.depth} of {self.capacity} messages wait)"
+                ) from None
+            finally:
+                if not room.done() or room.cancelled():
+                    extra.senders.remove(room)
+            code = self.refusal()
+        return self.tell(msg)
+
+    def stream(self, msg: Any, *, items: int = 64, timeout: float | None = None) -> Stream[Any]:
+        """Opens a stream: the items an async-generator handler yields for this message.
+
+        At most ``items`` wait unread; then the producer waits. Leaving the ``async with`` block
+        (or ``aclose``) cancels the producer. ``timeout`` is for the whole stream, in seconds.
+
+        >>> async with ref.stream(Count(3)) as numbers:
+        ...     async for n in numbers: ...
+        """
+        return Stream(self, msg, items, timeout)
+
+    def stop(self, *, drain: bool = False) -> None:
+        """Stops the actor after its current message, or (``drain``) after all that wait."""
+        self.signal(_native.SYS_DRAIN if drain else _native.SYS_STOP)
+
+    def kill(self) -> None:
+        """Stops the actor now: a handler that awaits is cancelled."""
+        extra = extra_of(self)
+        extra.killed = True
+        extra.reason = "killed"
+        self.cancel_running()
+        self.signal(_native.SYS_STOP)
+
+    async def stopped(self) -> str:
+        """Waits until the actor has stopped; returns the reason."""
+        if self.stopped_flag:
+            extra: Extra | None = self.extra
+            return (extra.reason if extra is not None else None) or "stopped"
+        extra = extra_of(self)
+        if extra.stopped is None:
+            extra.stopped = []
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        extra.stopped.append(done)
+        return await done
+
+    def __repr__(self) -> str:
+        state = "stopped" if self.stopped_flag else f"incarnation {self.incarnation}"
+        return f"<Ref {self.path} {self.cls.__qualname__} {state}>"

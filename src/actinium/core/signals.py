@@ -1,0 +1,33 @@
+"""Messages and exceptions of the runtime itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .message import Message
+
+if TYPE_CHECKING:
+    from .ref import LocalRef
+
+
+class Terminated(Message):
+    """A watched actor has stopped; comes once per watch, after all its messages (WD-1).
+
+    ``reason`` is ``stopped``, ``killed``, ``passivated`` or ``failed: ...``.
+    """
+
+    ref: Any
+    reason: str
+
+
+class Idle(Message):
+    """No user message came for the time given to ``ctx.idle_after``."""
+
+
+class Stop(Exception):
+    """Raised by a handler to stop its actor normally, after this message."""
+
+
+def terminated(ref: LocalRef[Any], reason: str) -> Terminated:
+    """The notice for one ref."""
+    return Terminated(ref, reason)

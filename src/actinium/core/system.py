@@ -1,0 +1,273 @@
+"""The actor system: one shard, its tree of actors, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import weakref
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import msgspec
+
+from actinium import _native
+from actinium.errors import SystemFailed, UsageError
+
+from .actor import Actor
+from .context import Context
+from .deadletters import DeadLetters
+from .extra import extra_of
+from .lifecycle import Lifecycle
+from .ref import LocalRef
+from .supervision import OneForOne
+
+if TYPE_CHECKING:
+    from actinium.store import Store
+
+    from .entity import Entities, EntityRef
+
+A = TypeVar("A", bound=Actor)
+
+_systems: weakref.WeakValueDictionary[int, System] = weakref.WeakValueDictionary()
+
+
+def system_of(ref: LocalRef[Any]) -> System:
+    """The system a local ref belongs to."""
+    return _systems[id(ref.core)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a system runs.
+
+    ``slice_us``: longest run of actors before the event loop gets its turn (microseconds).
+    ``batch``: most messages one actor handles in a row. ``ask_timeout``: seconds an ask waits
+    unless told otherwise. ``drain_timeout``: seconds a shutdown lets actors finish.
+    """
+
+    slice_us: int = 200
+    batch: int = 64
+    ask_timeout: float = 5.0
+    drain_timeout: float = 30.0
+    dead_letters: int = 4096
+    supervise: OneForOne = OneForOne()
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """How a shutdown went. ``lost`` counts messages no ledger accounts for: 0, always."""
+
+    accepted: int
+    handled: int
+    dead_lettered: int
+    withdrawn: int
+    forced: int
+    seconds: float
+    lost: int
+
+
+class Guardian(Actor):
+    """An actor that only holds children: the root and ``/user``."""
+
+
+class System:
+    """Actors of one process on the running event loop.
+
+    >>> async with System("demo") as system:
+    ...     counter = system.spawn(Counter)
+    ...     counter.tell(Add(2))
+    ...     assert await counter.ask(Get()) == 2
+    """
+
+    def __init__(
+        self,
+        name: str = "actinium",
+        *,
+        settings: Settings | None = None,
+        store: Store | None = None,
+        _core_options: dict[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.settings = settings if settings is not None else Settings()
+        self.store = store
+        self._core_options = _core_options or {}
+        self._core: _native.Core | None = None
+        self._entities: Entities | None = None
+        self._report: Report | None = None
+
+    # -- life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self.shutdown()
+        fatal = self._life.fatal
+        if fatal is not None and exc is None:
+            raise SystemFailed(f"system {self.name!r} was shut down by a failure") from fatal
+
+    async def start(self) -> None:
+        """Starts on the running loop; ``async with`` does it for you."""
+        if self._core is not None:
+            raise UsageError(f"system {self.name!r} was started already")
+        s = self.settings
+        self._life = Lifecycle(s.supervise, s.dead_letters, self._core_options.get("seed", 0))
+        self._life.fatal_event = asyncio.Event()
+        self._core = core = _native.Core(
+            asyncio.get_running_loop(),
+            LocalRef,
+            Context,
+            slice_ns=s.slice_us * 1000,
+            batch=s.batch,
+            ask_timeout=s.ask_timeout,
+            **self._core_options,
+        )
+        self._life.bind(core)
+        _systems[id(core)] = self
+        self._root = core.spawn_root(Guardian)
+        self._user = core.spawn_plain(self._root, Guardian, (), None)
+        extra_of(self._user).name = "user"
+        self._life.names.add(self._root, "user", self._user)
+        core.set_user(self._user)
+        self._spawn = core.spawn
+        self._watchdog = asyncio.get_running_loop().create_task(
+            self._end_on_fatal(), name=f"actinium.{self.name}.watchdog"
+        )
+
+    async def _end_on_fatal(self) -> None:
+        assert self._life.fatal_event is not None
+        await self._life.fatal_event.wait()
+        await self._end()
+
+    # -- use
+
+    def spawn(self, cls: type[A], *args: Any, **kwargs: Any) -> LocalRef[A]:
+        """Starts an actor below ``/user`` and returns its ref at once.
+
+        ``args`` and ``kwargs`` go to the class; the keywords ``name``, ``mailbox`` and
+        ``supervise`` are the runtime's. Raises SpawnError when the constructor fails and
+        NameTaken for a living sibling's name.
+        """
+        return self._spawn(cls, *args, **kwargs)
+
+    def lookup(self, path: str) -> LocalRef[Any]:
+        """The living actor at a path such as ``/user/counter``; raises ActorNotFound."""
+        return self._life.lookup(self._root, path)
+
+    def entity(self, cls: type[A], key: str) -> EntityRef[A]:
+        """The actor of a class for a key: made on its first message, gone when idle."""
+        if self._entities is None:
+            from .entity import Entities
+
+            self._entities = Entities(self)
+        return self._entities.ref(cls, key)
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Every message that reached no handler."""
+        return self._life.dead_letters
+
+    def statistics(self) -> dict[str, int]:
+        """Counters of the shard; all but gauges only grow."""
+        core = self._running()
+        return {
+            **core.statistics(),
+            "dead_lettered": self._life.undelivered,
+            "dead_letters": sum(self.dead_letters.counts.values()),
+            "restarts": self._life.restarts,
+        }
+
+    def now(self) -> float:
+        """The system's clock in seconds (monotonic; virtual in a test system)."""
+        return self._running().now()
+
+    def _watch(self, watcher: LocalRef[Any], target: LocalRef[Any]) -> None:
+        self._life.watch(watcher, target)
+
+    def _unwatch(self, watcher: LocalRef[Any], target: LocalRef[Any]) -> None:
+        self._life.unwatch(watcher, target)
+
+    def _running(self) -> _native.Core:
+        if self._core is None:
+            raise UsageError(
+                f"system {self.name!r} is not started; write `async with ac.System() as system:`"
+            )
+        return self._core
+
+    # -- the end
+
+    async def idle(self) -> None:
+        """Waits until no message is under way anywhere in this system."""
+        core = self._running()
+        if core.closed:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._life.idle_waiters.append(waiter)
+        core.want_idle(True)
+        await waiter
+
+    async def shutdown(self, *, drain_timeout: float | None = None) -> Report:
+        """Stops all actors, children first, after letting them finish what they hold.
+
+        Messages still there after ``drain_timeout`` seconds become dead letters and their
+        handlers are cancelled. Idempotent; returns what happened.
+        """
+        if self._watchdog is not asyncio.current_task():
+            self._watchdog.cancel()
+            await asyncio.gather(self._watchdog, return_exceptions=True)
+        return await self._end(drain_timeout)
+
+    async def _end(self, drain_timeout: float | None = None) -> Report:
+        if self._report is not None:
+            return self._report
+        core = self._running()
+        began = time.monotonic()
+        limit = self.settings.drain_timeout if drain_timeout is None else drain_timeout
+        forced = 0
+        try:
+            async with asyncio.timeout(limit):
+                if self._life.fatal is None:
+                    await self.idle()
+                self._root.stop(drain=True)
+                await self._root.stopped()
+        except TimeoutError:
+            forced = await self._force()
+        core.want_idle(False)
+        counts = core.statistics()
+        known = counts["handled"] + counts["withdrawn"] + self._life.undelivered
+        self._report = Report(
+            accepted=counts["accepted"],
+            handled=counts["handled"],
+            dead_lettered=self._life.undelivered,
+            withdrawn=counts["withdrawn"],
+            forced=forced,
+            seconds=time.monotonic() - began,
+            lost=counts["accepted"] - known,
+        )
+        core.close()
+        return self._report
+
+    async def _force(self) -> int:
+        """Kills what did not end in time; returns how many actors that were."""
+        forced = 0
+        stack = [self._root]
+        while stack:
+            cell = stack.pop()
+            stack.extend(cell.children())
+            if cell.running or cell.depth:
+                forced += 1
+            cell.kill()
+        try:
+            async with asyncio.timeout(2.0):
+                await self._root.stopped()
+        except TimeoutError:  # handlers that swallow their cancellation are left behind
+            stack = [self._root]
+            while stack:
+                cell = stack.pop()
+                stack.extend(cell.children())
+                cell.finish()
+        return forced
