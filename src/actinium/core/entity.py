@@ -90,7 +90,8 @@ class Entities:
 
     def find(self, cls: type[Actor], key: str) -> LocalRef[Any] | None:
         """The actor of a key if it is in memory."""
-        entry = self._live.get(cls, {}).get(key)
+        live = self._live.get(cls)
+        entry = live.get(key) if live is not None else None
         return entry[0] if entry is not None and entry[0].alive else None
 
     def activate(self, cls: type[A], key: str) -> LocalRef[A]:

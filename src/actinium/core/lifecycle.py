@@ -204,7 +204,7 @@ class Lifecycle:
             if self.names.get(parent, name) is not None:
                 raise NameTaken(f"{parent.path} has a child named {name!r} already")
         try:
-            cell = self.core.spawn_plain(parent, cls, args, options or None)
+            cell: Cell = self.core.spawn_plain(parent, cls, args, options or None)
         except Exception as e:
             raise _spawn_error(cls, args, options, e) from e
         if mailbox is not None:
@@ -356,7 +356,7 @@ class Lifecycle:
         if instance is not None:
             try:
                 await _bounded(instance.restarting(failure))
-            except Exception:
+            except Exception:  # noqa: BLE001 - a hook must not keep its actor from restarting
                 _log.exception("%s: the restarting hook failed", cell.path)
         self._cancel_timers(extra)
         await self._stop_children(cell, drain=False)
@@ -379,7 +379,7 @@ class Lifecycle:
         reason = (known.reason if known is not None else None) or "stopped"
         try:
             return cell.instance.stopping(reason)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a hook must not keep its actor from stopping
             _log.exception("%s: the stopping hook failed", cell.path)
             return None
 
@@ -387,7 +387,7 @@ class Lifecycle:
         await self._stop_children(cell, drain=drain)
         try:
             await _bounded(self._call_stopping(cell))
-        except Exception:
+        except Exception:  # noqa: BLE001 - as above
             _log.exception("%s: the stopping hook failed", cell.path)
         finally:
             self._finish(cell, None)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .ref import LocalRef
 
 
-class Terminated(Message):
+class Terminated(Message, frozen=True):
     """A watched actor has stopped; comes once per watch, after all its messages (WD-1).
 
     ``reason`` is ``stopped``, ``killed``, ``passivated`` or ``failed: ...``.
@@ -20,7 +20,7 @@ class Terminated(Message):
     reason: str
 
 
-class Idle(Message):
+class Idle(Message, frozen=True):
     """No user message came for the time given to ``ctx.idle_after``."""
 
 

@@ -84,9 +84,9 @@ class Channel:
         item = self._items.popleft()
         self._bytes -= _size(item)
         room = self._room
-        if room is not None and not room.done():
-            if len(self._items) <= self._window // 2 and self._bytes <= BYTES // 2:
-                room.set_result(None)
+        low = len(self._items) <= self._window // 2 and self._bytes <= BYTES // 2
+        if low and room is not None and not room.done():
+            room.set_result(None)
         return item
 
     @property

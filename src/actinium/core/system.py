@@ -152,7 +152,8 @@ class System:
         ``supervise`` are the runtime's. Raises SpawnError when the constructor fails and
         NameTaken for a living sibling's name.
         """
-        return self._spawn(cls, *args, **kwargs)
+        ref: LocalRef[A] = self._spawn(cls, *args, **kwargs)
+        return ref
 
     def lookup(self, path: str) -> LocalRef[Any]:
         """The living actor at a path such as ``/user/counter``; raises ActorNotFound."""
