@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""What every layer may use: identifiers, secrets, measures."""

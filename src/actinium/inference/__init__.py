@@ -4,6 +4,7 @@ from .chunk import Burst, Chunk, TokenLogprob, ToolDelta, Usage
 from .deployment import Deployment, Timeouts
 from .request import EmbedRequest, Message, Request, Sampling, ToolCall
 from .runner import Capabilities, Embedding, Health, ModelRunner, Progress
+from .service import Inference, ModelInfo, Sessions
 
 __all__ = [
     "Burst",
@@ -13,11 +14,14 @@ __all__ = [
     "EmbedRequest",
     "Embedding",
     "Health",
+    "Inference",
     "Message",
+    "ModelInfo",
     "ModelRunner",
     "Progress",
     "Request",
     "Sampling",
+    "Sessions",
     "Timeouts",
     "TokenLogprob",
     "ToolCall",

@@ -54,6 +54,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     logprobs: tuple[TokenLogprob, ...] = ()
     usage: Usage | None = None
     reasoning: str = ""
+    refusal: str = ""
 
 
 Burst = list[Chunk]

@@ -107,6 +107,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ``n`` choices are generated; chunks carry the choice's index. ``deadline`` is the loop's
     monotonic time (seconds) after which nobody waits for the answer. ``extra`` holds fields
     of the same wire that Actinium does not interpret; a runner of that wire passes them on.
+    ``stream=False`` says that nobody reads before the answer is whole: the runner still
+    yields bursts, but may deliver everything in one.
     """
 
     id: str
@@ -123,6 +125,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     user: str | None = None
     extra: dict[str, Any] = {}
+    stream: bool = True
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,11 @@ Progress = Callable[[float, str], None]
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a runner can do. ``context`` and ``output`` are limits in tokens (None: unknown)."""
+    """What a runner can do. ``context`` and ``output`` are limits in tokens (None: unknown).
+
+    ``passthrough`` says that the runner hands ``Request.extra`` on to a server of the same
+    wire; without it those fields have no effect and a gateway declares them as ignored.
+    """
 
     chat: bool = True
     completion: bool = True
@@ -24,6 +28,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: bool = False
     seed: bool = False
     json_schema: bool = False
+    passthrough: bool = False
     n: int = 1
     context: int | None = None
     output: int | None = None

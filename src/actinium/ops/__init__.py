@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Operating a running system: the page of metrics."""

@@ -1,1 +1,8 @@
-"""Placeholder."""
+"""HTTP in, tokens out: the OpenAI-compatible gateway."""
+
+from __future__ import annotations
+
+from .gateway import Gateway
+from .http.limits import Limits
+
+__all__ = ["Gateway", "Limits"]

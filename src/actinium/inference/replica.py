@@ -1,0 +1,241 @@
+"""One runner with admission, deadlines and bookkeeping around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from time import monotonic
+from typing import Any, Literal
+
+from actinium.errors import (
+    ConfigError,
+    EngineOverloaded,
+    ModelNotReady,
+    StreamInterrupted,
+    UpstreamTimeout,
+)
+
+from .admission import Slots
+from .chunk import Burst, Usage
+from .deployment import Deployment
+from .measures import ReplicaMeasures
+from .request import EmbedRequest, Request
+from .runner import Embedding, ModelRunner, Progress
+from .watch import Watch
+
+State = Literal["new", "loading", "ready", "failed", "draining", "closed"]
+
+
+class Replica:
+    """Serves one deployment.
+
+    Every request that gets a place gives it back exactly once, whatever ends it: the end of
+    the answer, an error, a limit, a cancellation or ``aclose`` (RQ-1, RQ-2). Nothing is ever
+    generated twice; a failure after the first content becomes StreamInterrupted (RQ-4).
+    """
+
+    def __init__(
+        self, deployment: Deployment, runner: ModelRunner, measures: ReplicaMeasures
+    ) -> None:
+        self.deployment = deployment
+        self.runner = runner
+        self.state: State = "new"
+        self.reason = "not started"
+        self.slots = Slots(deployment.max_concurrent, deployment.queue)
+        self._measures = measures
+        self._watches: set[Watch] = set()
+        self._idle: asyncio.Event | None = None
+        self._service_seconds = 0.0
+        limits = deployment.timeouts
+        self._late_first = _timeout("first_byte", limits.first_byte)
+        self._late_next = _timeout("inter_chunk", limits.inter_chunk)
+
+    @property
+    def inflight(self) -> int:
+        """Requests accepted and not ended, waiting ones included."""
+        return len(self._watches)
+
+    async def load(self, progress: Progress | None = None) -> None:
+        """Loads the runner. Raises what it raises; the state tells."""
+        self.state, self.reason = "loading", "the model is loading"
+        try:
+            await self.runner.load(progress)
+        except BaseException as error:
+            self.state, self.reason = "failed", f"loading failed: {error}"
+            raise
+        self.state, self.reason = "ready", ""
+
+    async def generate(self, request: Request) -> AsyncGenerator[Burst]:
+        """The answer as bursts.
+
+        Raises ModelNotReady, EngineOverloaded, UpstreamTimeout, RequestDeadline and what the
+        runner raises; after the first content only StreamInterrupted.
+        """
+        measures = self._measures
+        began = last = monotonic()
+        failure: BaseException | None = None
+        usage: Usage | None = None
+        delivered = 0
+        watch = self._accept(request)
+        try:
+            await self._admit(watch)
+            try:
+                limits = self.deployment.timeouts
+                # An answer in one piece has its first byte at its end.
+                seconds = limits.first_byte if request.stream else limits.total
+                late = self._late_first
+                source = self.runner.generate(request)
+                try:
+                    while True:
+                        watch.enter(seconds, late)
+                        try:
+                            burst = await anext(source)
+                        except StopAsyncIteration:
+                            break
+                        except asyncio.CancelledError:
+                            self._explain(watch)
+                            raise
+                        watch.leave()
+                        seconds, late = limits.inter_chunk, self._late_next
+                        if not burst:
+                            continue  # a sign of life without content
+                        now = monotonic()
+                        (measures.gap if delivered else measures.ttft).observe(now - last)
+                        last = now
+                        delivered += len(burst)
+                        usage = burst[-1].usage or usage
+                        yield burst
+                finally:
+                    watch.leave()
+                    await source.aclose()
+            finally:
+                self.slots.free()
+        except Exception as error:
+            if delivered and not isinstance(error, StreamInterrupted):
+                failure = StreamInterrupted(error, delivered)
+                raise failure from error
+            failure = error
+            raise
+        except BaseException as left:
+            failure = left
+            raise
+        finally:
+            self._end(watch, began, failure, usage)
+
+    async def embed(self, request: EmbedRequest) -> Embedding:
+        """Vectors, under the same admission and deadlines."""
+        began = monotonic()
+        failure: BaseException | None = None
+        usage: Usage | None = None
+        watch = self._accept(None)
+        try:
+            await self._admit(watch)
+            try:
+                watch.enter(self.deployment.timeouts.total, self._late_first)
+                try:
+                    answer = await self.runner.embed(request)
+                except asyncio.CancelledError:
+                    self._explain(watch)
+                    raise
+                usage = Usage(input=answer.input_tokens)
+                return answer
+            finally:
+                self.slots.free()
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            self._end(watch, began, failure, usage)
+
+    def statistics(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "reason": self.reason,
+            "running": self.slots.used,
+            "waiting": self.slots.waiting,
+            "max_concurrent": self.slots.size,
+            "queue": self.slots.queue,
+        }
+
+    async def close(self, drain: float) -> None:
+        """Takes no more requests, lets those under way end for ``drain`` seconds, then stops."""
+        if self.state in ("draining", "closed"):
+            return
+        self.state, self.reason = "draining", "the deployment is being stopped"
+        if self._watches:
+            self._idle = asyncio.Event()
+            try:
+                async with asyncio.timeout(drain):
+                    await self._idle.wait()
+            except TimeoutError:
+                for watch in list(self._watches):
+                    watch.interrupt(ModelNotReady("the deployment was stopped during the answer"))
+        await self.runner.close()
+        self.state, self.reason = "closed", "the deployment is closed"
+
+    def _accept(self, request: Request | None) -> Watch:
+        if self.state != "ready":
+            raise ModelNotReady(f"deployment {self.deployment.name!r}: {self.reason}")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.deployment.timeouts.total
+        if request is not None and request.deadline is not None:
+            deadline = min(deadline, request.deadline)
+        watch = Watch(loop, deadline)
+        self._watches.add(watch)
+        return watch
+
+    async def _admit(self, watch: Watch) -> None:
+        if self.slots.take_nowait():
+            return
+        began = monotonic()
+        watch.enter(self.deployment.queue_timeout, self._late_in_queue)
+        try:
+            await self.slots.take()
+        except EngineOverloaded as error:
+            error.retry_after = self._retry_after()
+            raise
+        except asyncio.CancelledError:
+            self._explain(watch)
+            raise
+        finally:
+            self._measures.queued.observe(monotonic() - began)
+        watch.leave()
+
+    @staticmethod
+    def _explain(watch: Watch) -> None:
+        """Raises the watch's error where the cancellation under way is its doing."""
+        error = watch.reason()
+        if error is not None:
+            raise error from None
+
+    def _late_in_queue(self) -> Exception:
+        error = EngineOverloaded(
+            f"no place became free within {self.deployment.queue_timeout:g} s; try again later"
+        )
+        error.retry_after = self._retry_after()
+        return error
+
+    def _retry_after(self) -> float:
+        """Whole seconds after which the queue of now should be served, 1 to 60."""
+        rounds = 1 + self.slots.waiting / self.slots.size
+        return float(min(60, max(1, round(rounds * self._service_seconds))))
+
+    def _end(
+        self, watch: Watch, began: float, failure: BaseException | None, usage: Usage | None
+    ) -> None:
+        watch.close()
+        self._watches.discard(watch)
+        seconds = monotonic() - began
+        self._service_seconds += 0.1 * (seconds - self._service_seconds)
+        self._measures.seconds.observe(seconds)
+        self._measures.ended(failure)
+        if usage is not None:
+            self._measures.used(usage)
+        if self._idle is not None and not self._watches:
+            self._idle.set()
+
+
+def _timeout(phase: str, seconds: float) -> Callable[[], Exception]:
+    if seconds <= 0:
+        raise ConfigError(f"timeouts.{phase} must be above 0 seconds, got {seconds:g}")
+    return lambda: UpstreamTimeout(phase, seconds)

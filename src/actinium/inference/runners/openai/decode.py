@@ -1,0 +1,190 @@
+"""Answers of the wire -> chunks, without I/O (WM-1, RQ-5)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from actinium.errors import InferenceError, ProtocolError
+from actinium.inference.chunk import Burst, Chunk, Finish, TokenLogprob, ToolDelta, Usage
+from actinium.inference.http import SseDecoder
+
+from .errors import from_event
+from .wire import Answer, WireChoice, WireLogprobs, WireText, WireUsage, decode_answer
+
+_FINISH: Final[dict[str, Finish]] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+_DONE: Final = b"[DONE]"
+_BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class StreamDecoder:
+    """Bytes of an event stream -> bursts.
+
+    After each :meth:`feed` look at ``error`` (raise it once the burst is delivered) and at
+    ``done``; at the end of the bytes call :meth:`end`. A finish is taken once per choice and
+    never overwritten by a later event.
+    """
+
+    __slots__ = ("_choices", "_events", "_finished", "done", "error")
+
+    def __init__(self, choices: int) -> None:
+        self._events = SseDecoder()
+        self._choices = choices
+        self._finished: set[int] = set()
+        self.done = False
+        self.error: InferenceError | None = None
+
+    def feed(self, piece: bytes) -> Burst:
+        """The chunks that ``piece`` completes; none for keep-alives and role events."""
+        burst: Burst = []
+        try:
+            for event in self._events.feed(piece):
+                if event == _DONE:
+                    self.done = True
+                    self.error = self._missing_finish()
+                    break
+                answer = decode_answer(event)
+                if answer.error is not None:
+                    self.error = from_event(answer.error)
+                    break
+                self._take(answer, burst)
+        except ProtocolError as error:
+            self.error = error
+        except _BROKEN as error:
+            self.error = ProtocolError(f"the upstream sent an event that is not its wire: {error}")
+        return burst
+
+    def end(self) -> None:
+        """The bytes are over. Raises ProtocolError where a choice has no finish."""
+        error = self._missing_finish()
+        if error is not None:
+            raise error
+        self.done = True
+
+    def _take(self, answer: Answer, burst: Burst) -> None:
+        for choice in answer.choices or ():
+            text = choice.delta
+            # The bulk of every stream: one piece of text and nothing else.
+            if (
+                text is not None
+                and text.content
+                and choice.finish_reason is None
+                and choice.logprobs is None
+                and text.tool_calls is None
+                and text.reasoning_content is None
+                and text.reasoning is None
+            ):
+                burst.append(Chunk(choice.index, text.content))
+            else:
+                self._take_rest(choice, burst)
+        if answer.usage is not None:
+            burst.append(Chunk(usage=usage_of(answer.usage)))
+
+    def _take_rest(self, choice: WireChoice, burst: Burst) -> None:
+        index = choice.index
+        finish: Finish | None = None
+        if choice.finish_reason is not None and index not in self._finished:
+            finish = _FINISH.get(choice.finish_reason, "stop")
+            self._finished.add(index)
+        text = choice.delta or choice.message or WireText(content=choice.text)
+        burst += chunks_of(index, text, choice.logprobs, finish)
+
+    def _missing_finish(self) -> ProtocolError | None:
+        missing = [i for i in range(self._choices) if i not in self._finished]
+        if not missing:
+            return None
+        return ProtocolError(
+            "the upstream ended its stream without a finish for choice "
+            + ", ".join(map(str, missing))
+        )
+
+
+def decode_whole(body: bytes, choices: int) -> Burst:
+    """A whole answer -> one burst. Raises ProtocolError where a choice is missing or open."""
+    try:
+        answer = decode_answer(body)
+    except _BROKEN as error:
+        raise ProtocolError(f"the upstream's answer is not its wire: {error}") from None
+    if answer.error is not None:
+        raise from_event(answer.error)
+    burst: Burst = []
+    finished: set[int] = set()
+    for choice in answer.choices or ():
+        if choice.finish_reason is None or choice.index in finished:
+            raise ProtocolError(f"the upstream's choice {choice.index} has not one finish")
+        finished.add(choice.index)
+        finish = _FINISH.get(choice.finish_reason, "stop")
+        text = choice.message or choice.delta or WireText(content=choice.text)
+        burst += chunks_of(choice.index, text, choice.logprobs, finish)
+    if len(finished) < choices:
+        raise ProtocolError(f"the upstream gave {len(finished)} choices, {choices} were asked for")
+    if answer.usage is not None:
+        burst.append(Chunk(usage=usage_of(answer.usage)))
+    return burst
+
+
+def chunks_of(
+    index: int, text: WireText, logprobs: WireLogprobs | None, finish: Finish | None
+) -> Burst:
+    """The chunks of one choice: text and finish in one, each piece of a tool call in its own."""
+    chunks: Burst = []
+    for at, call in enumerate(text.tool_calls or ()):
+        function = call.function
+        delta = ToolDelta(
+            index=at if call.index is None else call.index,
+            id=call.id,
+            name=function.name if function is not None else None,
+            arguments=(function.arguments or "") if function is not None else "",
+        )
+        chunks.append(Chunk(index, tool=delta))
+    content = text.content or ""
+    reasoning = text.reasoning_content or text.reasoning or ""
+    refusal = text.refusal or ""
+    tokens = _logprobs_of(logprobs) if logprobs is not None else ()
+    if content or reasoning or refusal or tokens or finish is not None:
+        chunks.append(Chunk(index, content, finish, None, tokens, None, reasoning, refusal))
+    return chunks
+
+
+def usage_of(wire: WireUsage) -> Usage:
+    inputs = wire.prompt_tokens_details
+    outputs = wire.completion_tokens_details
+    return Usage(
+        input=wire.prompt_tokens,
+        output=wire.completion_tokens or 0,
+        cached=(inputs.cached_tokens or 0) if inputs is not None else 0,
+        reasoning=(outputs.reasoning_tokens or 0) if outputs is not None else 0,
+    )
+
+
+def _logprobs_of(wire: WireLogprobs) -> tuple[TokenLogprob, ...]:
+    if wire.content is not None:
+        return tuple(
+            TokenLogprob(
+                t.token,
+                t.logprob,
+                t.bytes,
+                tuple((a.token, a.logprob) for a in t.top_logprobs or ()),
+            )
+            for t in wire.content
+        )
+    tokens = wire.tokens or ()
+    own = wire.token_logprobs or ()
+    tops = wire.top_logprobs or ()
+    return tuple(
+        TokenLogprob(
+            token,
+            # The first token of an echoed prompt has none.
+            (own[i] if i < len(own) else None) or 0.0,
+            None,
+            tuple((tops[i] or {}).items()) if i < len(tops) else (),
+        )
+        for i, token in enumerate(tokens)
+    )

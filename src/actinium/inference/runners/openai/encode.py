@@ -1,0 +1,115 @@
+"""Requests -> bodies of the wire, without I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from actinium.inference.request import EmbedRequest, Message, Request
+
+from .options import Options
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    include_usage: bool
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Body of /chat/completions and /completions: only what is set is sent."""
+
+    model: str
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | int | None = None
+    top_logprobs: int | None = None
+    n: int = 1
+    tools: tuple[dict[str, Any], ...] = ()
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    user: str | None = None
+
+
+class EmbedCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Body of /embeddings."""
+
+    model: str
+    input: tuple[str, ...]
+    encoding_format: str = ""
+    dimensions: int | None = None
+
+
+_USAGE = StreamOptions(include_usage=True)
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_call(request: Request, model: str, options: Options, *, openai: bool) -> bytes:
+    """The body for a request; ``openai`` says that the server is OpenAI's own.
+
+    Fields of ``request.extra`` are added as they are, except those that this body has itself.
+    """
+    sampling = request.sampling
+    chat = request.prompt is None
+    field = options.token_field or (
+        "max_completion_tokens" if openai and chat else "max_tokens"
+    )
+    complete = field == "max_completion_tokens"
+    alternatives = sampling.logprobs
+    call = Call(
+        model=model,
+        messages=request.messages,
+        prompt=request.prompt,
+        stream=request.stream,
+        stream_options=_USAGE if request.stream and options.include_usage else None,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        max_tokens=None if complete else sampling.max_tokens,
+        max_completion_tokens=sampling.max_tokens if complete else None,
+        stop=sampling.stop,
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        repetition_penalty=sampling.repetition_penalty,
+        seed=sampling.seed,
+        logit_bias=sampling.logit_bias,
+        # Chat takes a switch and a number; /completions takes the number alone.
+        logprobs=alternatives if not chat else (True if alternatives is not None else None),
+        top_logprobs=alternatives if chat else None,
+        n=request.n,
+        tools=request.tools,
+        tool_choice=request.tool_choice,
+        parallel_tool_calls=request.parallel_tool_calls,
+        response_format=request.response_format,
+        user=request.user,
+    )
+    body = _encode(call)
+    if request.extra:
+        more = {k: v for k, v in request.extra.items() if k not in Call.__struct_fields__}
+        if more:
+            body = body[:-1] + b"," + _encode(more)[1:]
+    return body
+
+
+def encode_embed(request: EmbedRequest, model: str) -> bytes:
+    return _encode(
+        EmbedCall(
+            model=model,
+            input=request.inputs,
+            encoding_format="float",
+            dimensions=request.dimensions,
+        )
+    )

@@ -1,0 +1,182 @@
+"""The error table of this wire: status and body -> one typed error.
+
+Source: https://platform.openai.com/docs/guides/error-codes and the error bodies of the
+compatible servers (vLLM: ``message`` at the top; Ollama: ``error`` as a text).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import msgspec
+
+from actinium.errors import (
+    BadRequest,
+    ContentFiltered,
+    ContextLengthExceeded,
+    InferenceError,
+    ModelNotFound,
+    PayloadTooLarge,
+    ProtocolError,
+    QuotaExhausted,
+    RateLimited,
+    ServerError,
+    UpstreamAuth,
+    UpstreamTimeout,
+)
+
+_MAX_TEXT: Final = 2048
+_KEY_LIKE: Final = re.compile(r"\b(sk|pk|rk)-[A-Za-z0-9_*.-]{6,}")
+_NUMBER: Final = re.compile(r"(\d[\d,]*) tokens")
+_LIMIT: Final = re.compile(r"(?:maximum context length is|maximum of|> ?)\s*(\d[\d,]*)")
+_NEEDS: Final = re.compile(
+    r"(?:resulted in|requested(?: about)?|prompt is too long:|contains(?: at least)?|has)"
+    r"\s*(\d[\d,]*)"
+)
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """What an error body says, whatever its shape."""
+
+    message: str
+    kind: str = ""
+    code: str = ""
+    param: str | None = None
+
+
+def from_answer(status: int, headers: Mapping[bytes, bytes], body: bytes) -> InferenceError:
+    """The error for an answer that is not 200. ``headers`` have lower-case names."""
+    said = _read(body)
+    error = _by_status(status, said)
+    error.retry_after = retry_after(headers)
+    return error
+
+
+def from_event(error: Any) -> InferenceError:
+    """The error for an ``error`` object inside a 200: its code or type stands for the status."""
+    said = _said(error if isinstance(error, dict) else {"message": str(error)})
+    return _by_status(_status_of(said), said)
+
+
+def redact(text: str) -> str:
+    """Takes out of an upstream's text what looks like a key, and cuts it to 2 KiB."""
+    return _KEY_LIKE.sub(r"\1-***", text)[:_MAX_TEXT]
+
+
+def retry_after(headers: Mapping[bytes, bytes]) -> float | None:
+    """Seconds to wait by ``retry-after-ms`` or ``retry-after`` (seconds or HTTP date)."""
+    try:
+        if (millis := headers.get(b"retry-after-ms")) is not None:
+            return max(0.0, float(millis) / 1000)
+        raw = headers.get(b"retry-after")
+        if raw is None:
+            return None
+        if raw.strip().isdigit():
+            return float(raw)
+        at = parsedate_to_datetime(raw.decode("latin-1"))
+        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None  # a hint nobody can read is no hint
+
+
+def _by_status(status: int, said: _Said) -> InferenceError:
+    text = said.message or f"no reason given (status {status})"
+    words = f"{said.code} {said.kind}"
+    if "context_length_exceeded" in words or _too_long(status, text):
+        return _context(text)
+    if "insufficient_quota" in words or "billing" in words or status == 402:
+        return QuotaExhausted(f"the upstream's quota is used up: {text}")
+    if "content_filter" in words or "content_policy" in words:
+        return ContentFiltered(text, said.param)
+    if status in (400, 422):
+        return BadRequest(text, said.param, said.code or None)
+    if status in (401, 403):
+        return UpstreamAuth(f"the upstream refused this server's credentials: {text}")
+    if status == 404:
+        return ModelNotFound(f"the upstream does not know this model or path: {text}")
+    if status in (408, 504):
+        late = UpstreamTimeout("upstream", 0.0)
+        late.args = (f"the upstream ran into its own time limit ({status}): {text}",)
+        return late
+    if status == 413:
+        return PayloadTooLarge(f"the upstream refuses a request of this size: {text}")
+    if status == 429:
+        return RateLimited(f"the upstream's rate limit is reached: {text}")
+    if status == 409 or status >= 500:
+        return ServerError(f"the upstream answered {status}: {text}", status)
+    return ProtocolError(
+        f"the upstream answered {status}, which its wire does not have"
+        + ("; set base_url to where it redirects" if 300 <= status < 400 else f": {text}")
+    )
+
+
+def _status_of(said: _Said) -> int:
+    if said.code.isdigit() and 400 <= int(said.code) < 600:
+        return int(said.code)
+    words = f"{said.code} {said.kind}"
+    for word, status in (
+        ("rate_limit", 429),
+        ("authentication", 401),
+        ("permission", 403),
+        ("not_found", 404),
+        ("timeout", 504),
+        ("invalid_request", 400),
+    ):
+        if word in words:
+            return status
+    return 500
+
+
+def _too_long(status: int, text: str) -> bool:
+    lower = text.lower()
+    return status in (400, 413, 422) and (
+        "maximum context length" in lower or "prompt is too long" in lower
+    )
+
+
+def _context(text: str) -> ContextLengthExceeded:
+    """Keeps the upstream's own text, and its numbers where they can be read."""
+    limit, needs = _LIMIT.search(text), _NEEDS.search(text)
+    numbers = [_int(m) for m in _NUMBER.findall(text)]
+    error = ContextLengthExceeded(
+        _int(needs.group(1)) if needs else max(numbers, default=0),
+        _int(limit.group(1)) if limit else min(numbers, default=0),
+    )
+    error.args = (text,)
+    return error
+
+
+def _int(digits: str) -> int:
+    return int(digits.replace(",", "")[:18] or 0)
+
+
+def _read(body: bytes) -> _Said:
+    try:
+        data = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _Said(redact(body[: 4 * _MAX_TEXT].decode("utf-8", "replace").strip()))
+    if isinstance(data, dict):
+        inner = data.get("error")
+        if isinstance(inner, dict):
+            return _said(inner)
+        if isinstance(inner, str):
+            return _Said(redact(inner))
+        return _said(data)
+    return _Said(redact(str(data)))
+
+
+def _said(data: dict[str, Any]) -> _Said:
+    message = data.get("message")
+    if message is None:
+        message = data.get("detail", "")
+    param = data.get("param")
+    return _Said(
+        redact(str(message)),
+        str(data.get("type") or ""),
+        str(data.get("code") or ""),
+        param if isinstance(param, str) else None,
+    )

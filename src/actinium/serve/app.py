@@ -1,0 +1,138 @@
+"""The gateway's application: lets requests in, runs handlers, turns errors into answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from actinium.base.measures import Count, Registry
+from actinium.base.secret import Secret
+from actinium.errors import ActiniumError, ModelNotReady
+from actinium.inference.service import Inference
+
+from .context import Call, Context
+from .http.message import HttpRequest, answer
+from .http.reply import Reply
+from .openai.errors import (
+    INTERNAL,
+    detail_of,
+    encode_detail,
+    error_body,
+    headers_of,
+    status_of,
+)
+from .routes import EXACT, Route, find
+
+_log = logging.getLogger("actinium.serve")
+
+
+class GatewayApp:
+    """See the module. GW-2: whatever comes in, the answer has OpenAI's shape and a right status.
+
+    An exception nobody foresaw is logged with the request's id; the client gets a 500 that
+    tells the id and nothing else.
+    """
+
+    def __init__(self, inference: Inference, api_key: Secret | None) -> None:
+        registry = inference.registry
+        self.context = Context(inference, registry)
+        self._key = api_key
+        self._answers = _Answers(registry)
+        self._slow = registry.counter("stream_slow", "Readers cut off for not reading.").labels()
+
+    def admit(self, request: HttpRequest) -> bytes | None:
+        """Refuses by the head: unknown paths and methods, wrong keys, a draining server."""
+        route = request.route = find(request.path)
+        if route is None:
+            paths = ", ".join(EXACT)
+            text = f"there is no {request.path[:128]!r} here; there are: {paths}"
+            return self._refusal(404, text, "not_found")
+        if request.method not in route.methods:
+            allow = ", ".join((*route.methods, "OPTIONS"))
+            if request.method == "OPTIONS":
+                self._answers.count(route.name, 204)
+                return answer(204, b"", b"", (("allow", allow),))
+            text = f"{request.path} takes {allow}, not {request.method}"
+            return self._refusal(405, text, "method_not_allowed", route, (("allow", allow),))
+        if route.open:
+            return None
+        if self._key is not None and not self._may(request, self._key):
+            text = "the API key is missing or wrong; send 'Authorization: Bearer <key>'"
+            challenge = (("www-authenticate", "Bearer"),)
+            return self._refusal(401, text, "invalid_api_key", route, challenge)
+        if self.context.draining:
+            error = ModelNotReady("the server is being shut down; try another one")
+            self._answers.count(route.name, 503)
+            return answer(503, encode_detail(detail_of(error)), keep_alive=False)
+        return None
+
+    async def handle(self, request: HttpRequest, reply: Reply) -> None:
+        """Runs the handler of an admitted request."""
+        route: Route = request.route
+        context = self.context
+        call = Call(request, reply, context.ids.new(route.prefix))
+        try:
+            await route.handler(context, call)
+        except asyncio.CancelledError:
+            self._answers.count(route.name, 499)
+            raise
+        except Exception as error:  # noqa: BLE001 - _fail logs what is not foreseen
+            self._fail(call, error)
+        self._answers.count(route.name, reply.status)
+
+    def refuse(self, status: int, text: str, code: str) -> bytes:
+        """A request that is no proper HTTP, too large or too late."""
+        self._answers.count("none", status)
+        return answer(status, error_body(text, code=code), keep_alive=False)
+
+    def slow(self) -> None:
+        self._slow.value += 1
+        _log.info("a reader took nothing for too long and was cut off")
+
+    def _fail(self, call: Call, error: Exception) -> None:
+        detail = detail_of(error)
+        if detail is INTERNAL or not isinstance(error, ActiniumError):
+            _log.error("request %s failed", call.id, exc_info=error)
+        body = encode_detail(detail)
+        reply = call.reply
+        if not reply.begun:
+            headers = call.headers() + headers_of(error)
+            reply.send(status_of(error), body, headers=headers)
+        elif not reply.ended:
+            # The status is out: the error goes in band, and no [DONE] follows (RQ-5).
+            reply.cut()
+            reply.end(b"data: " + body + b"\n\n")
+
+    @staticmethod
+    def _may(request: HttpRequest, key: Secret) -> bool:
+        value = request.headers.get(b"authorization", b"")
+        scheme, _, token = value.partition(b" ")
+        return scheme.lower() == b"bearer" and key.matches(token.strip())
+
+    def _refusal(
+        self,
+        status: int,
+        text: str,
+        code: str,
+        route: Route | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> bytes:
+        self._answers.count(route.name if route is not None else "none", status)
+        return answer(status, error_body(text, code=code), headers=headers)
+
+
+class _Answers:
+    """Counts answers by endpoint and status; a child is looked up by one small key."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._family = registry.counter(
+            "http_answers", "Answers of the gateway.", ("endpoint", "status")
+        )
+        self._children: dict[tuple[str, int], Count] = {}
+
+    def count(self, endpoint: str, status: int) -> None:
+        key = (endpoint, status)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._family.labels(endpoint, str(status))
+        child.value += 1

@@ -1,0 +1,75 @@
+"""What every handler of a gateway works with."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Iterable
+
+from actinium.base.ids import Ids
+from actinium.base.measures import Registry
+from actinium.errors import BadRequest
+from actinium.inference.service import Inference
+
+from .http.message import HttpRequest
+from .http.reply import Reply
+
+
+class Context:
+    """The inference service, the identifiers and the names of what answers."""
+
+    def __init__(self, inference: Inference, registry: Registry) -> None:
+        self.inference = inference
+        self.registry = registry
+        self.ids = Ids()
+        self.draining = False
+        self._fingerprints: dict[str, str] = {}
+
+    @staticmethod
+    def now() -> int:
+        """Unix time in whole seconds, for ``created``."""
+        return int(time.time())
+
+    def fingerprint(self, model: str) -> str:
+        """``system_fingerprint``: changes with what stands behind a name, not with the name."""
+        found = self._fingerprints.get(model)
+        if found is None:
+            deployment = self.inference.replica(model).deployment
+            text = f"{deployment.model}|{deployment.runtime}|{deployment.base_url}"
+            found = self._fingerprints[model] = f"fp_{zlib.crc32(text.encode()):08x}"
+        return found
+
+
+class Call:
+    """One request on its way through a handler; ``id`` links answer, log and upstream."""
+
+    __slots__ = ("id", "reply", "request")
+
+    def __init__(self, request: HttpRequest, reply: Reply, id: str) -> None:
+        self.request = request
+        self.reply = reply
+        self.id = id
+
+    def headers(self, ignored: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
+        """The headers of each answer; ``ignored`` names fields that had no effect."""
+        names = ", ".join(ignored)
+        if names:
+            return (("x-request-id", self.id), ("x-actinium-ignored", names[:1024]))
+        return (("x-request-id", self.id),)
+
+    def deadline(self, now: float) -> float | None:
+        """The loop's time until when the client wants to wait (``x-request-timeout-ms``)."""
+        raw = self.request.headers.get(b"x-request-timeout-ms")
+        if raw is None:
+            return None
+        if not raw.isdigit() or not 0 < int(raw[:12]) <= 86_400_000:
+            raise BadRequest(
+                "expected whole milliseconds from 1 to 86400000, got "
+                f"{raw[:32].decode('latin-1')!r}",
+                "x-request-timeout-ms",
+                "invalid_value",
+            )
+        return now + int(raw) / 1000
+
+
+Handler = Callable[[Context, Call], Awaitable[None]]

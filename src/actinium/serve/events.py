@@ -1,0 +1,53 @@
+"""A stream of events to one client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Final, TypeVar
+
+from .http.reply import Reply
+
+_TYPE: Final = b"text/event-stream; charset=utf-8"
+_HEADERS: Final = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
+_ALIVE: Final = b": keep-alive\n\n"
+
+T = TypeVar("T")
+
+
+class Events:
+    """Sends what a source gives as server-sent events.
+
+    The status waits for the first item, so that an error before it is a proper HTTP error;
+    a client that hears nothing for long gets the status and a comment instead. While the
+    client is behind, the source is not asked for more: its credits end there (ST-2).
+    """
+
+    __slots__ = ("_headers", "_reply")
+
+    def __init__(self, reply: Reply, headers: tuple[tuple[str, str], ...]) -> None:
+        self._reply = reply
+        self._headers = headers + _HEADERS
+        reply.alive = self._alive
+
+    async def send(
+        self, source: AsyncIterator[T], encode: Callable[[T], bytes], end: Callable[[], bytes]
+    ) -> None:
+        """Sends all items and the end; raises what ``source`` and ``end`` raise."""
+        reply = self._reply
+        async for item in source:
+            piece = encode(item)
+            if not piece:
+                continue
+            if not reply.begun:
+                reply.begin(_TYPE, self._headers)
+            await reply.write(piece)
+        last = end()
+        if not reply.begun:
+            reply.begin(_TYPE, self._headers)
+        reply.end(last)
+
+    def _alive(self) -> None:
+        reply = self._reply
+        if not reply.begun:
+            reply.begin(_TYPE, self._headers)
+        reply.push(_ALIVE)

@@ -1,0 +1,81 @@
+"""POST /v1/completions: plain text, one or several prompts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import msgspec
+
+from actinium.inference.chunk import Burst, Chunk, Usage
+from actinium.inference.request import Request
+
+from ..context import Call, Context
+from ..events import Events
+from ..merge import merged
+from ..openai.read import read_completion
+from ..openai.stream import TextStream
+from ..openai.whole import Collector, text_body, total_of
+
+
+async def completions(context: Context, call: Call) -> None:
+    """Answers all prompts at once; choice ``p * n + c`` is choice ``c`` of prompt ``p``."""
+    http = call.request
+    requests, door = read_completion(http.body, call.id, http.header(b"x-session-id"))
+    deadline = call.deadline(asyncio.get_running_loop().time())
+    if deadline is not None:
+        requests = tuple(msgspec.structs.replace(r, deadline=deadline) for r in requests)
+    first = requests[0]
+    fingerprint = context.fingerprint(first.model)
+    sources = [context.inference.generate(request) for request in requests]
+    runner = context.inference.replica(first.model).runner
+    passed = runner.capabilities().passthrough
+    headers = call.headers(() if passed else first.extra)
+    async with aclosing(merged(sources)) as answers:
+        if door.stream:
+            encoder = TextStream(
+                call.id,
+                first.model,
+                context.now(),
+                fingerprint,
+                choices=first.n * len(requests),
+                usage=door.usage,
+            )
+            numbered = _numbered(answers, requests)
+            async with aclosing(numbered):
+                await Events(call.reply, headers).send(numbered, encoder.events, encoder.end)
+            return
+        parts = [Collector(request.n) for request in requests]
+        async for at, burst in answers:
+            parts[at].add(burst)
+    places = [(at * first.n, part) for at, part in enumerate(parts)]
+    body = text_body(call.id, first.model, context.now(), fingerprint, places)
+    call.reply.send(200, body, headers=headers)
+
+
+async def _numbered(
+    answers: AsyncGenerator[tuple[int, Burst]], requests: Sequence[Request]
+) -> AsyncGenerator[Burst]:
+    """The bursts of all prompts with the choices' places in the whole answer."""
+    n = requests[0].n
+    last: dict[int, Usage] = {}
+    async for at, burst in answers:
+        if at == 0 and len(requests) == 1:
+            yield burst
+            continue
+        moved: Burst = []
+        for chunk in burst:
+            usage = chunk.usage
+            if usage is not None:
+                last[at] = usage
+                usage = None
+                for part in last.values():
+                    usage = total_of(usage, part)
+            moved.append(
+                Chunk(
+                    chunk.index + at * n, chunk.text, chunk.finish, chunk.tool, chunk.logprobs,
+                    usage, chunk.reasoning, chunk.refusal,
+                )
+            )  # fmt: skip
+        yield moved

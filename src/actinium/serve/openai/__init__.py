@@ -1,0 +1,1 @@
+"""The door that speaks OpenAI's wire: bodies in, answers and errors out, without I/O."""

@@ -1,0 +1,150 @@
+"""Bursts -> one whole answer (RQ-6: the same text, calls, usage and finish as the stream)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import UNSET
+
+from actinium.errors import ProtocolError
+from actinium.inference.chunk import Burst, Chunk, Finish, TokenLogprob, Usage
+
+from .shapes import (
+    Answered,
+    Choice,
+    Function,
+    TextChoice,
+    ToolCall,
+    Whole,
+    encode,
+    logprobs_of,
+    text_logprobs_of,
+    usage_of,
+)
+
+
+class _Part:
+    """What has come of one choice."""
+
+    __slots__ = ("finish", "logprobs", "reasoning", "refusal", "text", "tools")
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.refusal: list[str] = []
+        self.logprobs: tuple[TokenLogprob, ...] = ()
+        self.tools: dict[int, ToolCall] = {}
+        self.finish: Finish | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        if chunk.text:
+            self.text.append(chunk.text)
+        if chunk.reasoning:
+            self.reasoning.append(chunk.reasoning)
+        if chunk.refusal:
+            self.refusal.append(chunk.refusal)
+        if chunk.logprobs:
+            self.logprobs += chunk.logprobs
+        if chunk.tool is not None:
+            self._add_tool(chunk)
+        if chunk.finish is not None:
+            self.finish = chunk.finish
+
+    def _add_tool(self, chunk: Chunk) -> None:
+        delta = chunk.tool
+        assert delta is not None
+        call = self.tools.get(delta.index)
+        if call is None:
+            call = self.tools[delta.index] = ToolCall(
+                id="", type="function", function=Function("", "")
+            )
+        function = call.function
+        assert isinstance(function, Function)
+        if delta.id is not None:
+            call.id = delta.id
+        if delta.name is not None:
+            function.name = delta.name
+        function.arguments += delta.arguments
+
+
+class Collector:
+    """Takes bursts and gives the body of the answer.
+
+    :meth:`chat` and :meth:`text` raise ProtocolError where a choice has no finish (RQ-5).
+    """
+
+    __slots__ = ("_parts", "usage")
+
+    def __init__(self, choices: int) -> None:
+        self._parts = [_Part() for _ in range(choices)]
+        self.usage: Usage | None = None
+
+    def add(self, burst: Burst) -> None:
+        for chunk in burst:
+            if chunk.usage is not None:
+                self.usage = chunk.usage
+            if 0 <= chunk.index < len(self._parts):
+                self._parts[chunk.index].add(chunk)
+
+    def chat(self, id: str, model: str, created: int, fingerprint: str) -> bytes:
+        choices = []
+        for index, part in enumerate(self._parts):
+            finish = self._finish(index)
+            text = "".join(part.text)
+            message = Answered(
+                "assistant",
+                text if text or not (part.tools or part.refusal) else None,
+                "".join(part.refusal) or None,
+                "".join(part.reasoning) or UNSET,
+                tuple(part.tools[i] for i in sorted(part.tools)) or UNSET,
+            )
+            choices.append(Choice(index, message, logprobs_of(part.logprobs), finish))
+        usage = usage_of(self.usage) if self.usage is not None else None
+        return encode(
+            Whole(id, "chat.completion", created, model, choices, usage, fingerprint)
+        )
+
+    def text(self, first: int) -> list[TextChoice]:
+        """The choices of a plain completion, numbered from ``first`` on."""
+        return [
+            TextChoice(
+                "".join(part.text),
+                first + index,
+                text_logprobs_of(part.logprobs, 0),
+                self._finish(index),
+            )
+            for index, part in enumerate(self._parts)
+        ]
+
+    def _finish(self, index: int) -> str:
+        finish = self._parts[index].finish
+        if finish is None:
+            raise ProtocolError(f"the answer ended without a finish for choice {index}")
+        return finish
+
+
+def text_body(
+    id: str, model: str, created: int, fingerprint: str, parts: Iterable[tuple[int, Collector]]
+) -> bytes:
+    """The body of /v1/completions for several prompts, each with its own collector."""
+    choices: list[TextChoice] = []
+    total: Usage | None = None
+    for first, part in parts:
+        choices += part.text(first)
+        if part.usage is not None:
+            total = total_of(total, part.usage)
+    usage = usage_of(total) if total is not None else None
+    return encode(Whole(id, "text_completion", created, model, choices, usage, fingerprint))
+
+
+def total_of(left: Usage | None, right: Usage) -> Usage:
+    """The usage of two different requests together."""
+    if left is None:
+        return right
+    return Usage(
+        input=left.input + right.input,
+        output=left.output + right.output,
+        cached=left.cached + right.cached,
+        reasoning=left.reasoning + right.reasoning,
+        source=left.source if left.source == right.source else "estimated",
+    )

@@ -1,0 +1,56 @@
+"""Which path is answered by what."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from .context import Handler
+from .handlers.chat import chat
+from .handlers.completions import completions
+from .handlers.embeddings import embeddings
+from .handlers.health import healthz, readyz
+from .handlers.metrics import metrics
+from .handlers.models import model, models
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint: its name in measures, its methods, and how its identifiers begin.
+
+    ``open`` endpoints are answered without a key and while the server drains.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    handler: Handler
+    prefix: str = "req-"
+    open: bool = False
+
+
+_READ: Final = ("GET", "HEAD")
+
+EXACT: Final = {
+    "/v1/chat/completions": Route(
+        name="chat", methods=("POST",), handler=chat, prefix="chatcmpl-"
+    ),
+    "/v1/completions": Route(
+        name="completions", methods=("POST",), handler=completions, prefix="cmpl-"
+    ),
+    "/v1/embeddings": Route(
+        name="embeddings", methods=("POST",), handler=embeddings, prefix="embd-"
+    ),
+    "/v1/models": Route(name="models", methods=_READ, handler=models),
+    "/healthz": Route(name="healthz", methods=_READ, handler=healthz, open=True),
+    "/readyz": Route(name="readyz", methods=_READ, handler=readyz, open=True),
+    "/metrics": Route(name="metrics", methods=_READ, handler=metrics),
+}
+_MODEL: Final = Route(name="models", methods=_READ, handler=model)
+
+
+def find(path: str) -> Route | None:
+    """The route of a path, or None."""
+    route = EXACT.get(path)
+    if route is None and path.startswith("/v1/models/") and len(path) > 11:
+        return _MODEL
+    return route
