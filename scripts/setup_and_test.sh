@@ -72,8 +72,9 @@ if [ $failed -gt $other_failures ] && [ "$(count failed)" -eq 0 ] && [ "$(count 
 fi
 [ $all_failed -gt 0 ] && line+="$all_failed failed, "
 line+="$(count passed) passed"
-for kind in skipped deselected xfailed xpassed error; do
-  [ "$(count $kind)" -gt 0 ] && line+=", $(count $kind) $kind"
+for kind in skipped deselected xfailed xpassed errors?; do
+  number="$(count $kind)"
+  [ "$number" -gt 0 ] && line+=", $number ${kind/errors?/error$([ "$number" = 1 ] || echo s)}"
 done
 printf '\n===== %s in %d.00s =====\n' "$line" $((SECONDS - started))
 [ $failed -eq 0 ]

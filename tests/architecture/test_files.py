@@ -42,7 +42,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 def test_every_part_of_the_package_has_its_layer() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
-    named = {name.strip() for layer in layers for name in layer.split("|")}
+    named = {name.strip(" ()") for layer in layers for name in layer.split("|")}
     parts = {
         path.stem
         for path in (ROOT / "src/actinium").iterdir()
