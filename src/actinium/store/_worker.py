@@ -117,7 +117,8 @@ class Worker:
     def _refuse_all(self, error: StoreError) -> None:
         while (jobs := self._take()) is not None:
             for job in jobs:
-                job.error = error
+                job.error = type(error)(*error.args)  # its own: raising adds to the traceback
+                job.error.__cause__ = error.__cause__
             _settle(jobs)
 
 
