@@ -279,6 +279,15 @@ class SessionNotFound(InferenceError, LookupError):
     wire_code = "session_not_found"
 
 
+class SessionUnavailable(InferenceError):
+    """A session's history could not be read or stored, so its turn was not answered."""
+
+    retryable = True
+    http = 503
+    wire_type = "session_unavailable"
+    wire_code = "session_unavailable"
+
+
 class PayloadTooLarge(InferenceError):
     """The body is larger than the gateway accepts."""
 

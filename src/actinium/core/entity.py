@@ -70,6 +70,13 @@ class EntityRef(Generic[A]):
         """See :meth:`Ref.stream`."""
         return self._live().stream(msg, items=items, timeout=timeout)
 
+    async def stop(self, *, drain: bool = True) -> None:
+        """Takes the actor out of memory and waits until it is; its stored state stays."""
+        cell = self._entities.find(self._cls, self._key)
+        if cell is not None:
+            cell.stop(drain=drain)
+            await cell.stopped()
+
     def __repr__(self) -> str:
         return f"<EntityRef {self.path}{'' if self.active else ' (passive)'}>"
 

@@ -20,15 +20,14 @@ from .request import EmbedRequest, Request
 from .route import make_runner
 from .runner import Capabilities, Embedding, Health, ModelRunner, Progress
 
-Generate = Callable[[Request], AsyncGenerator[Burst]]
 RunnerFactory = Callable[[Deployment], ModelRunner]
 
 
 class Sessions(Protocol):
     """Conversations that remember: the seam to ``actinium.inference.session``."""
 
-    def turn(self, request: Request, run: Generate) -> AsyncGenerator[Burst]:
-        """One turn of ``request.session``: adds the history, calls ``run``, stores the answer."""
+    def turn(self, request: Request, replica: Replica) -> AsyncGenerator[Burst]:
+        """One turn of ``request.session``: adds the history, generates, stores the answer."""
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +114,7 @@ class Inference:
                 "out and send the whole conversation in messages",
                 "session",
             )
-        return self._sessions.turn(request, replica.generate)
+        return self._sessions.turn(request, replica)
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors of texts. Raises ModelNotFound, Unsupported and what the replica raises."""

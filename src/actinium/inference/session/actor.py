@@ -1,0 +1,140 @@
+"""One conversation: takes its turns one at a time and stores each before it ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+
+from actinium.core import Actor, Mailbox, Message, Unchecked, on
+from actinium.errors import (
+    BadRequest,
+    InferenceError,
+    SequenceConflict,
+    SessionUnavailable,
+    StoreError,
+)
+from actinium.store import Store
+
+from ..chunk import Burst
+from ..replica import Replica
+from ..request import Message as ChatMessage
+from ..request import Request
+from .answer import Answer
+from .window import Turn, advance, fresh, prompt
+
+MAX_TURNS = 5_000
+"""Turns one session may hold."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Turn).decode
+
+
+def store_key(session: str) -> str:
+    """Where the history of a session lies in the store."""
+    return f"session/{session}"
+
+
+class TakeTurn(Message, frozen=True):
+    """Answer a request with the session's history before it."""
+
+    request: Request
+    replica: Unchecked[Replica]
+
+
+class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
+    """The actor behind a session id.
+
+    A turn is stored whole, in one append, after its last token and before its end is passed on
+    (SE-2): an answer that a client saw end is durable, and one that broke off leaves no trace.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self._turns: list[Turn] = []
+        self._start = 0
+        self._loaded = False
+
+    @on(raises=(InferenceError,))
+    async def turn(self, m: TakeTurn) -> AsyncGenerator[Burst]:
+        await self._load()
+        replica = m.replica.value
+        new = fresh(self._turns, m.request.messages)
+        if not new:
+            raise BadRequest(
+                "messages holds nothing that the session does not know already; "
+                "send the new user message",
+                "messages",
+            )
+        if len(self._turns) >= MAX_TURNS:
+            raise BadRequest(f"session {self.key!r} holds {MAX_TURNS} turns; start a new one")
+        request = self._with_history(m.request, new, replica)
+        answer = Answer()
+        stored = False
+        source = replica.generate(request)
+        try:
+            async for burst in source:
+                answer.add(burst)
+                if answer.finish is not None and not stored:
+                    stored = True
+                    await self._commit(request, new, answer)
+                yield burst
+        finally:
+            await source.aclose()
+
+    def _with_history(
+        self, request: Request, new: tuple[ChatMessage, ...], replica: Replica
+    ) -> Request:
+        runner = replica.runner
+
+        def count(messages: tuple[ChatMessage, ...]) -> int:
+            asked = msgspec.structs.replace(request, messages=messages)
+            return runner.count_tokens(asked) or 0
+
+        context = runner.capabilities().context
+        if context is not None and runner.count_tokens(request) is not None:
+            output = min(request.sampling.max_tokens or context // 4, context // 2)
+            self._start = advance(self._turns, self._start, new, context - output, count)
+        return msgspec.structs.replace(request, messages=prompt(self._turns, self._start, new))
+
+    async def _commit(self, request: Request, new: tuple[ChatMessage, ...], answer: Answer) -> None:
+        usage = answer.usage
+        turn = Turn(
+            messages=(*new, answer.message()),
+            model=request.model,
+            finish=answer.finish or "",
+            input_tokens=usage.input if usage is not None else 0,
+            output_tokens=usage.output if usage is not None else 0,
+        )
+        try:
+            await self._store.append(store_key(self.key), [_encode(turn)], len(self._turns))
+        except SequenceConflict as e:
+            self._loaded = False
+            raise SessionUnavailable(
+                f"session {self.key!r} was continued by another server meanwhile; send the turn "
+                "again"
+            ) from e
+        except StoreError as e:
+            self._loaded = False
+            raise SessionUnavailable(f"session {self.key!r} could not be stored: {e}") from e
+        self._turns.append(turn)
+
+    async def _load(self) -> None:
+        if self._loaded:
+            return
+        try:
+            rows = await self._store.read(store_key(self.key))
+            self._turns = [_decode(row) for _, row in rows]
+        except (StoreError, msgspec.DecodeError) as e:
+            raise SessionUnavailable(f"session {self.key!r} could not be read: {e}") from e
+        self._start = 0
+        self._loaded = True
+
+    @property
+    def _store(self) -> Store:
+        store: Any = self.ctx.system.store
+        if store is None:
+            raise SessionUnavailable("this server has no store to keep sessions in")
+        found: Store = store
+        return found

@@ -1,0 +1,47 @@
+"""Puts the chunks of one answer together into the message they are."""
+
+from __future__ import annotations
+
+from ..chunk import Burst, Finish, ToolDelta, Usage
+from ..request import FunctionCall, Message, ToolCall
+
+
+class Answer:
+    """Collects the first choice of a stream."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._calls: dict[int, list[str]] = {}
+        self._names: dict[int, tuple[str, str]] = {}
+        self.finish: Finish | None = None
+        self.usage: Usage | None = None
+
+    def add(self, burst: Burst) -> None:
+        for chunk in burst:
+            if chunk.text:
+                self._text.append(chunk.text)
+            if chunk.tool is not None:
+                self._add_call(chunk.tool)
+            self.finish = chunk.finish or self.finish
+            self.usage = chunk.usage or self.usage
+
+    def _add_call(self, delta: ToolDelta) -> None:
+        call_id, name = self._names.get(delta.index, ("", ""))
+        self._names[delta.index] = (delta.id or call_id, delta.name or name)
+        self._calls.setdefault(delta.index, []).append(delta.arguments)
+
+    def message(self) -> Message:
+        """The assistant's message so far."""
+        calls = tuple(
+            ToolCall(
+                id=self._names[index][0],
+                function=FunctionCall(name=self._names[index][1], arguments="".join(parts)),
+            )
+            for index, parts in sorted(self._calls.items())
+        )
+        text = "".join(self._text)
+        return Message(
+            role="assistant",
+            content=text if text or not calls else None,
+            tool_calls=calls or None,
+        )
