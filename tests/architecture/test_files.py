@@ -61,6 +61,18 @@ def test_nothing_unpickles(module: str) -> None:
         assert not use.search(path.read_text()), f"{path} imports {module}"
 
 
+def test_inside_the_package_only_the_compiled_module_is_imported_from_the_root() -> None:
+    """The root re-exports every layer, so such an import would go up unseen by the linter."""
+    for path in (ROOT / "src/actinium").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "actinium":
+                names = {alias.name for alias in node.names}
+                assert names == {"_native"}, f"{path}:{node.lineno}"
+            elif isinstance(node, ast.Import):
+                plain = [alias for alias in node.names if alias.name == "actinium"]
+                assert plain == [], f"{path}:{node.lineno}"
+
+
 def test_scripts_can_be_run() -> None:
     for name in ("setup_and_test", "setup_and_serve", "native_tests", "native_lint"):
         path = ROOT / "scripts" / f"{name}.sh"
