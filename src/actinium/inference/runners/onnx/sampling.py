@@ -8,6 +8,7 @@ penalty and bias, temperature, top-k, top-p.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,10 @@ import numpy.typing as npt
 from .plan import Plan
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+_BLOCK = 64
+_COLDEST = 1e-30
+"""Divisor for lower temperatures: greedy in effect, and no logit overflows."""
 _AHEAD = 32
 _FIRST_LOOK = 64
 
@@ -26,12 +31,13 @@ class Row:
     ``prompt`` counts for the repetition penalty only; ``banned`` ids are never chosen.
     """
 
-    __slots__ = ("_counted", "_draws", "_generator", "_offset", "_seen", "plan")
+    __slots__ = ("_counted", "_draws", "_generator", "_offset", "_seen", "heat", "plan")
 
     def __init__(
         self, plan: Plan, choice: int, vocab_size: int, prompt: Sequence[int], banned: Sequence[int]
     ) -> None:
         self.plan = plan
+        self.heat = max(plan.temperature, _COLDEST)
         self._generator = np.random.Generator(
             np.random.PCG64(np.random.SeedSequence((plan.seed, choice)))
         )
@@ -84,47 +90,69 @@ def choose(logits: Floats, rows: Sequence[Row]) -> list[int]:
     """
     for n, row in enumerate(rows):
         row.adjust(logits[n])
-    picks: list[int] = logits.argmax(axis=1).tolist()
-    # A NaN is its row's argmax, so looking at the picks is looking at every logit.
-    if np.isnan(logits[np.arange(len(rows)), picks]).any():
+    top = logits.max(axis=1, keepdims=True)
+    # A NaN is its row's maximum and makes any sum NaN, so this looks at every logit.
+    if math.isnan(top.sum()):
         raise FloatingPointError("the model's logits are not numbers (NaN)")
     warm = [n for n, row in enumerate(rows) if row.plan.temperature > 0]
-    if warm:
-        block = logits[: len(rows)] if len(warm) == len(rows) else logits[warm]
-        for n, token in zip(warm, _sample(block, [rows[n] for n in warm]), strict=True):
-            picks[n] = token
+    if len(warm) == len(rows):
+        picks = _sample(logits, top, rows)
+    else:
+        picks = logits.argmax(axis=1).tolist()
+        if warm:
+            drawn = _sample(logits[warm], top[warm], [rows[n] for n in warm])
+            for n, token in zip(warm, drawn, strict=True):
+                picks[n] = token
     for row, token in zip(rows, picks, strict=True):
         row.took(token)
     return picks
 
 
-def _sample(logits: Floats, rows: Sequence[Row]) -> list[int]:
-    heat = np.array([[row.plan.temperature] for row in rows], np.float32)
-    weights = logits - logits.max(axis=1, keepdims=True)
-    # Below the smallest normal number a temperature is zero in effect; this keeps 0/0 away.
-    # Dividing by such a one overflows to -inf, a weight of 0, as it should.
-    with np.errstate(over="ignore"):
-        weights /= np.maximum(heat, np.finfo(np.float32).tiny)
+def _sample(logits: Floats, top: Floats, rows: Sequence[Row]) -> list[int]:
+    """Tokens of rows with a temperature; ``top`` is the largest logit of each."""
+    heat = np.array([[row.heat] for row in rows], np.float32)
+    weights = np.subtract(logits, top, out=logits)
+    weights /= heat
     np.exp(weights, out=weights)
-    plain = [n for n, row in enumerate(rows) if row.plan.top_k is None and row.plan.top_p == 1.0]
-    tokens = [-1] * len(rows)
-    if plain:
-        block = weights if len(plain) == len(rows) else weights[plain]
-        sums = np.cumsum(block, axis=1, dtype=np.float64)
-        for n, total in zip(plain, sums, strict=True):
-            tokens[n] = _invert(total, rows[n].draw())
+    blocks = np.add.reduceat(
+        weights, np.arange(0, weights.shape[1], _BLOCK), axis=1, dtype=np.float64
+    )
+    tokens: list[int] = []
     for n, row in enumerate(rows):
-        if tokens[n] < 0:
-            kept = _truncate(weights[n], row.plan.top_k, row.plan.top_p)
-            sums = np.cumsum(weights[n][kept], dtype=np.float64)
-            tokens[n] = int(kept[_invert(sums, row.draw())])
+        plan = row.plan
+        if plan.top_k is None and plan.top_p == 1.0:
+            tokens.append(_draw(weights[n], blocks[n], row.draw()))
+        else:
+            kept = _truncate(weights[n], plan.top_k, plan.top_p)
+            at, _ = _invert(weights[n][kept], row.draw())
+            tokens.append(int(kept[at]))
     return tokens
 
 
-def _invert(sums: npt.NDArray[np.float64], draw: float) -> int:
-    """The first index whose cumulative weight exceeds ``draw`` of the whole."""
-    target = min(draw * sums[-1], np.nextafter(sums[-1], 0.0))
-    return int(sums.searchsorted(target, side="right"))
+def _draw(weights: Floats, blocks: Doubles, draw: float) -> int:
+    """The first token whose cumulative weight exceeds ``draw`` of the whole.
+
+    Done in two levels, by sums of blocks and then within one block: summing up the whole row
+    would cost more than all the rest of sampling.
+    """
+    block, rest = _invert(blocks, draw)
+    start = block * _BLOCK
+    within, _ = _invert(weights[start : start + _BLOCK], rest)
+    return start + within
+
+
+def _invert(weights: Floats | Doubles, draw: float) -> tuple[int, float]:
+    """The first index whose cumulative weight exceeds ``draw`` (0..1) of the whole.
+
+    With it, how far into that weight the draw falls (0..1).
+    """
+    sums = weights.cumsum(dtype=np.float64)
+    whole = float(sums[-1])
+    # The product may round up to the whole, behind the last token that has any weight.
+    target = min(draw * whole, math.nextafter(whole, 0.0))
+    at = int(sums.searchsorted(target, side="right"))
+    before = float(sums[at - 1]) if at else 0.0
+    return at, (target - before) / (float(sums[at]) - before)
 
 
 def _truncate(weights: Floats, top_k: int | None, top_p: float) -> npt.NDArray[np.intp]:
