@@ -60,8 +60,8 @@ void run_callbacks(Core* c, Activation* a) {
     PyObject* pair = PyList_GET_ITEM(list, i);
     PyObject* args[4] = {nullptr, PyTuple_GET_ITEM(pair, 0), reinterpret_cast<PyObject*>(a),
                          PyTuple_GET_ITEM(pair, 1)};
-    PyObject* r = PyObject_Vectorcall(c->call_soon, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET,
-                                      kw_context);
+    PyObject* r =
+        PyObject_Vectorcall(c->call_soon, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, kw_context);
     if (r == nullptr) report_unraisable(c->call_soon);
     Py_XDECREF(r);
   }
@@ -87,6 +87,7 @@ void retire(Core* c, Activation* a) {
     cell->running--;
     c->n_running--;
     cell->state &= static_cast<std::uint16_t>(~kBusy);
+    Py_DECREF(cell);  // the caller of step holds it
   }
   const Py_ssize_t known = 1 + (c->entered == a ? 1 : 0);
   const bool unknown = Py_REFCNT(a) == known && a->weakrefs == nullptr && a->name == nullptr;
@@ -137,8 +138,8 @@ void wait_for_reply(Core* c, Activation* a, PyObject* awaited) {
   if (a->cell->behaviour->concurrent == 1 && closes_circle(a->cell, r)) {
     PyObject* args[3] = {nullptr, reinterpret_cast<PyObject*>(a->cell),
                          reinterpret_cast<PyObject*>(r->target)};
-    PyObject* exc = PyObject_Vectorcall(c->hook_cycle, args + 1,
-                                        2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+    PyObject* exc =
+        PyObject_Vectorcall(c->hook_cycle, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
     throw_later(a, exc != nullptr ? exc : take_exception());
     return;
   }
@@ -161,8 +162,8 @@ void wait_for_future(Core* c, Activation* a, PyObject* awaited) {
   PyObject* args[4] = {nullptr, awaited, reinterpret_cast<PyObject*>(a), c->context};
   PyObject* r = nullptr;
   if (PyObject_SetAttr(awaited, s_blocking, Py_False) == 0) {
-    r = PyObject_VectorcallMethod(s_add_done_callback, args + 1,
-                                  2 | PY_VECTORCALL_ARGUMENTS_OFFSET, kw_context);
+    r = PyObject_VectorcallMethod(s_add_done_callback, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                  kw_context);
   }
   if (r == nullptr) {
     throw_later(a, take_exception());
@@ -175,6 +176,7 @@ void park(Core* c, Activation* a, PyObject* awaited) {  // steals awaited
   Cell* cell = a->cell;
   if (!a->parked) {
     a->parked = 1;
+    Py_INCREF(cell);  // until it retires
     if (c->spare == a) c->spare = nullptr;
     a->next = cell->activations;
     if (a->next != nullptr) a->next->prev = a;
@@ -186,7 +188,8 @@ void park(Core* c, Activation* a, PyObject* awaited) {  // steals awaited
   Py_XSETREF(a->waiting, awaited);
   if (awaited == Py_None) {  // asyncio.sleep(0)
     schedule_activation(a);
-  } else if (Py_TYPE(awaited) == ReplyType && reinterpret_cast<Reply*>(awaited)->waiter == nullptr) {
+  } else if (Py_TYPE(awaited) == ReplyType &&
+             reinterpret_cast<Reply*>(awaited)->waiter == nullptr) {
     wait_for_reply(c, a, awaited);
   } else {
     wait_for_future(c, a, awaited);
@@ -246,6 +249,7 @@ Step step(Core* c, Activation* a) {
   a->item = Item{};
   Handler* h = a->handler;
   const bool was_parked = a->parked;
+  const bool a_system = a->system;
   Py_INCREF(cell);
   retire(c, a);
   if (sent == PYGEN_RETURN) {
@@ -253,10 +257,12 @@ Step step(Core* c, Activation* a) {
       handler_done(c, it, out);
     }
     Py_DECREF(out);
-  } else {
+  } else if (it.msg != nullptr || a_system) {
     raise_object(exc);
     Py_DECREF(exc);
     handler_failed(c, cell, it, h);
+  } else {  // its actor was stopped by force meanwhile: nobody is left to decide
+    Py_DECREF(exc);
   }
   if (was_parked) settle_idle(c, cell);
   Py_DECREF(cell);
@@ -299,8 +305,8 @@ bool cancel_activation(Activation* a, PyObject* message) {
   if (a->waiting != nullptr && a->waiting != Py_None && !a->scheduled) {
     PyObject* waiting = Py_NewRef(a->waiting);
     PyObject* args[3] = {nullptr, waiting, message != nullptr ? message : Py_None};
-    PyObject* r = PyObject_VectorcallMethod(s_cancel, args + 1,
-                                            1 | PY_VECTORCALL_ARGUMENTS_OFFSET, kw_msg);
+    PyObject* r =
+        PyObject_VectorcallMethod(s_cancel, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, kw_msg);
     const int done = r != nullptr ? PyObject_IsTrue(r) : -1;
     if (done < 0) report_unraisable(waiting);
     Py_XDECREF(r);

@@ -14,7 +14,7 @@ Cell* cell_of_context(PyObject* o) { return reinterpret_cast<ContextBase*>(o)->c
 PyObject* actor_ctx(PyObject* o, void*) {
   Cell* cell = reinterpret_cast<ActorBase*>(o)->cell;
   if (cell == nullptr) {
-    PyErr_Format(PyExc_RuntimeError,
+    PyErr_Format(UsageError,
                  "%s has no ctx: it was not spawned by a system, or its actor has stopped or "
                  "restarted since",
                  Py_TYPE(o)->tp_name);
@@ -68,8 +68,7 @@ PyObject* context_current(PyObject* o, void*) {  // (msg, sender, extra) or None
   Cell* cell = cell_of_context(o);
   const Item* it = current_item(cell->core, cell);
   if (it == nullptr || it->msg == nullptr) Py_RETURN_NONE;
-  return PyTuple_Pack(3, it->msg,
-                      it->sender ? reinterpret_cast<PyObject*>(it->sender) : Py_None,
+  return PyTuple_Pack(3, it->msg, it->sender ? reinterpret_cast<PyObject*>(it->sender) : Py_None,
                       it->extra ? it->extra : Py_None);
 }
 
@@ -99,12 +98,11 @@ PyMethodDef context_methods[] = {
     {"take_reply", context_take_reply, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
-PyGetSetDef context_getset[] = {
-    {"self_ref", context_self_ref, nullptr, nullptr, nullptr},
-    {"sender", context_sender, nullptr, nullptr, nullptr},
-    {"current", context_current, nullptr, nullptr, nullptr},
-    {"remaining", context_remaining, nullptr, nullptr, nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyGetSetDef context_getset[] = {{"self_ref", context_self_ref, nullptr, nullptr, nullptr},
+                                {"sender", context_sender, nullptr, nullptr, nullptr},
+                                {"current", context_current, nullptr, nullptr, nullptr},
+                                {"remaining", context_remaining, nullptr, nullptr, nullptr},
+                                {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 PyType_Slot context_slots[] = {{Py_tp_doc, const_cast<char*>("Native base of actinium.Context.")},
                                {Py_tp_dealloc, reinterpret_cast<void*>(context_dealloc)},

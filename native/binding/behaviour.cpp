@@ -74,12 +74,11 @@ PyObject* handler_name(PyObject* o, void*) {
 }
 PyObject* handler_fn(PyObject* o, void*) { return Py_NewRef(reinterpret_cast<Handler*>(o)->fn); }
 
-PyGetSetDef handler_getset[] = {
-    {"raises", handler_raises, nullptr, nullptr, nullptr},
-    {"kind", handler_kind, nullptr, nullptr, nullptr},
-    {"name", handler_name, nullptr, nullptr, nullptr},
-    {"fn", handler_fn, nullptr, nullptr, nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyGetSetDef handler_getset[] = {{"raises", handler_raises, nullptr, nullptr, nullptr},
+                                {"kind", handler_kind, nullptr, nullptr, nullptr},
+                                {"name", handler_name, nullptr, nullptr, nullptr},
+                                {"fn", handler_fn, nullptr, nullptr, nullptr},
+                                {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 PyType_Slot handler_slots[] = {{Py_tp_doc, const_cast<char*>("One handler of an actor class.")},
                                {Py_tp_new, reinterpret_cast<void*>(handler_new)},
@@ -157,14 +156,13 @@ PyGetSetDef behaviour_getset[] = {{"table", behaviour_table, nullptr, nullptr, n
                                   {"cls", behaviour_cls, nullptr, nullptr, nullptr},
                                   {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
-PyType_Slot behaviour_slots[] = {
-    {Py_tp_doc, const_cast<char*>("What an actor class can do.")},
-    {Py_tp_new, reinterpret_cast<void*>(behaviour_new)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(behaviour_dealloc)},
-    {Py_tp_traverse, reinterpret_cast<void*>(behaviour_traverse)},
-    {Py_tp_clear, reinterpret_cast<void*>(behaviour_clear)},
-    {Py_tp_getset, behaviour_getset},
-    {0, nullptr}};
+PyType_Slot behaviour_slots[] = {{Py_tp_doc, const_cast<char*>("What an actor class can do.")},
+                                 {Py_tp_new, reinterpret_cast<void*>(behaviour_new)},
+                                 {Py_tp_dealloc, reinterpret_cast<void*>(behaviour_dealloc)},
+                                 {Py_tp_traverse, reinterpret_cast<void*>(behaviour_traverse)},
+                                 {Py_tp_clear, reinterpret_cast<void*>(behaviour_clear)},
+                                 {Py_tp_getset, behaviour_getset},
+                                 {0, nullptr}};
 
 PyType_Spec behaviour_spec = {"actinium._native.Behaviour", sizeof(Behaviour), 0,
                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, behaviour_slots};

@@ -56,8 +56,8 @@ bool read_lane(PyObject* value, unsigned* lane) {
       return true;
     }
   }
-  PyErr_Format(PyExc_ValueError,
-               "priority must be 'critical', 'high', 'normal' or 'low', got %R", value);
+  PyErr_Format(PyExc_ValueError, "priority must be 'critical', 'high', 'normal' or 'low', got %R",
+               value);
   return false;
 }
 
@@ -77,7 +77,7 @@ bool read_options(Core* c, PyObject* const* values, PyObject* names, Options* ou
     } else if (PyUnicode_Compare(name, s_priority) == 0) {
       if (!read_lane(value, &out->lane)) return false;
     } else if (PyUnicode_Compare(name, s_sender) == 0) {
-      out->sender = PyObject_TypeCheck(value, CellType) ? value : nullptr;
+      out->sender = Py_TYPE(value) == CellType ? value : nullptr;
     } else {
       PyErr_Format(PyExc_TypeError, "unexpected keyword %R", name);
       return false;
@@ -105,8 +105,8 @@ PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
                        it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
                        it.extra ? it.extra : Py_None,
                        number};
-  PyObject* put = PyObject_Vectorcall(c->hook_refused, args + 1,
-                                      5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  PyObject* put =
+      PyObject_Vectorcall(c->hook_refused, args + 1, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
   Py_XDECREF(number);
   item_release(it);
   return put;
@@ -133,7 +133,10 @@ bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
 
 // Puts an item into the mailbox, or says why not. Uses up the item; returns the Put.
 PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane) {
-  if ((cell->state & kClosed) != 0) [[unlikely]] return refuse(c, cell, it, kIsClosed);
+  const bool outside = it.sender == nullptr && c->closing;
+  if ((cell->state & kClosed) != 0 || outside) [[unlikely]] {
+    return refuse(c, cell, it, kIsClosed);
+  }
   PyObject* put = nullptr;
   if (cell->depth >= cell->capacity) [[unlikely]] {
     if (cell->policy != kDropOld) {
@@ -194,7 +197,7 @@ PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObje
   if (!check_message(c, Py_TYPE(msg))) return nullptr;
   if (names == nullptr) [[likely]] {
     if (this_thread() == c->thread && (cell->state & kClosed) == 0 &&
-        cell->depth < cell->capacity) [[likely]] {
+        cell->depth < cell->capacity && !c->closing) [[likely]] {
       const Item it{Py_NewRef(msg), current_sender(c), nullptr};
       if (!cell->box.push(it)) return PyErr_NoMemory();
       cell->depth++;
@@ -219,7 +222,10 @@ PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObje
 // Like tell, but a message that is refused stays with the caller: None when taken, else why.
 PyObject* cell_refusal(PyObject* o, PyObject*) {
   Cell* cell = self_of(o);
-  if ((cell->state & kClosed) != 0) return PyLong_FromLong(kIsClosed);
+  Core* c = cell->core;
+  if ((cell->state & kClosed) != 0 || (c->closing && c->current == nullptr)) {
+    return PyLong_FromLong(kIsClosed);
+  }
   if (cell->depth < cell->capacity || cell->policy == kDropOld) Py_RETURN_NONE;
   return PyLong_FromLong(cell->policy == kDropNew ? kFullDropNew : kFull);
 }
@@ -234,7 +240,7 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
   PyObject* msg = args[0];
   if (!check_message(c, Py_TYPE(msg))) return nullptr;
   if (this_thread() != c->thread) {
-    PyErr_SetString(PyExc_RuntimeError,
+    PyErr_SetString(UsageError,
                     "ask() belongs to the thread of the system's event loop; from another "
                     "thread use ac.blocking(system).ask(ref, msg)");
     return nullptr;
@@ -261,8 +267,8 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
   if ((cell->state & kClosed) == 0 && r->deadline != 0) {
     // One tick late at most, never early: the tick after the deadline's own.
     const auto due = static_cast<std::uint64_t>(r->deadline / 1'000'000 + 1);
-    r->timer = c->wheel->schedule(
-        due, reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(r) | 1));
+    r->timer =
+        c->wheel->schedule(due, reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(r) | 1));
     r->timed = 1;
     if (!c->armed && !c->pumping) core_arm_timer(c);
   }
@@ -398,6 +404,12 @@ PyObject* make_instance(Cell* cell) {
   PyTypeObject* cls = cell->behaviour->cls;
   PyObject* obj = cls->tp_new(cls, cell->args, cell->kwargs);
   if (obj == nullptr) return nullptr;
+  if (!PyObject_TypeCheck(obj, cls) || reinterpret_cast<ActorBase*>(obj)->cell != nullptr) {
+    PyErr_Format(PyExc_TypeError, "%s.__new__ must return a new instance of the class, got %R",
+                 cls->tp_name, obj);
+    Py_DECREF(obj);
+    return nullptr;
+  }
   reinterpret_cast<ActorBase*>(obj)->cell = cell;
   if (cls->tp_init(obj, cell->args, cell->kwargs) < 0) {
     reinterpret_cast<ActorBase*>(obj)->cell = nullptr;
@@ -483,17 +495,17 @@ void cell_finish(Core* c, Cell* cell) {
   cell->sys = 0;
   c->n_cells--;
   drop_instance(cell);
+  // Handlers that would not end are left behind; their messages are accounted for here.
+  for (Activation* a = cell->activations; a != nullptr; a = a->next) {
+    if (a->item.msg == nullptr) continue;
+    Item taken = a->item;
+    a->item = Item{};
+    give_to_hook(c->hook_closed, cell, taken);
+  }
   Item it;
   while (cell->box.pop(it)) {
     cell->depth--;
-    PyObject* args[5] = {nullptr, reinterpret_cast<PyObject*>(cell), it.msg,
-                         it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
-                         it.extra ? it.extra : Py_None};
-    PyObject* r = PyObject_Vectorcall(c->hook_closed, args + 1,
-                                      4 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
-    if (r == nullptr) report_unraisable(c->hook_closed);
-    Py_XDECREF(r);
-    item_release(it);
+    give_to_hook(c->hook_closed, cell, it);
   }
   Py_CLEAR(cell->args);
   Py_CLEAR(cell->kwargs);
@@ -507,7 +519,7 @@ Cell* cell_new(Core* c, Behaviour* b, Cell* parent) {
     return nullptr;
   }
   __builtin_memset(static_cast<void*>(cell), 0, sizeof(Cell));
-  PyObject_Init(reinterpret_cast<PyObject*>(cell), c->ref_type);
+  PyObject_Init(reinterpret_cast<PyObject*>(cell), CellType);
   cell->core = reinterpret_cast<Core*>(Py_NewRef(reinterpret_cast<PyObject*>(c)));
   cell->behaviour = reinterpret_cast<Behaviour*>(Py_NewRef(reinterpret_cast<PyObject*>(b)));
   cell->parent = reinterpret_cast<Cell*>(Py_XNewRef(reinterpret_cast<PyObject*>(parent)));
@@ -525,7 +537,7 @@ Cell* cell_new(Core* c, Behaviour* b, Cell* parent) {
 // (class, args, kwargs, parent) -> a started cell; steals nothing.
 PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObject* kwargs) {
   if ((parent->state & kClosed) != 0 || c->closed) {
-    PyErr_SetString(PyExc_RuntimeError, "the parent is stopping: it cannot spawn any more");
+    PyErr_SetString(UsageError, "the parent is stopping: it cannot spawn any more");
     return nullptr;
   }
   PyObject* b = get_cell_type(cls);
@@ -540,7 +552,8 @@ PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObj
   PyObject* obj = make_instance(cell);
   if (obj == nullptr) {
     PyObject* exc = take_exception();
-    for (Cell* k = cell->child; k != nullptr; k = k->older) signal_cell(k, kSysStop);
+    for (Cell* k = cell->child; k != nullptr; k = k->older)
+      signal_cell(k, kSysStop);
     cell_finish(c, cell);
     Py_DECREF(cell);
     raise_object(exc);
@@ -561,7 +574,8 @@ void cell_dealloc(PyObject* o) {
   Cell* cell = self_of(o);
   PyTypeObject* type = Py_TYPE(o);
   Item it;
-  while (cell->box.pop(it)) item_release(it);
+  while (cell->box.pop(it))
+    item_release(it);
   cell->box.destroy();
   drop_instance(cell);
   Py_DECREF(cell->behaviour);
@@ -579,12 +593,10 @@ PyObject* get_incarnation(PyObject* o, void*) {
   return PyLong_FromUnsignedLong(self_of(o)->incarnation);
 }
 PyObject* get_depth(PyObject* o, void*) { return PyLong_FromUnsignedLong(self_of(o)->depth); }
-PyObject* get_capacity(PyObject* o, void*) {
-  return PyLong_FromUnsignedLong(self_of(o)->capacity);
-}
+PyObject* get_capacity(PyObject* o, void*) { return PyLong_FromUnsignedLong(self_of(o)->capacity); }
 PyObject* get_flag(PyObject* o, void* bit) {
-  return PyBool_FromLong(self_of(o)->state & static_cast<std::uint16_t>(
-                                                 reinterpret_cast<std::uintptr_t>(bit)));
+  return PyBool_FromLong(self_of(o)->state &
+                         static_cast<std::uint16_t>(reinterpret_cast<std::uintptr_t>(bit)));
 }
 PyObject* get_running(PyObject* o, void*) { return PyLong_FromLong(self_of(o)->running); }
 PyObject* get_sys(PyObject* o, void*) { return PyLong_FromLong(self_of(o)->sys); }
@@ -622,7 +634,7 @@ PyObject* cell_set_mailbox(PyObject* o, PyObject* args) {
   cell->policy = static_cast<std::uint8_t>(policy);
   if (lanes > 1 && !cell->box.has_lanes()) {
     if (!cell->box.empty()) {
-      PyErr_SetString(PyExc_RuntimeError, "lanes must be set before the first message");
+      PyErr_SetString(UsageError, "lanes must be set before the first message");
       return nullptr;
     }
     if (!cell->box.use_lanes()) return PyErr_NoMemory();
@@ -630,45 +642,43 @@ PyObject* cell_set_mailbox(PyObject* o, PyObject* args) {
   Py_RETURN_NONE;
 }
 
-PyMethodDef methods[] = {
-    {"tell", method(cell_tell), METH_FASTCALL | METH_KEYWORDS, nullptr},
-    {"ask", method(cell_ask), METH_FASTCALL | METH_KEYWORDS, nullptr},
-    {"refusal", cell_refusal, METH_NOARGS, nullptr},
-    {"open_stream", method(cell_open_stream), METH_FASTCALL, nullptr},
-    {"deliver", cell_deliver, METH_O, nullptr},
-    {"signal", cell_signal, METH_O, nullptr},
-    {"pause", cell_pause, METH_NOARGS, nullptr},
-    {"unpause", cell_unpause, METH_NOARGS, nullptr},
-    {"set_waiters", cell_set_waiters, METH_O, nullptr},
-    {"await_orphans", cell_await_orphans, METH_NOARGS, nullptr},
-    {"cancel_running", cell_cancel_running, METH_NOARGS, nullptr},
-    {"cancel_stream", cell_cancel_stream, METH_O, nullptr},
-    {"children", cell_children, METH_NOARGS, nullptr},
-    {"signal_children", cell_signal_children, METH_O, nullptr},
-    {"rebuild", cell_rebuild, METH_NOARGS, nullptr},
-    {"finish", cell_finish_method, METH_NOARGS, nullptr},
-    {"set_mailbox", cell_set_mailbox, METH_VARARGS, nullptr},
-    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},
-    {nullptr, nullptr, 0, nullptr}};
+PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWORDS, nullptr},
+                         {"ask", method(cell_ask), METH_FASTCALL | METH_KEYWORDS, nullptr},
+                         {"refusal", cell_refusal, METH_NOARGS, nullptr},
+                         {"open_stream", method(cell_open_stream), METH_FASTCALL, nullptr},
+                         {"deliver", cell_deliver, METH_O, nullptr},
+                         {"signal", cell_signal, METH_O, nullptr},
+                         {"pause", cell_pause, METH_NOARGS, nullptr},
+                         {"unpause", cell_unpause, METH_NOARGS, nullptr},
+                         {"set_waiters", cell_set_waiters, METH_O, nullptr},
+                         {"await_orphans", cell_await_orphans, METH_NOARGS, nullptr},
+                         {"cancel_running", cell_cancel_running, METH_NOARGS, nullptr},
+                         {"cancel_stream", cell_cancel_stream, METH_O, nullptr},
+                         {"children", cell_children, METH_NOARGS, nullptr},
+                         {"signal_children", cell_signal_children, METH_O, nullptr},
+                         {"rebuild", cell_rebuild, METH_NOARGS, nullptr},
+                         {"finish", cell_finish_method, METH_NOARGS, nullptr},
+                         {"set_mailbox", cell_set_mailbox, METH_VARARGS, nullptr},
+                         {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},
+                         {nullptr, nullptr, 0, nullptr}};
 
 void* bit(std::uint16_t b) { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(b)); }
 
-PyGetSetDef getset[] = {
-    {"uid", get_uid, nullptr, nullptr, nullptr},
-    {"incarnation", get_incarnation, nullptr, nullptr, nullptr},
-    {"depth", get_depth, nullptr, nullptr, nullptr},
-    {"capacity", get_capacity, nullptr, nullptr, nullptr},
-    {"stopped_flag", get_flag, nullptr, nullptr, bit(kStopped)},
-    {"closed_flag", get_flag, nullptr, nullptr, bit(kClosed)},
-    {"paused_flag", get_flag, nullptr, nullptr, bit(kPaused)},
-    {"running", get_running, nullptr, nullptr, nullptr},
-    {"sys", get_sys, nullptr, nullptr, nullptr},
-    {"parent", get_parent, nullptr, nullptr, nullptr},
-    {"instance", get_instance, nullptr, nullptr, nullptr},
-    {"cls", get_cls, nullptr, nullptr, nullptr},
-    {"core", get_core, nullptr, nullptr, nullptr},
-    {"extra", get_extra, set_extra, nullptr, nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyGetSetDef getset[] = {{"uid", get_uid, nullptr, nullptr, nullptr},
+                        {"incarnation", get_incarnation, nullptr, nullptr, nullptr},
+                        {"depth", get_depth, nullptr, nullptr, nullptr},
+                        {"capacity", get_capacity, nullptr, nullptr, nullptr},
+                        {"stopped_flag", get_flag, nullptr, nullptr, bit(kStopped)},
+                        {"closed_flag", get_flag, nullptr, nullptr, bit(kClosed)},
+                        {"paused_flag", get_flag, nullptr, nullptr, bit(kPaused)},
+                        {"running", get_running, nullptr, nullptr, nullptr},
+                        {"sys", get_sys, nullptr, nullptr, nullptr},
+                        {"parent", get_parent, nullptr, nullptr, nullptr},
+                        {"instance", get_instance, nullptr, nullptr, nullptr},
+                        {"cls", get_cls, nullptr, nullptr, nullptr},
+                        {"core", get_core, nullptr, nullptr, nullptr},
+                        {"extra", get_extra, set_extra, nullptr, nullptr},
+                        {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>("One actor of this process; see actinium.core.Ref.")},
@@ -678,8 +688,7 @@ PyType_Slot slots[] = {
     {0, nullptr}};
 
 PyType_Spec spec = {"actinium._native.Cell", sizeof(Cell), 0,
-                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                    slots};
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
 
 void envelope_dealloc(PyObject* o) {
   PyTypeObject* type = Py_TYPE(o);
@@ -693,9 +702,8 @@ PyObject* envelope_stream(PyObject* o, void*) {
   return Py_NewRef(s != nullptr ? s : Py_None);
 }
 
-PyGetSetDef envelope_getset[] = {
-    {"stream", envelope_stream, nullptr, nullptr, nullptr},
-    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyGetSetDef envelope_getset[] = {{"stream", envelope_stream, nullptr, nullptr, nullptr},
+                                 {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 PyType_Slot envelope_slots[] = {
     {Py_tp_doc, const_cast<char*>("What a message carries beyond sender and value.")},
@@ -718,7 +726,8 @@ int init_cell(PyObject* module) {
   s_sender = PyUnicode_InternFromString("sender");
   s_behaviour = PyUnicode_InternFromString("_behaviour");
   const char* lanes[] = {"critical", "high", "normal", "low"};
-  for (int i = 0; i < actinium::kLanes; i++) s_lane[i] = PyUnicode_InternFromString(lanes[i]);
+  for (int i = 0; i < actinium::kLanes; i++)
+    s_lane[i] = PyUnicode_InternFromString(lanes[i]);
   if (add_type(module, &EnvelopeType, &envelope_spec) < 0) return -1;
   return add_type(module, &CellType, &spec);
 }

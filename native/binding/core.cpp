@@ -19,33 +19,32 @@ PyObject* s_supervise;
 
 struct Hook {
   const char* name;
-  PyObject* Core::*slot;
+  PyObject* Core::* slot;
 };
 
 constexpr Hook kHooks[] = {
-    {"accepted", &Core::accepted},          {"refused", &Core::hook_refused},
-    {"unhandled", &Core::hook_unhandled},   {"failed", &Core::hook_failed},
-    {"expired", &Core::hook_expired},       {"system", &Core::hook_system},
-    {"closed", &Core::hook_closed},         {"room", &Core::hook_room},
-    {"orphans", &Core::hook_orphans},       {"is_message", &Core::hook_is_message},
-    {"stream", &Core::hook_stream},         {"timeout", &Core::hook_timeout},
-    {"cycle", &Core::hook_cycle},           {"idle", &Core::hook_idle},
+    {"accepted", &Core::accepted},        {"refused", &Core::hook_refused},
+    {"unhandled", &Core::hook_unhandled}, {"failed", &Core::hook_failed},
+    {"expired", &Core::hook_expired},     {"system", &Core::hook_system},
+    {"closed", &Core::hook_closed},       {"room", &Core::hook_room},
+    {"orphans", &Core::hook_orphans},     {"is_message", &Core::hook_is_message},
+    {"stream", &Core::hook_stream},       {"timeout", &Core::hook_timeout},
+    {"cycle", &Core::hook_cycle},         {"idle", &Core::hook_idle},
     {"spawn", &Core::hook_spawn},
 };
 
 PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"loop",     "ref_type",    "context_type", "slice_ns",
-                                "batch",    "ask_timeout", "manual",       "seed",
-                                "virtual_ns", nullptr};
-  PyObject *loop, *ref_type, *context_type;
+  static const char* names[] = {"loop",   "context_type", "slice_ns",   "batch", "ask_timeout",
+                                "manual", "seed",         "virtual_ns", nullptr};
+  PyObject *loop, *context_type;
   long long slice = 200'000, virtual_ns = -1;
   unsigned batch = 64;
   double ask_timeout = 5.0;
   int manual = 0;
   unsigned long long seed = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!O!|LIdpKL", const_cast<char**>(names), &loop,
-                                   &PyType_Type, &ref_type, &PyType_Type, &context_type, &slice,
-                                   &batch, &ask_timeout, &manual, &seed, &virtual_ns)) {
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!|LIdpKL", const_cast<char**>(names), &loop,
+                                   &PyType_Type, &context_type, &slice, &batch, &ask_timeout,
+                                   &manual, &seed, &virtual_ns)) {
     return nullptr;
   }
   PyObject* o = type->tp_alloc(type, 0);
@@ -53,8 +52,8 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   Core* c = self_of(o);
   ::new (&c->ready) actinium::Ring();
   c->virtual_ns = virtual_ns;
-  c->wheel = new (std::nothrow)
-      actinium::TimerWheel(static_cast<std::uint64_t>(core_now(c) / 1'000'000));
+  c->wheel =
+      new (std::nothrow) actinium::TimerWheel(static_cast<std::uint64_t>(core_now(c) / 1'000'000));
   c->inbox = new (std::nothrow) actinium::MpscQueue();
   c->hlc = new (std::nothrow) actinium::HybridClock();
   ::new (&c->inbox_armed) std::atomic<std::uint32_t>(0);
@@ -67,7 +66,6 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   c->rng = seed;
   c->next_uid = 1;
   c->loop = Py_NewRef(loop);
-  c->ref_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(ref_type));
   c->context_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(context_type));
   c->call_soon = PyObject_GetAttrString(loop, "call_soon");
   c->call_soon_threadsafe = PyObject_GetAttrString(loop, "call_soon_threadsafe");
@@ -116,7 +114,7 @@ PyObject* core_spawn_root(PyObject* o, PyObject* cls) {
 
 PyObject* core_set_user(PyObject* o, PyObject* cell) {
   Core* c = self_of(o);
-  if (!PyObject_TypeCheck(cell, CellType)) {
+  if (Py_TYPE(cell) != CellType) {
     PyErr_Format(PyExc_TypeError, "expected a cell, got %R", cell);
     return nullptr;
   }
@@ -132,8 +130,7 @@ PyObject* core_spawn(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObj
 // (parent, class, args, kwargs) -> cell: the plain spawn, for the hook to call.
 PyObject* core_spawn_plain(PyObject* o, PyObject* args) {
   PyObject *parent, *cls, *cargs, *ckwargs;
-  if (!PyArg_ParseTuple(args, "O!OO!O", CellType, &parent, &cls, &PyTuple_Type, &cargs,
-                        &ckwargs)) {
+  if (!PyArg_ParseTuple(args, "O!OO!O", CellType, &parent, &cls, &PyTuple_Type, &cargs, &ckwargs)) {
     return nullptr;
   }
   return spawn_cell(self_of(o), reinterpret_cast<Cell*>(parent), cls, cargs,
@@ -167,7 +164,7 @@ PyObject* core_step(PyObject* o, PyObject* arg) {
   const long long n = PyLong_AsLongLong(arg);
   if (n == -1 && PyErr_Occurred()) return nullptr;
   if (c->pumping) {
-    PyErr_SetString(PyExc_RuntimeError, "step() was called from within a handler");
+    PyErr_SetString(UsageError, "step() was called from within a handler");
     return nullptr;
   }
   PyObject* tasks = PyImport_ImportModule("asyncio.tasks");
@@ -201,7 +198,7 @@ PyObject* core_set_time(PyObject* o, PyObject* seconds) {
   const double s = PyFloat_AsDouble(seconds);
   if (s == -1.0 && PyErr_Occurred()) return nullptr;
   if (c->virtual_ns < 0) {
-    PyErr_SetString(PyExc_RuntimeError, "this core runs on the real clock");
+    PyErr_SetString(UsageError, "this core runs on the real clock");
     return nullptr;
   }
   const auto ns = static_cast<std::int64_t>(s * 1e9 + 0.5);
@@ -220,6 +217,11 @@ PyObject* core_want_idle(PyObject* o, PyObject* on) {
   Core* c = self_of(o);
   c->want_idle = on == Py_True;
   if (c->want_idle && !c->armed && core_arm(c) < 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* core_set_closing(PyObject* o, PyObject*) {
+  self_of(o)->closing = 1;
   Py_RETURN_NONE;
 }
 
@@ -243,18 +245,22 @@ PyObject* core_statistics(PyObject* o, PyObject*) {
   return Py_BuildValue(
       "{s:K,s:K,s:K,s:K,s:K,s:L,s:L,s:n,s:n,s:K,s:K,s:K}", "accepted", c->n_accepted, "handled",
       c->n_handled, "withdrawn", c->n_withdrawn, "late_replies", c->n_late, "slices", c->n_slices,
-      "actors", static_cast<long long>(c->n_cells), "running",
-      static_cast<long long>(c->n_running), "ready", static_cast<Py_ssize_t>(c->ready.size()),
-      "timers", static_cast<Py_ssize_t>(c->wheel->size()), "slab_segments",
+      "actors", static_cast<long long>(c->n_cells), "running", static_cast<long long>(c->n_running),
+      "ready", static_cast<Py_ssize_t>(c->ready.size()), "timers",
+      static_cast<Py_ssize_t>(c->wheel->size()), "slab_segments",
       static_cast<unsigned long long>(slab.segments), "slab_blocks",
       static_cast<unsigned long long>(slab.live_blocks), "slab_bytes",
       static_cast<unsigned long long>(slab.live_bytes));
 }
 
 // No slice runs after this; what is still ready or scheduled is let go.
-PyObject* core_close(PyObject* o, PyObject*) {
+// close(hooks): `hooks` take what still comes to refs of this core.
+PyObject* core_close(PyObject* o, PyObject* hooks) {
   Core* c = self_of(o);
-  c->closed = 1;
+  PyObject* set = core_set_hooks(o, hooks);
+  if (set == nullptr) return nullptr;
+  Py_DECREF(set);
+  c->closed = c->closing = 1;
   while (!c->ready.empty()) {
     const std::uintptr_t entry = c->ready.pop();
     Py_DECREF(reinterpret_cast<PyObject*>(entry & ~std::uintptr_t(1)));
@@ -277,7 +283,6 @@ PyObject* core_close(PyObject* o, PyObject*) {
   Py_CLEAR(c->pump);  // bound methods of this very object
   Py_CLEAR(c->on_timer);
   Py_CLEAR(c->user);
-  for (const Hook& h : kHooks) Py_CLEAR(c->*h.slot);
   Activation* spare = c->spare;
   c->spare = nullptr;
   Py_XDECREF(spare);
@@ -287,8 +292,10 @@ PyObject* core_close(PyObject* o, PyObject*) {
 void core_dealloc(PyObject* o) {
   PyTypeObject* type = Py_TYPE(o);
   Core* c = self_of(o);
-  for (const Hook& h : kHooks) Py_XDECREF(c->*h.slot);
-  for (PyTypeObject* t : c->known_types) Py_XDECREF(t);
+  for (const Hook& h : kHooks)
+    Py_XDECREF(c->*h.slot);
+  for (PyTypeObject* t : c->known_types)
+    Py_XDECREF(t);
   Py_XDECREF(c->loop);
   Py_XDECREF(c->call_soon);
   Py_XDECREF(c->call_soon_threadsafe);
@@ -297,7 +304,6 @@ void core_dealloc(PyObject* o) {
   Py_XDECREF(c->on_timer);
   Py_XDECREF(c->context);
   Py_XDECREF(c->timer_handle);
-  Py_XDECREF(c->ref_type);
   Py_XDECREF(c->context_type);
   Py_XDECREF(c->user);
   Py_XDECREF(c->spare);
@@ -312,24 +318,24 @@ void core_dealloc(PyObject* o) {
 PyObject* core_get_closed(PyObject* o, void*) { return PyBool_FromLong(self_of(o)->closed); }
 PyObject* core_get_loop(PyObject* o, void*) { return Py_NewRef(self_of(o)->loop); }
 
-PyMethodDef methods[] = {
-    {"set_hooks", core_set_hooks, METH_O, nullptr},
-    {"spawn_root", core_spawn_root, METH_O, nullptr},
-    {"set_user", core_set_user, METH_O, nullptr},
-    {"spawn", method(core_spawn), METH_FASTCALL | METH_KEYWORDS, nullptr},
-    {"spawn_plain", core_spawn_plain, METH_VARARGS, nullptr},
-    {"pump", core_pump, METH_NOARGS, nullptr},
-    {"on_timer", core_on_timer, METH_NOARGS, nullptr},
-    {"step", core_step, METH_O, nullptr},
-    {"schedule", core_schedule, METH_VARARGS, nullptr},
-    {"now", core_now_method, METH_NOARGS, nullptr},
-    {"set_time", core_set_time, METH_O, nullptr},
-    {"next_timer", core_next_timer, METH_NOARGS, nullptr},
-    {"want_idle", core_want_idle, METH_O, nullptr},
-    {"tick", core_tick, METH_NOARGS, nullptr},
-    {"statistics", core_statistics, METH_NOARGS, nullptr},
-    {"close", core_close, METH_NOARGS, nullptr},
-    {nullptr, nullptr, 0, nullptr}};
+PyMethodDef methods[] = {{"set_hooks", core_set_hooks, METH_O, nullptr},
+                         {"spawn_root", core_spawn_root, METH_O, nullptr},
+                         {"set_user", core_set_user, METH_O, nullptr},
+                         {"spawn", method(core_spawn), METH_FASTCALL | METH_KEYWORDS, nullptr},
+                         {"spawn_plain", core_spawn_plain, METH_VARARGS, nullptr},
+                         {"pump", core_pump, METH_NOARGS, nullptr},
+                         {"on_timer", core_on_timer, METH_NOARGS, nullptr},
+                         {"step", core_step, METH_O, nullptr},
+                         {"schedule", core_schedule, METH_VARARGS, nullptr},
+                         {"now", core_now_method, METH_NOARGS, nullptr},
+                         {"set_time", core_set_time, METH_O, nullptr},
+                         {"next_timer", core_next_timer, METH_NOARGS, nullptr},
+                         {"want_idle", core_want_idle, METH_O, nullptr},
+                         {"tick", core_tick, METH_NOARGS, nullptr},
+                         {"statistics", core_statistics, METH_NOARGS, nullptr},
+                         {"set_closing", core_set_closing, METH_NOARGS, nullptr},
+                         {"close", core_close, METH_O, nullptr},
+                         {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef getset[] = {{"closed", core_get_closed, nullptr, nullptr, nullptr},
                         {"loop", core_get_loop, nullptr, nullptr, nullptr},
@@ -361,12 +367,13 @@ PyObject* spawn_from_call(Core* c, Cell* parent, PyObject* const* args, Py_ssize
     return nullptr;
   }
   if (parent == nullptr) {
-    PyErr_SetString(PyExc_RuntimeError, "the system has stopped");
+    PyErr_SetString(UsageError, "the system has stopped");
     return nullptr;
   }
   PyObject* cargs = PyTuple_New(nargs - 1);
   if (cargs == nullptr) return nullptr;
-  for (Py_ssize_t i = 1; i < nargs; i++) PyTuple_SET_ITEM(cargs, i - 1, Py_NewRef(args[i]));
+  for (Py_ssize_t i = 1; i < nargs; i++)
+    PyTuple_SET_ITEM(cargs, i - 1, Py_NewRef(args[i]));
   PyObject* kwargs = nullptr;
   bool options = false;
   const Py_ssize_t named = names != nullptr ? PyTuple_GET_SIZE(names) : 0;
@@ -389,12 +396,8 @@ PyObject* spawn_from_call(Core* c, Cell* parent, PyObject* const* args, Py_ssize
   if (options || r == nullptr) {
     // The Python side applies the options, or explains the failure (set as current exception).
     PyObject* exc = options ? Py_NewRef(Py_None) : take_exception();
-    PyObject* call[6] = {nullptr,
-                         reinterpret_cast<PyObject*>(parent),
-                         args[0],
-                         cargs,
-                         kwargs != nullptr ? kwargs : Py_None,
-                         exc};
+    PyObject* call[6] = {nullptr, reinterpret_cast<PyObject*>(parent),  args[0],
+                         cargs,   kwargs != nullptr ? kwargs : Py_None, exc};
     r = PyObject_Vectorcall(c->hook_spawn, call + 1, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
     Py_DECREF(exc);
   }

@@ -3,6 +3,8 @@
 
 namespace binding {
 
+PyObject* UsageError;
+
 int add_type(PyObject* module, PyTypeObject** slot, PyType_Spec* spec) {
   *slot = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(spec));
   if (*slot == nullptr) return -1;
@@ -13,9 +15,15 @@ int add_type(PyObject* module, PyTypeObject** slot, PyType_Spec* spec) {
 
 namespace {
 
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, "actinium._native",
-                          "Native core of actinium: cells, mailboxes, scheduling, timers.", -1,
-                          nullptr, nullptr, nullptr, nullptr, nullptr};
+PyModuleDef definition = {PyModuleDef_HEAD_INIT,
+                          "actinium._native",
+                          "Native core of actinium: cells, mailboxes, scheduling, timers.",
+                          -1,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr};
 
 }  // namespace
 
@@ -23,9 +31,16 @@ PyMODINIT_FUNC PyInit__native() {
   PyObject* m = PyModule_Create(&definition);
   if (m == nullptr) return nullptr;
   using namespace binding;
-  const bool ok = init_actor(m) == 0 && init_behaviour(m) == 0 && init_cell(m) == 0 &&
-                  init_reply(m) == 0 && init_activation(m) == 0 && init_timer(m) == 0 &&
-                  init_core(m) == 0 &&
+  PyObject* errors = PyImport_ImportModule("actinium.errors");
+  if (errors == nullptr) {
+    Py_DECREF(m);
+    return nullptr;
+  }
+  UsageError = PyObject_GetAttrString(errors, "UsageError");
+  Py_DECREF(errors);
+  const bool ok = UsageError != nullptr && init_actor(m) == 0 && init_behaviour(m) == 0 &&
+                  init_cell(m) == 0 && init_reply(m) == 0 && init_activation(m) == 0 &&
+                  init_timer(m) == 0 && init_core(m) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_RESTART", kSysRestart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_STOP", kSysStop) == 0 &&

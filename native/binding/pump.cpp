@@ -12,25 +12,29 @@ constexpr int kCheckEvery = 16;
 
 // Called after each message; sets slice_over once the slice's time is used up.
 inline void check_time(Core* c) {
-  if (--c->until_check > 0) [[likely]] return;
+  if (--c->until_check > 0) [[likely]]
+    return;
   const std::int64_t now = monotonic_ns();
   c->until_check = now - c->last_check > c->slice_ns / 16 ? 1 : kCheckEvery;
   c->last_check = now;
   c->slice_over = now >= c->slice_end;
 }
 
-PyObject* or_none(void* p) { return p != nullptr ? static_cast<PyObject*>(p) : Py_None; }
+}  // namespace
+
+static PyObject* or_none(void* p) { return p != nullptr ? static_cast<PyObject*>(p) : Py_None; }
 
 // hook(cell, msg, sender, extra): for messages that do not enter a handler.
 void give_to_hook(PyObject* hook, Cell* cell, Item& it) {
   PyObject* args[5] = {nullptr, reinterpret_cast<PyObject*>(cell), it.msg, or_none(it.sender),
                        or_none(it.extra)};
-  PyObject* r =
-      PyObject_Vectorcall(hook, args + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  PyObject* r = PyObject_Vectorcall(hook, args + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
   if (r == nullptr) report_unraisable(hook);
   Py_XDECREF(r);
   item_release(it);
 }
+
+namespace {
 
 void drain_inbox(Core* c) {
   c->inbox_armed.store(0, std::memory_order_seq_cst);
@@ -121,16 +125,19 @@ void answer(Core* c, const Item& it, PyObject* value) {
 // hook(cell, msg, sender, extra, handler, exc) -> true when it was a declared answer
 void handler_failed(Core* c, Cell* cell, Item& it, Handler* h) {
   PyObject* exc = take_exception();
-  PyObject* args[7] = {nullptr,          reinterpret_cast<PyObject*>(cell),
-                       or_none(it.msg),  or_none(it.sender),
-                       or_none(it.extra), or_none(h),
+  PyObject* args[7] = {nullptr,
+                       reinterpret_cast<PyObject*>(cell),
+                       or_none(it.msg),
+                       or_none(it.sender),
+                       or_none(it.extra),
+                       or_none(h),
                        exc};
-  PyObject* r = PyObject_Vectorcall(c->hook_failed, args + 1,
-                                    6 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  PyObject* r =
+      PyObject_Vectorcall(c->hook_failed, args + 1, 6 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
   if (r == nullptr) {
     report_unraisable(c->hook_failed);
   } else {
-    if (r == Py_True) c->n_handled++;
+    if (r == Py_True && it.msg != nullptr) c->n_handled++;
     Py_DECREF(r);
   }
   Py_DECREF(exc);
@@ -138,6 +145,7 @@ void handler_failed(Core* c, Cell* cell, Item& it, Handler* h) {
 }
 
 void handler_done(Core* c, Item& it, PyObject* value) {
+  if (it.msg == nullptr) return;  // its actor was stopped by force meanwhile
   c->n_handled++;
   answer(c, it, value);
   item_release(it);
@@ -149,8 +157,7 @@ namespace {
 PyObject* drive_stream(Core* c, Cell* cell, const Item& it, PyObject* generator) {
   auto* e = reinterpret_cast<Envelope*>(it.extra);
   PyObject* args[4] = {nullptr, reinterpret_cast<PyObject*>(cell), generator, e->stream};
-  return PyObject_Vectorcall(c->hook_stream, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET,
-                             nullptr);
+  return PyObject_Vectorcall(c->hook_stream, args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
 }
 
 inline bool is_stream(const Item& it) {
@@ -177,8 +184,7 @@ inline void dispatch(Core* c, Cell* cell, Item& it) {
   c->item = &it;
   c->deadline = deadline_of(it);
   PyObject* args[3] = {nullptr, cell->obj, it.msg};
-  PyObject* r =
-      PyObject_Vectorcall(h->fn, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  PyObject* r = PyObject_Vectorcall(h->fn, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
   c->current = nullptr;
   c->item = nullptr;
   if (r == nullptr) [[unlikely]] {
@@ -214,15 +220,15 @@ void run_system(Core* c, Cell* cell) {
   cell->sys = 0;
   c->deadline = 0;
   // A leaf without hooks, watchers or children needs no Python to stop.
-  if ((flags & ~(kSysStop | kSysDrain)) == 0 && cell->extra == nullptr &&
-      cell->child == nullptr && !cell->behaviour->has_stopping) {
+  if ((flags & ~(kSysStop | kSysDrain)) == 0 && cell->extra == nullptr && cell->child == nullptr &&
+      !cell->behaviour->has_stopping) {
     cell_finish(c, cell);
     return;
   }
   PyObject* number = PyLong_FromLong(flags);
   PyObject* args[3] = {nullptr, reinterpret_cast<PyObject*>(cell), number};
-  PyObject* r = PyObject_Vectorcall(c->hook_system, args + 1,
-                                    2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  PyObject* r =
+      PyObject_Vectorcall(c->hook_system, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
   Py_XDECREF(number);
   if (r == nullptr) {
     Item none;
@@ -267,17 +273,17 @@ std::int64_t run_cell(Core* c, Cell* cell, std::int64_t limit) {
     Item it;
     if (!cell->box.pop(it)) break;
     cell->depth--;
-    if ((cell->state & kWaiters) != 0) [[unlikely]] tell_room(c, cell);
+    if ((cell->state & kWaiters) != 0) [[unlikely]]
+      tell_room(c, cell);
     dispatch(c, cell, it);
     done++;
     check_time(c);
     if (c->slice_over) break;
   }
   cell->state &= static_cast<std::uint16_t>(~kQueued);
-  const bool system = cell->sys != 0 && cell->running == 0 &&
-                      ((cell->sys & ~kSysDrain) != 0 || cell->box.empty());
-  const bool user =
-      (cell->state & (kBusy | kPaused | kStopped)) == 0 && !cell->box.empty();
+  const bool system =
+      cell->sys != 0 && cell->running == 0 && ((cell->sys & ~kSysDrain) != 0 || cell->box.empty());
+  const bool user = (cell->state & (kBusy | kPaused | kStopped)) == 0 && !cell->box.empty();
   if (system || user) {
     cell->state |= kQueued;
     c->ready.push(reinterpret_cast<std::uintptr_t>(cell));  // keeps its reference
@@ -372,8 +378,7 @@ int core_arm(Core* c) {
   PyObject* args[3] = {nullptr, c->pump, c->context};
   static PyObject* names = Py_BuildValue("(s)", "context");
   PyObject* how = this_thread() == c->thread ? c->call_soon : c->call_soon_threadsafe;
-  PyObject* r =
-      PyObject_Vectorcall(how, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+  PyObject* r = PyObject_Vectorcall(how, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
   if (r == nullptr) return -1;
   Py_DECREF(r);
   return 0;

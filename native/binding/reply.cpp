@@ -23,9 +23,9 @@ Reply* self_of(PyObject* o) { return reinterpret_cast<Reply*>(o); }
 
 void soon(Reply* r, PyObject* fn, PyObject* context) {
   PyObject* args[4] = {nullptr, fn, reinterpret_cast<PyObject*>(r), context};
-  PyObject* x = PyObject_Vectorcall(r->target->core->call_soon, args + 1,
-                                    2 | PY_VECTORCALL_ARGUMENTS_OFFSET,
-                                    context != nullptr ? kw_context : nullptr);
+  PyObject* x =
+      PyObject_Vectorcall(r->target->core->call_soon, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                          context != nullptr ? kw_context : nullptr);
   if (x == nullptr) report_unraisable(fn);
   Py_XDECREF(x);
 }
@@ -271,9 +271,7 @@ PyObject* reply_exception(PyObject* o, PyObject*) {
 
 PyObject* reply_done_method(PyObject* o, PyObject*) { return PyBool_FromLong(self_of(o)->done); }
 
-PyObject* reply_cancelled(PyObject* o, PyObject*) {
-  return PyBool_FromLong(self_of(o)->cancelled);
-}
+PyObject* reply_cancelled(PyObject* o, PyObject*) { return PyBool_FromLong(self_of(o)->cancelled); }
 
 PyObject* reply_get_loop(PyObject* o, PyObject*) {
   return Py_NewRef(self_of(o)->target->core->loop);
@@ -341,16 +339,15 @@ PyGetSetDef getset[] = {
     {"inherited", get_inherited, nullptr, "Whether the deadline came from an outer ask.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
-PyType_Slot slots[] = {
-    {Py_tp_doc, const_cast<char*>("The reply of one ask: await it.")},
-    {Py_tp_dealloc, reinterpret_cast<void*>(reply_dealloc)},
-    {Py_am_await, reinterpret_cast<void*>(reply_self)},
-    {Py_am_send, reinterpret_cast<void*>(reply_send)},
-    {Py_tp_iter, reinterpret_cast<void*>(reply_self)},
-    {Py_tp_iternext, reinterpret_cast<void*>(reply_next)},
-    {Py_tp_methods, methods},
-    {Py_tp_getset, getset},
-    {0, nullptr}};
+PyType_Slot slots[] = {{Py_tp_doc, const_cast<char*>("The reply of one ask: await it.")},
+                       {Py_tp_dealloc, reinterpret_cast<void*>(reply_dealloc)},
+                       {Py_am_await, reinterpret_cast<void*>(reply_self)},
+                       {Py_am_send, reinterpret_cast<void*>(reply_send)},
+                       {Py_tp_iter, reinterpret_cast<void*>(reply_self)},
+                       {Py_tp_iternext, reinterpret_cast<void*>(reply_next)},
+                       {Py_tp_methods, methods},
+                       {Py_tp_getset, getset},
+                       {0, nullptr}};
 
 PyType_Spec spec = {"actinium._native.Reply", sizeof(Reply), 0,
                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};

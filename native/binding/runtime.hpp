@@ -10,7 +10,8 @@ int core_arm(Core* c);  // asks the loop for a slice; -1 with an exception set
 void core_arm_timer(Core* c);
 void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages);
 void schedule_activation(Activation* a);
-void refill_entered(Core* c, Activation* a);
+
+void give_to_hook(PyObject* hook, Cell* cell, Item& it);
 
 // ---- activation.cpp
 enum class Step : std::uint8_t { kFinished, kParked };
@@ -37,7 +38,8 @@ Handler* behaviour_find_slow(Behaviour* b, PyTypeObject* type);  // null without
 void timer_fire(Core* c, Timer* t);
 
 inline Handler* behaviour_find(Behaviour* b, PyTypeObject* type) {
-  if (type == b->seen_type) [[likely]] return b->seen;
+  if (type == b->seen_type) [[likely]]
+    return b->seen;
   return behaviour_find_slow(b, type);
 }
 

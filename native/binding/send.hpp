@@ -19,7 +19,8 @@ inline std::size_t type_slot(const PyTypeObject* type) {
 
 // False with NotAMessage raised when values of this type may not be sent.
 inline bool check_message(Core* c, PyTypeObject* type) {
-  if (c->known_types[type_slot(type)] == type) [[likely]] return true;
+  if (c->known_types[type_slot(type)] == type) [[likely]]
+    return true;
   return check_message_slow(c, type);
 }
 

@@ -28,8 +28,9 @@ void arm(Timer* t) {
 void timer_fire(Core* c, Timer* t) {
   t->armed = 0;
   Cell* cell = t->cell;
-  const bool alive = !t->cancelled && (cell == nullptr || ((cell->state & kStopped) == 0 &&
-                                                           cell->incarnation == t->incarnation));
+  const bool alive =
+      !t->cancelled && !(c->closing && cell != nullptr) &&
+      (cell == nullptr || ((cell->state & kStopped) == 0 && cell->incarnation == t->incarnation));
   if (alive && cell == nullptr) {
     PyObject* r = PyObject_CallNoArgs(t->what);
     if (r == nullptr) report_unraisable(t->what);
@@ -79,9 +80,7 @@ void timer_dealloc(PyObject* o) {
 }
 
 PyObject* get_active(PyObject* o, void*) { return PyBool_FromLong(self_of(o)->armed); }
-PyObject* get_missed(PyObject* o, void*) {
-  return PyLong_FromUnsignedLongLong(self_of(o)->missed);
-}
+PyObject* get_missed(PyObject* o, void*) { return PyLong_FromUnsignedLongLong(self_of(o)->missed); }
 
 PyMethodDef methods[] = {
     {"cancel", timer_cancel, METH_NOARGS,
@@ -115,8 +114,14 @@ PyObject* core_schedule(PyObject* o, PyObject* args) {
     PyErr_SetString(PyExc_ValueError, "delays are 0 or more seconds, at most 4e9");
     return nullptr;
   }
-  if (cell != Py_None && !PyObject_TypeCheck(cell, CellType)) {
+  if (cell != Py_None && Py_TYPE(cell) != CellType) {
     PyErr_Format(PyExc_TypeError, "expected a local ref, got %R", cell);
+    return nullptr;
+  }
+  if (this_thread() != c->thread) {
+    PyErr_SetString(UsageError,
+                    "timers belong to the thread of the system's event loop; from another thread "
+                    "tell an actor to set one");
     return nullptr;
   }
   if (cell != Py_None && !check_message(c, Py_TYPE(what))) return nullptr;

@@ -53,8 +53,8 @@ struct Handler {
 struct Behaviour {
   PyObject_HEAD
   PyTypeObject* cls;
-  PyObject* table;    // dict: message type -> Handler or None
-  PyObject* resolve;  // called with a type that is not in the table
+  PyObject* table;          // dict: message type -> Handler or None
+  PyObject* resolve;        // called with a type that is not in the table
   PyTypeObject* seen_type;  // a one-entry cache before the table
   Handler* seen;
   std::uint32_t capacity;
@@ -122,28 +122,27 @@ struct Core {
   std::atomic<std::uint32_t> inbox_armed;
   std::atomic<std::int64_t> inbox_size;
 
-  Cell* current;          // whose handler runs now
-  const Item* item;       // its message, while a handler is entered directly
+  Cell* current;           // whose handler runs now
+  const Item* item;        // its message, while a handler is entered directly
   Activation* activation;  // the coroutine being stepped
-  std::int64_t deadline;  // of the message being handled; 0: none
+  std::int64_t deadline;   // of the message being handled; 0: none
   Activation* spare;
-  Activation* entered;  // asyncio's current task
+  Activation* entered;            // asyncio's current task
   PyTypeObject* known_types[64];  // types found to be messages, by address
 
   PyObject* loop;
   PyObject* call_soon;
   PyObject* call_soon_threadsafe;
   PyObject* call_later;
-  PyObject* pump;     // bound methods, made once
+  PyObject* pump;  // bound methods, made once
   PyObject* on_timer;
   PyObject* context;  // contextvars at creation: no caller's context leaks into a handler
   PyObject* timer_handle;
   std::uint64_t timer_due;
 
-  PyTypeObject* ref_type;
   PyTypeObject* context_type;
-  PyObject* accepted;     // what tell returns for a message that was taken
-  Cell* user;             // parent of what the system spawns
+  PyObject* accepted;  // what tell returns for a message that was taken
+  Cell* user;          // parent of what the system spawns
   PyObject* hook_refused;
   PyObject* hook_ask_refused;
   PyObject* hook_unhandled;
@@ -158,7 +157,7 @@ struct Core {
   PyObject* hook_timeout;
   PyObject* hook_cycle;
   PyObject* hook_idle;
-  PyObject* hook_spawn;   // for spawns with more than class and arguments
+  PyObject* hook_spawn;  // for spawns with more than class and arguments
 
   std::uintptr_t thread;
   std::int64_t slice_ns;
@@ -166,7 +165,7 @@ struct Core {
   std::int64_t virtual_ns;  // < 0: the real clock
   std::int64_t slice_end;
   std::int64_t last_check;
-  std::uint64_t rng;        // != 0: the ready queue is drawn from at random
+  std::uint64_t rng;  // != 0: the ready queue is drawn from at random
   std::uint64_t next_uid;
   std::uint32_t batch;
   std::int32_t until_check;
@@ -175,6 +174,7 @@ struct Core {
   std::uint8_t slice_over;
   std::uint8_t manual;  // stepped by a test, never by the loop
   std::uint8_t want_idle;
+  std::uint8_t closing;  // takes nothing from outside any more
   std::uint8_t closed;
 
   std::uint64_t n_accepted;
@@ -292,6 +292,8 @@ int init_reply(PyObject* module);
 int init_timer(PyObject* module);
 int init_actor(PyObject* module);
 int add_type(PyObject* module, PyTypeObject** slot, PyType_Spec* spec);
+
+extern PyObject* UsageError;  // actinium.errors.UsageError
 
 inline std::int64_t core_now(const Core* c) {
   return c->virtual_ns >= 0 ? c->virtual_ns : monotonic_ns();

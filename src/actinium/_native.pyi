@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Generator
 from types import GenericAlias
-from typing import Any, Final
+from typing import Any, Final, final
 
 SYS_START: Final[int]
 SYS_RESTART: Final[int]
@@ -31,6 +31,7 @@ class ContextBase:
     def spawn(self, cls: Any, /, *args: Any, **kwargs: Any) -> Any: ...
     def take_reply(self) -> Reply | None: ...
 
+@final
 class Handler:
     def __new__(
         cls,
@@ -49,6 +50,7 @@ class Handler:
     @property
     def fn(self) -> Callable[..., Any]: ...
 
+@final
 class Behaviour:
     def __new__(
         cls_,
@@ -130,10 +132,12 @@ class Cell:
     def finish(self) -> None: ...
     def set_mailbox(self, capacity: int, policy: int, lanes: int, /) -> None: ...
 
+@final
 class Envelope:
     @property
     def stream(self) -> Any: ...
 
+@final
 class Reply:
     _asyncio_future_blocking: bool
     @property
@@ -157,6 +161,7 @@ class Reply:
     def resolve(self, value: Any, /) -> bool: ...
     def reject(self, exc: BaseException, /) -> bool: ...
 
+@final
 class Activation:
     @property
     def _fut_waiter(self) -> Any: ...
@@ -176,6 +181,7 @@ class Activation:
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Any = None) -> None: ...
     def remove_done_callback(self, fn: Callable[[Any], object], /) -> int: ...
 
+@final
 class Timer:
     @property
     def active(self) -> bool: ...
@@ -183,11 +189,11 @@ class Timer:
     def missed(self) -> int: ...
     def cancel(self) -> bool: ...
 
+@final
 class Core:
     def __new__(
         cls,
         loop: asyncio.AbstractEventLoop,
-        ref_type: type,
         context_type: type,
         slice_ns: int = 200_000,
         batch: int = 64,
@@ -219,4 +225,5 @@ class Core:
     def want_idle(self, on: bool, /) -> None: ...
     def tick(self) -> int: ...
     def statistics(self) -> dict[str, int]: ...
-    def close(self) -> None: ...
+    def set_closing(self) -> None: ...
+    def close(self, hooks: Any, /) -> None: ...

@@ -267,10 +267,10 @@ class Lifecycle:
         return own if own is not None else self.default_supervise
 
     def _decide(self, cell: Cell, failure: BaseException) -> None:
-        if cell.stopped_flag:
-            return
         if isinstance(failure, (KeyboardInterrupt, SystemExit)):
             self._fatal(failure)
+            return
+        if cell.stopped_flag:
             return
         policy = self._policy(cell)
         directive = policy.directive(failure)
@@ -379,16 +379,21 @@ class Lifecycle:
         reason = (known.reason if known is not None else None) or "stopped"
         try:
             return cell.instance.stopping(reason)
-        except Exception:  # noqa: BLE001 - a hook must not keep its actor from stopping
-            _log.exception("%s: the stopping hook failed", cell.path)
+        except BaseException as e:  # noqa: BLE001 - a hook must not keep its actor from stopping
+            self._stopping_failed(cell, e)
             return None
 
+    def _stopping_failed(self, cell: Cell, failure: BaseException) -> None:
+        _log.error("%s: the stopping hook failed", cell.path, exc_info=failure)
+        if isinstance(failure, (KeyboardInterrupt, SystemExit)):
+            self._fatal(failure)
+
     async def _stop_slowly(self, cell: Cell, *, drain: bool) -> None:
-        await self._stop_children(cell, drain=drain)
         try:
+            await self._stop_children(cell, drain=drain)
             await _bounded(self._call_stopping(cell))
-        except Exception:  # noqa: BLE001 - as above
-            _log.exception("%s: the stopping hook failed", cell.path)
+        except BaseException as e:  # noqa: BLE001 - as above
+            self._stopping_failed(cell, e)
         finally:
             self._finish(cell, None)
 

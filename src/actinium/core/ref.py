@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
 A_co = TypeVar("A_co", covariant=True)
+C = TypeVar("C")
 
 
 @runtime_checkable
@@ -39,7 +40,32 @@ class Ref(Protocol):
     async def send(self, msg: Any, *, timeout: float = 5.0) -> Put: ...
 
 
-class LocalRef(_native.Cell, Generic[A_co]):
+if TYPE_CHECKING:
+
+    class _Cell(_native.Cell, Generic[A_co]):
+        pass
+
+    def _graft(cls: type[C]) -> type[C]: ...
+
+else:
+    _Cell = Generic
+
+    def _graft(cls):
+        """Makes the methods of a class those of the native cell, and returns that.
+
+        A Python subclass would be tracked by the cyclic collector, which then walks every
+        actor on each of its rounds; the native type is not.
+        """
+        for name, value in vars(cls).items():
+            if name not in ("__dict__", "__weakref__", "__slots__", "__orig_bases__"):
+                if name not in ("__parameters__", "__module__"):
+                    setattr(_native.Cell, name, value)
+        _native.Cell.__name__ = _native.Cell.__qualname__ = cls.__name__
+        return _native.Cell
+
+
+@_graft
+class LocalRef(_Cell[A_co]):
     """A ref to an actor of this process; ``LocalRef[Counter]`` to a type checker.
 
     It stays valid through restarts and is dead for ever once the actor has stopped: a later

@@ -14,6 +14,7 @@ from actinium import _native
 from actinium.errors import SystemFailed, UsageError
 
 from .actor import Actor
+from .afterlife import Afterlife
 from .context import Context
 from .deadletters import DeadLetters
 from .extra import extra_of
@@ -119,7 +120,6 @@ class System:
         self._life.fatal_event = asyncio.Event()
         self._core = core = _native.Core(
             asyncio.get_running_loop(),
-            LocalRef,
             Context,
             slice_ns=s.slice_us * 1000,
             batch=s.batch,
@@ -229,6 +229,7 @@ class System:
         began = time.monotonic()
         limit = self.settings.drain_timeout if drain_timeout is None else drain_timeout
         forced = 0
+        core.set_closing()
         try:
             async with asyncio.timeout(limit):
                 if self._life.fatal is None:
@@ -249,7 +250,7 @@ class System:
             seconds=time.monotonic() - began,
             lost=counts["accepted"] - known,
         )
-        core.close()
+        core.close(Afterlife(self._life.dead_letters))
         return self._report
 
     async def _force(self) -> int:
