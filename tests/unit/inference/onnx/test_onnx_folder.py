@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -98,6 +99,7 @@ def test_a_context_above_the_models_is_refused() -> None:
         OnnxRunner(Deployment(name="x", options={"context": 1_000_000}))
 
 
-def test_threads_default_to_the_cores_of_this_process() -> None:
+def test_threads_default_to_half_of_the_cores() -> None:
     assert OnnxOptions(threads=3).thread_count() == 3
-    assert OnnxOptions().thread_count() >= 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert OnnxOptions().thread_count() == max(1, (cores or 1) // 2)

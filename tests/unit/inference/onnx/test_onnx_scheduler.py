@@ -118,6 +118,22 @@ def test_a_request_of_many_choices_waits_for_that_many_rows_and_nobody_overtakes
     assert (scheduler.free, len(scheduler.waiting)) == (0, 1)
 
 
+def test_a_row_that_leaves_is_filled_and_a_half_fed_prompt_moves_down() -> None:
+    scheduler: Scheduler[str] = Scheduler(4, CHUNK)
+    for owner, prompt in (("a", 3), ("b", 5), ("c", 40)):
+        scheduler.submit(Entry(owner, prompt, 1))
+    for _ in range(3):
+        piece = scheduler.next_piece(CHUNK)
+        assert piece is not None
+        assert scheduler.fed(piece) == []
+    assert piece.row == 2
+    assert scheduler.leave(scheduler.active[0]) == [Move(1, 0, 5), Move(2, 1, CHUNK)]
+    assert scheduler.leave(scheduler.active[0]) == [Move(1, 0, CHUNK)]
+    piece = scheduler.next_piece(CHUNK)
+    assert piece is not None
+    assert (piece.row, piece.start, piece.stop) == (0, CHUNK, 2 * CHUNK)
+
+
 @pytest.mark.parametrize(("prompt", "n"), [(0, 1), (1, 0), (1, 6)])
 def test_what_can_never_fit_is_refused(prompt: int, n: int) -> None:
     with pytest.raises(ValueError, match=r"expected 1\.\.5 choices and a prompt"):

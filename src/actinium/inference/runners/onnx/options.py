@@ -21,7 +21,7 @@ class OnnxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """How the model runs.
 
     ``slots``: sequences in the running batch (1..256). ``threads``: threads of one step (None:
-    the cores this process may use). ``prefill_chunk``: prompt tokens fed between two decode
+    half of the cores this process may use, at least 1). ``prefill_chunk``: prompt tokens fed between two decode
     steps (16..4096). ``context``: limit in tokens below the model's own (None: the model's).
     """
 
@@ -50,8 +50,12 @@ class OnnxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             ) from error
 
     def thread_count(self) -> int:
-        """Threads of one step."""
-        return self.threads or _cores()
+        """Threads of one step.
+
+        A step waits for the slowest of its threads, so one that has to share its core with the
+        event loop costs more than it brings: half of the cores is what pays under load.
+        """
+        return self.threads or max(1, _cores() // 2)
 
 
 def _within(field: str, value: int, low: int, high: int) -> None:

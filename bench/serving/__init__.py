@@ -1,0 +1,1 @@
+"""Benchmarks of inference and of the gateway."""
