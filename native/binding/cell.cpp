@@ -430,6 +430,10 @@ void drop_instance(Cell* cell) {
 // Same ref, same mailbox, new instance (SV-1). On failure the cell has no instance.
 PyObject* cell_rebuild(PyObject* o, PyObject*) {
   Cell* cell = self_of(o);
+  if ((cell->state & kStopped) != 0) {
+    PyErr_SetString(UsageError, "an actor that has stopped cannot be rebuilt");
+    return nullptr;
+  }
   drop_instance(cell);
   cell->incarnation++;
   PyObject* obj = make_instance(cell);
@@ -579,13 +583,21 @@ void cell_dealloc(PyObject* o) {
   cell->box.destroy();
   drop_instance(cell);
   Py_DECREF(cell->behaviour);
-  Py_XDECREF(cell->parent);
+  Cell* parent = cell->parent;
   Py_XDECREF(cell->args);
   Py_XDECREF(cell->kwargs);
   Py_XDECREF(cell->extra);
   Py_DECREF(cell->core);
   actinium::slab_free(cell, sizeof(Cell));
   Py_DECREF(type);
+  // A chain of parents that only this leaf kept is let go in a loop: trees may be deep.
+  while (parent != nullptr && Py_REFCNT(parent) == 1) {
+    Cell* above = parent->parent;
+    parent->parent = nullptr;
+    Py_DECREF(parent);
+    parent = above;
+  }
+  Py_XDECREF(parent);
 }
 
 PyObject* get_uid(PyObject* o, void*) { return PyLong_FromUnsignedLongLong(self_of(o)->uid); }

@@ -361,6 +361,8 @@ class Lifecycle:
         self._cancel_timers(extra)
         await self._stop_children(cell, drain=False)
         del instance
+        if cell.stopped_flag:  # by force, while it waited for the above
+            return
         cell.rebuild()
         await _bounded(cell.instance.started())
         cell.unpause()
