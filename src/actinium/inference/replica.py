@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from time import monotonic
 from typing import Any, Literal
 
@@ -20,8 +21,8 @@ from .chunk import Burst, Usage
 from .deployment import Deployment
 from .measures import ReplicaMeasures
 from .request import EmbedRequest, Request
-from .runner import Embedding, ModelRunner, Progress
-from .watch import Watch
+from .runner import Embedding, ModelRunner, Progress, WholeRunner
+from .watch import Watch, Watches
 
 State = Literal["new", "loading", "ready", "failed", "draining", "closed"]
 
@@ -39,12 +40,14 @@ class Replica:
     ) -> None:
         self.deployment = deployment
         self.runner = runner
+        self.capabilities = runner.capabilities()
         self.state: State = "new"
         self.reason = "not started"
         self.slots = Slots(deployment.max_concurrent, deployment.queue)
         self._measures = measures
-        self._watches: set[Watch] = set()
-        self._idle: asyncio.Event | None = None
+        self._watches = Watches()
+        # A runner without a shorter way gives its whole answer by its bursts.
+        self._whole = runner.complete if isinstance(runner, WholeRunner) else self._collect
         self._service_seconds = 0.0
         limits = deployment.timeouts
         self._late_first = _timeout("first_byte", limits.first_byte)
@@ -63,6 +66,7 @@ class Replica:
         except BaseException as error:
             self.state, self.reason = "failed", f"loading failed: {error}"
             raise
+        self.capabilities = self.runner.capabilities()
         self.state, self.reason = "ready", ""
 
     async def generate(self, request: Request) -> AsyncGenerator[Burst]:
@@ -78,12 +82,11 @@ class Replica:
         delivered = 0
         watch = self._accept(request)
         try:
-            await self._admit(watch)
+            if not self.slots.take_nowait():
+                await self._queue_up(watch)
             try:
                 limits = self.deployment.timeouts
-                # An answer in one piece has its first byte at its end.
-                seconds = limits.first_byte if request.stream else limits.total
-                late = self._late_first
+                seconds, late = limits.first_byte, self._late_first
                 source = self.runner.generate(request)
                 try:
                     while True:
@@ -122,6 +125,32 @@ class Replica:
         finally:
             self._end(watch, began, failure, usage)
 
+    async def complete(self, request: Request) -> Burst:
+        """The whole answer at once; the same as all of :meth:`generate`, and cheaper."""
+        began = monotonic()
+        failure: BaseException | None = None
+        usage: Usage | None = None
+        watch = self._accept(request)
+        try:
+            if not self.slots.take_nowait():
+                await self._queue_up(watch)
+            try:
+                watch.enter(self.deployment.timeouts.total, self._late_first)
+                burst = await self._whole(request)
+                watch.leave()
+                usage = burst[-1].usage if burst else None
+                return burst
+            except asyncio.CancelledError:
+                self._explain(watch)
+                raise
+            finally:
+                self.slots.free()
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            self._end(watch, began, failure, usage)
+
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors, under the same admission and deadlines."""
         began = monotonic()
@@ -129,16 +158,17 @@ class Replica:
         usage: Usage | None = None
         watch = self._accept(None)
         try:
-            await self._admit(watch)
+            if not self.slots.take_nowait():
+                await self._queue_up(watch)
             try:
                 watch.enter(self.deployment.timeouts.total, self._late_first)
-                try:
-                    answer = await self.runner.embed(request)
-                except asyncio.CancelledError:
-                    self._explain(watch)
-                    raise
+                answer = await self.runner.embed(request)
+                watch.leave()
                 usage = Usage(input=answer.input_tokens)
                 return answer
+            except asyncio.CancelledError:
+                self._explain(watch)
+                raise
             finally:
                 self.slots.free()
         except BaseException as error:
@@ -162,31 +192,25 @@ class Replica:
         if self.state in ("draining", "closed"):
             return
         self.state, self.reason = "draining", "the deployment is being stopped"
-        if self._watches:
-            self._idle = asyncio.Event()
-            try:
-                async with asyncio.timeout(drain):
-                    await self._idle.wait()
-            except TimeoutError:
-                for watch in list(self._watches):
-                    watch.interrupt(ModelNotReady("the deployment was stopped during the answer"))
+        try:
+            async with asyncio.timeout(drain):
+                await self._watches.empty()
+        except TimeoutError:
+            self._watches.interrupt(_stopped)
         await self.runner.close()
+        self._watches.stop()
         self.state, self.reason = "closed", "the deployment is closed"
 
     def _accept(self, request: Request | None) -> Watch:
         if self.state != "ready":
             raise ModelNotReady(f"deployment {self.deployment.name!r}: {self.reason}")
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.deployment.timeouts.total
-        if request is not None and request.deadline is not None:
-            deadline = min(deadline, request.deadline)
-        watch = Watch(loop, deadline)
-        self._watches.add(watch)
-        return watch
+        until = request.deadline if request is not None else None
+        return self._watches.open(asyncio.get_running_loop(), self.deployment.timeouts.total, until)
 
-    async def _admit(self, watch: Watch) -> None:
-        if self.slots.take_nowait():
-            return
+    async def _collect(self, request: Request) -> Burst:
+        return await collected(self.runner.generate(request))
+
+    async def _queue_up(self, watch: Watch) -> None:
         began = monotonic()
         watch.enter(self.deployment.queue_timeout, self._late_in_queue)
         try:
@@ -223,16 +247,26 @@ class Replica:
     def _end(
         self, watch: Watch, began: float, failure: BaseException | None, usage: Usage | None
     ) -> None:
-        watch.close()
-        self._watches.discard(watch)
+        self._watches.close(watch)
         seconds = monotonic() - began
         self._service_seconds += 0.1 * (seconds - self._service_seconds)
         self._measures.seconds.observe(seconds)
         self._measures.ended(failure)
         if usage is not None:
             self._measures.used(usage)
-        if self._idle is not None and not self._watches:
-            self._idle.set()
+
+
+def _stopped() -> Exception:
+    return ModelNotReady("the deployment was stopped during the answer")
+
+
+async def collected(source: AsyncGenerator[Burst]) -> Burst:
+    """All bursts of a source as one; closes the source in the end."""
+    whole: Burst = []
+    async with aclosing(source):
+        async for burst in source:
+            whole += burst
+    return whole
 
 
 def _timeout(phase: str, seconds: float) -> Callable[[], Exception]:

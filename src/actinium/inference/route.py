@@ -74,9 +74,7 @@ def choose(deployment: Deployment, environ: Mapping[str, str]) -> Route:
     )
 
 
-def make_runner(
-    deployment: Deployment, environ: Mapping[str, str] | None = None
-) -> ModelRunner:
+def make_runner(deployment: Deployment, environ: Mapping[str, str] | None = None) -> ModelRunner:
     """Builds the runner that :func:`choose` chooses; it is not loaded yet.
 
     Raises what :func:`choose` raises, ConfigError for wrong options, MissingExtra.

@@ -79,3 +79,14 @@ class ModelRunner(Protocol):
 
     async def close(self) -> None:
         """Stops all work and frees the model."""
+
+
+@runtime_checkable
+class WholeRunner(Protocol):
+    """A runner with a shorter way to an answer that nobody reads as a stream.
+
+    ``complete`` gives in one burst what ``generate`` gives in many, with the same errors;
+    cancelling it stops the work. Runners without it are asked through ``generate``.
+    """
+
+    async def complete(self, request: Request) -> Burst: ...

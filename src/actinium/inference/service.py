@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -15,7 +15,7 @@ from actinium.errors import ConfigError, ModelNotFound, Unsupported
 from .chunk import Burst
 from .deployment import Deployment
 from .measures import PathMeasures, ReplicaMeasures
-from .replica import Replica
+from .replica import Replica, collected
 from .request import EmbedRequest, Request
 from .route import make_runner
 from .runner import Capabilities, Embedding, Health, ModelRunner, Progress
@@ -116,10 +116,20 @@ class Inference:
             )
         return self._sessions.turn(request, replica)
 
+    def complete(self, request: Request) -> Awaitable[Burst]:
+        """The whole answer to a request in one burst; raises as :meth:`generate` does."""
+        if request.stream:
+            request = msgspec.structs.replace(request, stream=False)
+        if request.session is not None:
+            return collected(self.generate(request))
+        replica = self.replica(request.model)
+        _check(request, replica)
+        return replica.complete(request)
+
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors of texts. Raises ModelNotFound, Unsupported and what the replica raises."""
         replica = self.replica(request.model)
-        if not replica.runner.capabilities().embeddings:
+        if not replica.capabilities.embeddings:
             raise Unsupported(
                 f"model {request.model!r} makes no embeddings; send this to a deployment of an "
                 "embedding model",
@@ -143,7 +153,7 @@ class Inference:
                 deployment=replica.deployment.name,
                 created=self._created,
                 state=replica.state,
-                capabilities=replica.runner.capabilities(),
+                capabilities=replica.capabilities,
             )
             for name, replica in self._names.items()
         )
@@ -183,7 +193,7 @@ class Inference:
 
 def _check(request: Request, replica: Replica) -> None:
     """Refuses what the runner cannot do before anything is spent. Raises Unsupported."""
-    can = replica.runner.capabilities()
+    can = replica.capabilities
     name = replica.deployment.name
     sampling = request.sampling
     lacks: tuple[str, str] | None = None

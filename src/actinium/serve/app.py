@@ -11,7 +11,7 @@ from actinium.errors import ActiniumError, ModelNotReady
 from actinium.inference.service import Inference
 
 from .context import Call, Context
-from .http.message import HttpRequest, answer
+from .http.message import HttpRequest, answer, header
 from .http.reply import Reply
 from .openai.errors import (
     INTERNAL,
@@ -21,7 +21,7 @@ from .openai.errors import (
     headers_of,
     status_of,
 )
-from .routes import EXACT, Route, find
+from .routes import PATHS, Route, find
 
 _log = logging.getLogger("actinium.serve")
 
@@ -44,23 +44,19 @@ class GatewayApp:
         """Refuses by the head: unknown paths and methods, wrong keys, a draining server."""
         route = request.route = find(request.path)
         if route is None:
-            paths = ", ".join(EXACT)
-            text = f"there is no {request.path[:128]!r} here; there are: {paths}"
-            return self._refusal(404, text, "not_found")
+            path = request.path[:128].decode("latin-1")
+            text = f"there is no {path!r} here; there are: {PATHS}"
+            return self._refusal("none", 404, text, "not_found")
         if request.method not in route.methods:
-            allow = ", ".join((*route.methods, "OPTIONS"))
-            if request.method == "OPTIONS":
-                self._answers.count(route.name, 204)
-                return answer(204, b"", b"", (("allow", allow),))
-            text = f"{request.path} takes {allow}, not {request.method}"
-            return self._refusal(405, text, "method_not_allowed", route, (("allow", allow),))
+            return self._wrong_method(request, route)
         if route.open:
             return None
         if self._key is not None and not self._may(request, self._key):
             text = "the API key is missing or wrong; send 'Authorization: Bearer <key>'"
-            challenge = (("www-authenticate", "Bearer"),)
-            return self._refusal(401, text, "invalid_api_key", route, challenge)
+            challenge = header("www-authenticate", "Bearer")
+            return self._refusal(route.name, 401, text, "invalid_api_key", challenge)
         if self.context.draining:
+            request.keep_alive = False
             error = ModelNotReady("the server is being shut down; try another one")
             self._answers.count(route.name, 503)
             return answer(503, encode_detail(detail_of(error)), keep_alive=False)
@@ -74,11 +70,15 @@ class GatewayApp:
         try:
             await route.handler(context, call)
         except asyncio.CancelledError:
-            self._answers.count(route.name, 499)
+            # The client left, or the server stops: either way nobody reads on.
+            reply.status = 499
+            reply.ended = False
             raise
         except Exception as error:  # noqa: BLE001 - _fail logs what is not foreseen
             self._fail(call, error)
-        self._answers.count(route.name, reply.status)
+        finally:
+            self._answers.count(route.name, reply.status)
+            reply.close()
 
     def refuse(self, status: int, text: str, code: str) -> bytes:
         """A request that is no proper HTTP, too large or too late."""
@@ -96,12 +96,22 @@ class GatewayApp:
         body = encode_detail(detail)
         reply = call.reply
         if not reply.begun:
-            headers = call.headers() + headers_of(error)
+            more = [header(name, value) for name, value in headers_of(error)]
+            headers = b"".join((call.headers(), *more))
             reply.send(status_of(error), body, headers=headers)
         elif not reply.ended:
             # The status is out: the error goes in band, and no [DONE] follows (RQ-5).
-            reply.cut()
             reply.end(b"data: " + body + b"\n\n")
+            reply.request.keep_alive = False
+
+    def _wrong_method(self, request: HttpRequest, route: Route) -> bytes:
+        allow = ", ".join(m.decode() for m in (*route.methods, b"OPTIONS"))
+        allowed = header("allow", allow)
+        if request.method == b"OPTIONS":
+            self._answers.count(route.name, 204)
+            return answer(204, b"", b"", allowed)
+        text = f"{request.path.decode('latin-1')} takes {allow}, not {request.method.decode()}"
+        return self._refusal(route.name, 405, text, "method_not_allowed", allowed)
 
     @staticmethod
     def _may(request: HttpRequest, key: Secret) -> bool:
@@ -110,14 +120,9 @@ class GatewayApp:
         return scheme.lower() == b"bearer" and key.matches(token.strip())
 
     def _refusal(
-        self,
-        status: int,
-        text: str,
-        code: str,
-        route: Route | None = None,
-        headers: tuple[tuple[str, str], ...] = (),
+        self, endpoint: str, status: int, text: str, code: str, headers: bytes = b""
     ) -> bytes:
-        self._answers.count(route.name if route is not None else "none", status)
+        self._answers.count(endpoint, status)
         return answer(status, error_body(text, code=code), headers=headers)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable
 
+import msgspec
+
 from actinium.base.ids import Ids
 from actinium.base.measures import Registry
 from actinium.errors import BadRequest
+from actinium.inference.request import Request
 from actinium.inference.service import Inference
 
-from .http.message import HttpRequest
+from .http.message import HttpRequest, header
 from .http.reply import Reply
 
 
@@ -50,18 +54,21 @@ class Call:
         self.reply = reply
         self.id = id
 
-    def headers(self, ignored: Iterable[str] = ()) -> tuple[tuple[str, str], ...]:
+    def headers(self, ignored: Iterable[str] = ()) -> bytes:
         """The headers of each answer; ``ignored`` names fields that had no effect."""
-        names = ", ".join(ignored)
-        if names:
-            return (("x-request-id", self.id), ("x-actinium-ignored", names[:1024]))
-        return (("x-request-id", self.id),)
+        lines = b"x-request-id: %b\r\n" % self.id.encode()
+        if names := ", ".join(ignored):
+            lines += header("x-actinium-ignored", names[:1024])
+        return lines
 
-    def deadline(self, now: float) -> float | None:
-        """The loop's time until when the client wants to wait (``x-request-timeout-ms``)."""
+    def with_deadline(self, request: Request) -> Request:
+        """The request with the time until when the client wants to wait, if it says so.
+
+        ``x-request-timeout-ms``: whole milliseconds. Raises BadRequest for anything else.
+        """
         raw = self.request.headers.get(b"x-request-timeout-ms")
         if raw is None:
-            return None
+            return request
         if not raw.isdigit() or not 0 < int(raw[:12]) <= 86_400_000:
             raise BadRequest(
                 "expected whole milliseconds from 1 to 86400000, got "
@@ -69,7 +76,8 @@ class Call:
                 "x-request-timeout-ms",
                 "invalid_value",
             )
-        return now + int(raw) / 1000
+        deadline = asyncio.get_running_loop().time() + int(raw) / 1000
+        return msgspec.structs.replace(request, deadline=deadline)
 
 
 Handler = Callable[[Context, Call], Awaitable[None]]

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from .http.reply import Reply
 
 _TYPE: Final = b"text/event-stream; charset=utf-8"
-_HEADERS: Final = (("cache-control", "no-cache"), ("x-accel-buffering", "no"))
+_HEADERS: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 _ALIVE: Final = b": keep-alive\n\n"
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ class Events:
 
     __slots__ = ("_headers", "_reply")
 
-    def __init__(self, reply: Reply, headers: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, reply: Reply, headers: bytes) -> None:
         self._reply = reply
         self._headers = headers + _HEADERS
         reply.alive = self._alive

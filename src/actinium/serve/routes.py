@@ -22,35 +22,38 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    methods: tuple[str, ...]
+    methods: tuple[bytes, ...]
     handler: Handler
     prefix: str = "req-"
     open: bool = False
 
 
-_READ: Final = ("GET", "HEAD")
+_READ: Final = (b"GET", b"HEAD")
 
 EXACT: Final = {
-    "/v1/chat/completions": Route(
-        name="chat", methods=("POST",), handler=chat, prefix="chatcmpl-"
+    b"/v1/chat/completions": Route(
+        name="chat", methods=(b"POST",), handler=chat, prefix="chatcmpl-"
     ),
-    "/v1/completions": Route(
-        name="completions", methods=("POST",), handler=completions, prefix="cmpl-"
+    b"/v1/completions": Route(
+        name="completions", methods=(b"POST",), handler=completions, prefix="cmpl-"
     ),
-    "/v1/embeddings": Route(
-        name="embeddings", methods=("POST",), handler=embeddings, prefix="embd-"
+    b"/v1/embeddings": Route(
+        name="embeddings", methods=(b"POST",), handler=embeddings, prefix="embd-"
     ),
-    "/v1/models": Route(name="models", methods=_READ, handler=models),
-    "/healthz": Route(name="healthz", methods=_READ, handler=healthz, open=True),
-    "/readyz": Route(name="readyz", methods=_READ, handler=readyz, open=True),
-    "/metrics": Route(name="metrics", methods=_READ, handler=metrics),
+    b"/v1/models": Route(name="models", methods=_READ, handler=models),
+    b"/healthz": Route(name="healthz", methods=_READ, handler=healthz, open=True),
+    b"/readyz": Route(name="readyz", methods=_READ, handler=readyz, open=True),
+    b"/metrics": Route(name="metrics", methods=_READ, handler=metrics),
 }
 _MODEL: Final = Route(name="models", methods=_READ, handler=model)
 
 
-def find(path: str) -> Route | None:
+PATHS: Final = b", ".join(EXACT).decode()
+
+
+def find(path: bytes) -> Route | None:
     """The route of a path, or None."""
     route = EXACT.get(path)
-    if route is None and path.startswith("/v1/models/") and len(path) > 11:
+    if route is None and path.startswith(b"/v1/models/") and len(path) > 11:
         return _MODEL
     return route

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from time import monotonic
 from typing import Final
 
+from actinium.base.cork import Cork
 from actinium.errors import ModelNotReady, NetworkError, UpstreamTimeout
 
 from .connection import Connection
@@ -32,6 +34,7 @@ class HttpClient:
         self._all: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
         self._closed = False
+        self.cork = Cork()
 
     async def send(self, message: bytes) -> Connection:
         """Writes a whole request and waits for the head of its answer.
@@ -45,7 +48,8 @@ class HttpClient:
         if connection is not None:
             try:
                 connection.start(message)
-                await connection.head()
+                while not connection.headed:
+                    await connection.event()
                 return connection
             except NetworkError:
                 connection.abort()
@@ -111,10 +115,10 @@ class HttpClient:
         if self._closed:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = monotonic()
         self._idle.append(connection)
         if self._reaper is None:
+            loop = asyncio.get_running_loop()
             self._reaper = loop.call_later(_IDLE_SECONDS, self._reap)
 
     def forget(self, connection: Connection) -> None:
@@ -125,7 +129,7 @@ class HttpClient:
         """Closes what has been idle too long; the oldest are at the front."""
         self._reaper = None
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - _IDLE_SECONDS
+        oldest = monotonic() - _IDLE_SECONDS
         kept: list[Connection] = []
         for connection in self._idle:
             if connection.idle_since > oldest and not connection.closed:

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 import httptools
 
+from actinium.base.cork import Cork
 from actinium.errors import InferenceError, NetworkError, ProtocolError
 
 _HIGH_WATER: Final = 256 * 1024
@@ -20,6 +21,8 @@ _TAIL_SECONDS: Final = 1.0
 
 class Owner(Protocol):
     """Who keeps connections: told when one is free again and when one is gone."""
+
+    cork: Cork
 
     def give_back(self, connection: Connection) -> None: ...
 
@@ -39,7 +42,8 @@ class Connection(asyncio.Protocol):
         "_buffered",
         "_error",
         "_head_bytes",
-        "_headed",
+        "_loop",
+        "_message",
         "_owner",
         "_parser",
         "_parts",
@@ -51,6 +55,7 @@ class Connection(asyncio.Protocol):
         "answered",
         "busy",
         "complete",
+        "headed",
         "headers",
         "idle_since",
         "on_body",
@@ -60,6 +65,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
+        self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
         self.on_body = self._parts.append
         self._transport: Any = None
@@ -68,17 +74,15 @@ class Connection(asyncio.Protocol):
         self._tail: asyncio.TimerHandle | None = None
         self._error: InferenceError | None = None
         self._paused = False
+        self._message = b""
         self.busy = False
         self.reusable = True
         self.idle_since = 0.0
-        self._clear()
-
-    def _clear(self) -> None:
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.answered = False  # any byte of the answer has come
         self.complete = False
-        self._headed = False
+        self.headed = False
         self._until_close = False
         self._buffered = 0
         self._head_bytes = 0
@@ -90,17 +94,34 @@ class Connection(asyncio.Protocol):
         return self._error is not None or self._transport is None or self._transport.is_closing()
 
     def start(self, message: bytes) -> None:
-        """Writes a whole request."""
-        self._clear()
+        """Takes a whole request; it is written at the end of the loop's turn."""
+        self.answered = self.complete = self.headed = False
+        self.headers = {}
+        self._buffered = self._head_bytes = 0
         self._parts.clear()
         self.busy = True
-        self._transport.write(message)
+        self._message = message
+        self._owner.cork.add(self)
+
+    def flush(self) -> None:
+        """Writes the request of :meth:`start`, if the exchange was not ended meanwhile."""
+        message = self._message
+        if message:
+            self._message = b""
+            self._transport.write(message)
 
     async def head(self) -> int:
         """Waits for the head of the answer; the status. ``headers`` has lower-case names."""
-        while not self._headed:
-            await self._wait()
+        while not self.headed:
+            await self.event()
         return self.status
+
+    def whole(self) -> bytes | None:
+        """The whole body if it has come already."""
+        if not self.complete:
+            return None
+        parts = self._parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def read(self) -> bytes:
         """The next piece of the body; empty at its end."""
@@ -108,21 +129,20 @@ class Connection(asyncio.Protocol):
         while not parts:
             if self.complete:
                 return b""
-            await self._wait()
+            await self.event()
         piece = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
         self._buffered = 0
         if self._paused:
             self._paused = False
-            self._transport.resume_reading()
+            if not self.closed:
+                self._transport.resume_reading()
         return piece
 
     async def body(self, limit: int) -> bytes:
         """The whole body. Raises ProtocolError where it is longer than ``limit`` bytes."""
-        whole = await self.read()
-        if self.complete and not self._parts:
-            return whole
-        pieces, size = [whole], len(whole)
+        pieces: list[bytes] = []
+        size = 0
         while piece := await self.read():
             pieces.append(piece)
             size += len(piece)
@@ -138,8 +158,7 @@ class Connection(asyncio.Protocol):
         if self.closed:
             self.abort()
         elif not self.complete:
-            loop = asyncio.get_running_loop()
-            self._tail = loop.call_later(_TAIL_SECONDS, self.abort)
+            self._tail = self._loop.call_later(_TAIL_SECONDS, self.abort)
         elif self.reusable:
             self.busy = False
             self._owner.give_back(self)
@@ -149,6 +168,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Closes now; the server sees that nobody waits any more."""
         self.busy = False
+        self._message = b""
         self._drop_tail()
         if self._error is None:
             self._error = NetworkError("the connection was closed here")
@@ -160,22 +180,19 @@ class Connection(asyncio.Protocol):
             self._tail.cancel()
             self._tail = None
 
-    async def _wait(self) -> None:
+    def event(self) -> asyncio.Future[None]:
+        """Something to await: the next bytes or the end. Raises where the connection is broken."""
         if self._error is not None:
             raise self._error
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-        # A body that came whole is still worth reading though the connection is gone.
-        if self._error is not None and not self._parts and not self.complete:
-            raise self._error
+        waiter = self._waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
         waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _fail(self, error: InferenceError) -> None:
         if self._error is None:
@@ -204,7 +221,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._fail(ProtocolError(f"the upstream's answer is not HTTP/1.1: {error}"))
             return
-        if not self._headed:
+        if not self.headed:
             self._head_bytes += len(data)
             if self._head_bytes > _MAX_HEAD:
                 self._fail(ProtocolError(f"the upstream's head is longer than {_MAX_HEAD} bytes"))
@@ -213,9 +230,7 @@ class Connection(asyncio.Protocol):
         if self._buffered > _HIGH_WATER and not self._paused and not self.complete:
             self._paused = True
             self._transport.pause_reading()
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        self._wake()
 
     def eof_received(self) -> bool | None:
         return None
@@ -243,14 +258,12 @@ class Connection(asyncio.Protocol):
         if status < 200:
             return
         self.status = status
-        self._headed = True
+        self.headed = True
         headers = self.headers
-        self._until_close = (
-            b"content-length" not in headers and b"transfer-encoding" not in headers
-        )
+        self._until_close = b"content-length" not in headers and b"transfer-encoding" not in headers
 
     def on_message_complete(self) -> None:
-        if not self._headed:
+        if not self.headed:
             self.headers = {}  # it was an informational answer; the real one follows
             return
         if self.complete:

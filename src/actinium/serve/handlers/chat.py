@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import msgspec
+from contextlib import aclosing
 
 from actinium.inference.request import Request
 
@@ -19,38 +17,33 @@ async def chat(context: Context, call: Call) -> None:
     """Answers a chat, as a stream or whole."""
     http = call.request
     request, door = read_chat(http.body, call.id, http.header(b"x-session-id"))
-    deadline = call.deadline(asyncio.get_running_loop().time())
-    if deadline is not None:
-        request = msgspec.structs.replace(request, deadline=deadline)
-    source = context.inference.generate(request)
-    try:
-        headers = call.headers(_ignored(context, request, door))
-        if door.stream:
-            encoder = ChatStream(
-                call.id,
-                request.model,
-                context.now(),
-                context.fingerprint(request.model),
-                choices=request.n,
-                usage=door.usage,
-            )
-            await Events(call.reply, headers).send(source, encoder.events, encoder.end)
-            return
+    request = call.with_deadline(request)
+    inference = context.inference
+    if not door.stream:
         whole = Collector(request.n)
-        async for burst in source:
-            whole.add(burst)
-    finally:
-        await source.aclose()
-    body = whole.chat(call.id, request.model, context.now(), context.fingerprint(request.model))
-    call.reply.send(200, body, headers=headers)
+        whole.add(await inference.complete(request))
+        model = request.model
+        body = whole.chat(call.id, model, context.now(), context.fingerprint(model))
+        call.reply.send(200, body, headers=call.headers(_ignored(context, request, door)))
+        return
+    async with aclosing(inference.generate(request)) as source:
+        encoder = ChatStream(
+            call.id,
+            request.model,
+            context.now(),
+            context.fingerprint(request.model),
+            choices=request.n,
+            usage=door.usage,
+        )
+        headers = call.headers(_ignored(context, request, door))
+        await Events(call.reply, headers).send(source, encoder.events, encoder.end)
 
 
 def _ignored(context: Context, request: Request, door: Door) -> tuple[str, ...]:
     """The fields of the body that have no effect on this runner."""
     if not request.extra:
         return door.dropped
-    runner = context.inference.replica(request.model).runner
-    if runner.capabilities().passthrough:
+    if context.inference.replica(request.model).capabilities.passthrough:
         return door.dropped
     # Metadata is the client's own note; it has no effect anywhere.
     return (*(k for k in request.extra if k != "metadata"), *door.dropped)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-
-import msgspec
 
 from actinium.inference.chunk import Burst, Chunk, Usage
 from actinium.inference.request import Request
@@ -23,14 +20,11 @@ async def completions(context: Context, call: Call) -> None:
     """Answers all prompts at once; choice ``p * n + c`` is choice ``c`` of prompt ``p``."""
     http = call.request
     requests, door = read_completion(http.body, call.id, http.header(b"x-session-id"))
-    deadline = call.deadline(asyncio.get_running_loop().time())
-    if deadline is not None:
-        requests = tuple(msgspec.structs.replace(r, deadline=deadline) for r in requests)
+    requests = tuple(map(call.with_deadline, requests))
     first = requests[0]
     fingerprint = context.fingerprint(first.model)
     sources = [context.inference.generate(request) for request in requests]
-    runner = context.inference.replica(first.model).runner
-    passed = runner.capabilities().passthrough
+    passed = context.inference.replica(first.model).capabilities.passthrough
     headers = call.headers(() if passed else first.extra)
     async with aclosing(merged(sources)) as answers:
         if door.stream:

@@ -35,7 +35,7 @@ async def models(context: Context, call: Call) -> None:
 
 async def model(context: Context, call: Call) -> None:
     """One name."""
-    name = call.request.path.removeprefix("/v1/models/")
+    name = call.request.path.removeprefix(b"/v1/models/").decode("latin-1")
     for info in context.inference.models():
         if info.id == name:
             call.reply.send(200, encode(_model(info)), headers=call.headers())
@@ -45,6 +45,4 @@ async def model(context: Context, call: Call) -> None:
 
 
 def _model(info: ModelInfo) -> Model:
-    return Model(
-        info.id, "model", info.created, "actinium", info.state, info.capabilities.context
-    )
+    return Model(info.id, "model", info.created, "actinium", info.state, info.capabilities.context)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -17,17 +16,17 @@ class HttpRequest:
     whether the client understands a chunked answer (HTTP/1.1). ``route`` is the application's.
     """
 
-    __slots__ = ("body", "chunked", "headers", "keep_alive", "method", "path", "refusal", "route")
+    # Set where they differ; most requests never touch them.
+    method = b""
+    path = b""
+    body = b""
+    keep_alive = True
+    chunked = True
+    refusal: bytes | None = None
+    route: Any = None
 
     def __init__(self) -> None:
-        self.method = ""
-        self.path = ""
         self.headers: dict[bytes, bytes] = {}
-        self.body = b""
-        self.keep_alive = True
-        self.chunked = True
-        self.refusal: bytes | None = None
-        self.route: Any = None
 
     def header(self, name: bytes) -> str | None:
         """The value of a header as text (bytes beyond ASCII as Latin-1)."""
@@ -35,47 +34,49 @@ class HttpRequest:
         return value.decode("latin-1") if value is not None else None
 
 
+def header(name: str, value: str) -> bytes:
+    """One line of a head. Line ends and control characters of the value become ``?``."""
+    if not (value.isascii() and value.isprintable()):
+        value = "".join(c if 32 <= ord(c) < 127 else "?" for c in value)
+    return f"{name}: {value}\r\n".encode("ascii")
+
+
 def answer(
     status: int,
     body: bytes,
     content_type: bytes = JSON,
-    headers: Iterable[tuple[str, str]] = (),
+    headers: bytes = b"",
     *,
     keep_alive: bool = True,
 ) -> bytes:
-    """A whole answer: head and body in one piece."""
+    """A whole answer: head and body in one piece. ``headers`` are finished lines."""
+    if status == 200 and keep_alive:
+        return b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n%bcontent-length: %d\r\n\r\n%b" % (
+            content_type,
+            headers,
+            len(body),
+            body,
+        )
     return head(status, content_type, headers, length=len(body), keep_alive=keep_alive) + body
 
 
 def head(
     status: int,
     content_type: bytes,
-    headers: Iterable[tuple[str, str]] = (),
+    headers: bytes = b"",
     *,
     length: int | None,
     keep_alive: bool = True,
 ) -> bytes:
     """The head of an answer; ``length=None`` announces a chunked body."""
-    if status == 200 and not headers and length is not None and keep_alive:
-        return b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (
-            content_type,
-            length,
-        )
-    lines = [f"HTTP/1.1 {status} {_REASON.get(status, 'Unknown')}"]
+    parts = [f"HTTP/1.1 {status} {_REASON.get(status, 'Unknown')}\r\n".encode(), headers]
     if content_type:
-        lines.append(f"content-type: {content_type.decode()}")
+        parts.append(b"content-type: " + content_type + b"\r\n")
     if length is None:
-        lines.append("transfer-encoding: chunked")
+        parts.append(b"transfer-encoding: chunked\r\n")
     elif status != 204:
-        lines.append(f"content-length: {length}")
-    lines += [f"{name}: {clean(value)}" for name, value in headers]
+        parts.append(b"content-length: %d\r\n" % length)
     if not keep_alive:
-        lines.append("connection: close")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
-
-
-def clean(value: str) -> str:
-    """A header value without line ends and control characters: nothing can be smuggled in."""
-    if value.isascii() and value.isprintable():
-        return value
-    return "".join(c if 32 <= ord(c) < 127 else "?" for c in value)
+        parts.append(b"connection: close\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)

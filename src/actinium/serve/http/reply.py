@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from .message import JSON, HttpRequest, answer, head
 
@@ -11,59 +11,61 @@ from .message import JSON, HttpRequest, answer, head
 class Line(Protocol):
     """The part of a connection that an answer writes to."""
 
-    transport: Any
     blocked: bool
 
     @property
     def closing(self) -> bool:
         """The server takes its leave: this answer is the connection's last."""
 
-    def time(self) -> float: ...
+    def write(self, data: bytes) -> None:
+        """Takes bytes for the client, in order, without waiting."""
 
     async def writable(self) -> None:
         """Waits until the client has taken enough of what was written."""
+
+    def answered(self, reply: Reply) -> None:
+        """The answer is over."""
 
 
 class Reply:
     """Whole (:meth:`send`) or piece by piece (:meth:`begin`, :meth:`write`, :meth:`end`).
 
     ``begun`` says whether the status is out already, so that an error can no longer change it.
-    ``alive`` is called when nothing was written for long; ``touched`` is the loop's time of
-    the last write.
+    ``alive`` is called when nothing was written for long (``written`` tells how much was).
     """
 
-    __slots__ = ("_line", "_request", "alive", "begun", "ended", "status", "touched")
+    status = 0
+    begun = False
+    ended = False
+    written = 0
+    alive: Callable[[], None] | None = None
 
     def __init__(self, line: Line, request: HttpRequest) -> None:
         self._line = line
-        self._request = request
-        self.begun = False
-        self.ended = False
-        self.status = 0
-        self.alive: Callable[[], None] | None = None
-        self.touched = line.time()
+        self.request = request
 
     def send(
         self,
         status: int,
         body: bytes,
         content_type: bytes = JSON,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: bytes = b"",
     ) -> None:
-        """Writes a whole answer."""
-        request = self._request
+        """Writes a whole answer; ``headers`` are finished lines."""
+        request = self.request
         self.begun = self.ended = True
         self.status = status
-        keep_alive = request.keep_alive and not self._line.closing
-        whole = answer(status, body, content_type, headers, keep_alive=keep_alive)
-        if request.method == "HEAD":
+        line = self._line
+        if line.closing:
+            request.keep_alive = False
+        whole = answer(status, body, content_type, headers, keep_alive=request.keep_alive)
+        if request.method == b"HEAD":
             whole = whole[: len(whole) - len(body)]
-        request.keep_alive = keep_alive
-        self._line.transport.write(whole)
+        line.write(whole)
 
-    def begin(self, content_type: bytes, headers: Iterable[tuple[str, str]] = ()) -> None:
+    def begin(self, content_type: bytes, headers: bytes = b"") -> None:
         """Writes the head of an answer of unknown length, status 200."""
-        request = self._request
+        request = self.request
         self.begun = True
         self.status = 200
         # Only the end of the connection can end such an answer to an HTTP/1.0 client.
@@ -71,14 +73,14 @@ class Reply:
         start = head(200, content_type, headers, length=None, keep_alive=request.keep_alive)
         if not request.chunked:
             start = start.replace(b"transfer-encoding: chunked\r\n", b"")
-        self._line.transport.write(start)
+        self._line.write(start)
 
     def push(self, piece: bytes) -> None:
         """Writes a piece without waiting for the client."""
-        self.touched = self._line.time()
-        if self._request.chunked:
+        self.written += 1
+        if self.request.chunked:
             piece = b"%x\r\n%b\r\n" % (len(piece), piece)
-        self._line.transport.write(piece)
+        self._line.write(piece)
 
     async def write(self, piece: bytes) -> None:
         """Writes a piece and waits while the client is behind: the producer is not asked on."""
@@ -89,14 +91,15 @@ class Reply:
     def end(self, last: bytes = b"") -> None:
         """Writes a last piece and the end mark."""
         self.ended = True
-        if not self._request.chunked:
-            self._line.transport.write(last)
+        if not self.request.chunked:
+            self._line.write(last)
         elif last:
-            self._line.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last))
+            self._line.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last))
         else:
-            self._line.transport.write(b"0\r\n\r\n")
+            self._line.write(b"0\r\n\r\n")
 
-    def cut(self) -> None:
-        """Ends a begun answer so that the client sees that it is not whole."""
-        self.ended = True
-        self._request.keep_alive = False
+    def close(self) -> None:
+        """The handler is through: the connection goes on, or ends if the answer is not whole."""
+        if not self.ended:
+            self.request.keep_alive = False
+        self._line.answered(self)

@@ -9,7 +9,7 @@ from typing import Final
 from actinium.errors import Unavailable
 
 from .app import Application
-from .connection import Registry, ServerConnection
+from .connection import Connections, ServerConnection
 from .limits import Limits
 
 _BACKLOG: Final = 1024
@@ -25,7 +25,7 @@ class HttpServer:
     def __init__(self, app: Application, host: str, port: int, limits: Limits) -> None:
         self._host = host
         self._port = port
-        self._registry = Registry(app, limits)
+        self._connections = Connections(app, limits)
         self._server: asyncio.Server | None = None
         self._clock: asyncio.TimerHandle | None = None
         seconds = (
@@ -44,14 +44,14 @@ class HttpServer:
 
     @property
     def connections(self) -> int:
-        return len(self._registry.connections)
+        return len(self._connections.open)
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        registry = self._registry
+        connections = self._connections
         try:
             self._server = await loop.create_server(
-                lambda: ServerConnection(registry),
+                lambda: ServerConnection(connections),
                 self._host,
                 self._port,
                 backlog=_BACKLOG,
@@ -67,13 +67,13 @@ class HttpServer:
 
     async def drain(self, seconds: float) -> bool:
         """Takes no new connections, closes idle ones, waits for answers; True if all ended."""
-        self._registry.closing = True
+        self._connections.closing = True
         if self._server is not None:
             self._server.close()
-        for connection in list(self._registry.connections):
+        for connection in list(self._connections.open):
             if connection.phase == "idle":
-                connection.transport.close()
-        tasks = [c.task for c in self._registry.connections if c.task is not None]
+                connection.hang_up()
+        tasks = [c.task for c in self._connections.open if c.task is not None]
         if not tasks:
             return True
         _, late = await asyncio.wait(tasks, timeout=seconds)
@@ -81,14 +81,14 @@ class HttpServer:
 
     async def close(self) -> None:
         """Ends all connections and waits until nothing of them is left."""
-        self._registry.closing = True
+        self._connections.closing = True
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None
         if self._server is not None:
             self._server.close()
-        tasks = [c.task for c in self._registry.connections if c.task is not None]
-        for connection in list(self._registry.connections):
+        tasks = [c.task for c in self._connections.open if c.task is not None]
+        for connection in list(self._connections.open):
             connection.transport.abort()
         for task in tasks:
             task.cancel()
@@ -100,6 +100,6 @@ class HttpServer:
     def _check(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for connection in list(self._registry.connections):
+        for connection in list(self._connections.open):
             connection.check(now)
         self._clock = loop.call_later(self._tick, self._check)

@@ -26,7 +26,6 @@ from actinium.errors import (
 
 _PATH: Final = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$", re.DOTALL)
 _FIELD: Final = re.compile(r"field `(.+?)`", re.DOTALL)
-Headers = tuple[tuple[str, str], ...]
 
 
 class Detail(msgspec.Struct, frozen=True):
@@ -91,7 +90,7 @@ def encode_detail(detail: Detail) -> bytes:
     return _encode(Shape(detail))
 
 
-def headers_of(error: BaseException) -> Headers:
+def headers_of(error: BaseException) -> tuple[tuple[str, str], ...]:
     """``Retry-After`` in whole seconds where the error knows it.
 
     A broken-off or exhausted answer asks the official clients not to try by themselves.

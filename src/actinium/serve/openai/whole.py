@@ -26,23 +26,23 @@ from .shapes import (
 class _Part:
     """What has come of one choice."""
 
-    __slots__ = ("finish", "logprobs", "reasoning", "refusal", "text", "tools")
+    # Most choices are text alone: the rest is made where it comes.
+    reasoning = ""
+    refusal = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    tools: dict[int, ToolCall] | None = None
+    finish: Finish | None = None
 
     def __init__(self) -> None:
         self.text: list[str] = []
-        self.reasoning: list[str] = []
-        self.refusal: list[str] = []
-        self.logprobs: tuple[TokenLogprob, ...] = ()
-        self.tools: dict[int, ToolCall] = {}
-        self.finish: Finish | None = None
 
     def add(self, chunk: Chunk) -> None:
         if chunk.text:
             self.text.append(chunk.text)
         if chunk.reasoning:
-            self.reasoning.append(chunk.reasoning)
+            self.reasoning += chunk.reasoning
         if chunk.refusal:
-            self.refusal.append(chunk.refusal)
+            self.refusal += chunk.refusal
         if chunk.logprobs:
             self.logprobs += chunk.logprobs
         if chunk.tool is not None:
@@ -53,6 +53,8 @@ class _Part:
     def _add_tool(self, chunk: Chunk) -> None:
         delta = chunk.tool
         assert delta is not None
+        if self.tools is None:
+            self.tools = {}
         call = self.tools.get(delta.index)
         if call is None:
             call = self.tools[delta.index] = ToolCall(
@@ -91,18 +93,17 @@ class Collector:
         for index, part in enumerate(self._parts):
             finish = self._finish(index)
             text = "".join(part.text)
+            tools = part.tools
             message = Answered(
                 "assistant",
-                text if text or not (part.tools or part.refusal) else None,
-                "".join(part.refusal) or None,
-                "".join(part.reasoning) or UNSET,
-                tuple(part.tools[i] for i in sorted(part.tools)) or UNSET,
+                text if text or not (tools or part.refusal) else None,
+                part.refusal or None,
+                part.reasoning or UNSET,
+                tuple(tools[i] for i in sorted(tools)) if tools else UNSET,
             )
             choices.append(Choice(index, message, logprobs_of(part.logprobs), finish))
         usage = usage_of(self.usage) if self.usage is not None else None
-        return encode(
-            Whole(id, "chat.completion", created, model, choices, usage, fingerprint)
-        )
+        return encode(Whole(id, "chat.completion", created, model, choices, usage, fingerprint))
 
     def text(self, first: int) -> list[TextChoice]:
         """The choices of a plain completion, numbered from ``first`` on."""

@@ -44,13 +44,36 @@ class StreamDecoder:
     def feed(self, piece: bytes) -> Burst:
         """The chunks that ``piece`` completes; none for keep-alives and role events."""
         burst: Burst = []
+        decode, add = decode_answer, burst.append
         try:
             for event in self._events.feed(piece):
                 if event == _DONE:
                     self.done = True
                     self.error = self._missing_finish()
                     break
-                answer = decode_answer(event)
+                if not event:
+                    continue
+                answer = decode(event)
+                # The bulk of every stream: one choice with a piece of text and nothing else.
+                if (
+                    answer.choices is not None
+                    and len(answer.choices) == 1
+                    and answer.usage is None
+                    and answer.error is None
+                ):
+                    choice = answer.choices[0]
+                    text = choice.delta
+                    if (
+                        text is not None
+                        and choice.finish_reason is None
+                        and choice.logprobs is None
+                        and text.content
+                        and text.tool_calls is None
+                        and text.reasoning_content is None
+                        and text.reasoning is None
+                    ):
+                        add(Chunk(choice.index, text.content))
+                        continue
                 if answer.error is not None:
                     self.error = from_event(answer.error)
                     break
@@ -70,24 +93,11 @@ class StreamDecoder:
 
     def _take(self, answer: Answer, burst: Burst) -> None:
         for choice in answer.choices or ():
-            text = choice.delta
-            # The bulk of every stream: one piece of text and nothing else.
-            if (
-                text is not None
-                and text.content
-                and choice.finish_reason is None
-                and choice.logprobs is None
-                and text.tool_calls is None
-                and text.reasoning_content is None
-                and text.reasoning is None
-            ):
-                burst.append(Chunk(choice.index, text.content))
-            else:
-                self._take_rest(choice, burst)
+            self._take_choice(choice, burst)
         if answer.usage is not None:
             burst.append(Chunk(usage=usage_of(answer.usage)))
 
-    def _take_rest(self, choice: WireChoice, burst: Burst) -> None:
+    def _take_choice(self, choice: WireChoice, burst: Burst) -> None:
         index = choice.index
         finish: Finish | None = None
         if choice.finish_reason is not None and index not in self._finished:

@@ -64,9 +64,7 @@ def encode_call(request: Request, model: str, options: Options, *, openai: bool)
     """
     sampling = request.sampling
     chat = request.prompt is None
-    field = options.token_field or (
-        "max_completion_tokens" if openai and chat else "max_tokens"
-    )
+    field = options.token_field or ("max_completion_tokens" if openai and chat else "max_tokens")
     complete = field == "max_completion_tokens"
     alternatives = sampling.logprobs
     call = Call(

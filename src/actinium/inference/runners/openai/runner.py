@@ -80,12 +80,14 @@ class OpenAIRunner:
     async def generate(self, request: Request) -> AsyncGenerator[Burst]:
         """The server's answer; one burst per read of the socket.
 
-        ``request.stream=False`` asks the server for a whole answer. An empty burst is a sign
-        of life. Closing the generator closes the connection, which stops the server's work.
+        An empty burst is a sign of life. Closing the generator closes the connection, which
+        stops the server's work. A server that answers whole though asked to stream gives one
+        burst.
         """
-        body = encode_call(request, self.deployment.model, self._options, openai=self._openai)
-        head = self._chat if request.prompt is None else self._completions
-        connection = await self._client.send(head % len(body) + body)
+        if not request.stream:
+            yield await self.complete(request)
+            return
+        connection = await self._client.send(self._message(request))
         ended = False
         try:
             if connection.status != 200:
@@ -112,6 +114,23 @@ class OpenAIRunner:
         finally:
             if not ended:
                 connection.abort()
+
+    async def complete(self, request: Request) -> Burst:
+        """The server's whole answer, asked for as such."""
+        connection = await self._client.send(self._message(request))
+        ended = False
+        try:
+            if connection.status != 200:
+                raise await self._refusal(connection)
+            body = connection.whole()
+            if body is None:
+                body = await connection.body(_MAX_ANSWER)
+            ended = True
+            connection.done()
+        finally:
+            if not ended:
+                connection.abort()
+        return decode_whole(body, request.n)
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors from the server's ``/embeddings``."""
@@ -167,6 +186,12 @@ class OpenAIRunner:
 
     async def close(self) -> None:
         await self._client.close()
+
+    def _message(self, request: Request) -> bytes:
+        """The whole HTTP request for a generation."""
+        body = encode_call(request, self.deployment.model, self._options, openai=self._openai)
+        head = self._chat if request.prompt is None else self._completions
+        return head % len(body) + body
 
     async def _refusal(self, connection: Connection) -> errors.InferenceError:
         """The typed error for a status that is not 200, with the key taken out of its text."""
