@@ -251,10 +251,10 @@ def test_inf_rq_1_closing_fails_everyone_who_still_waits() -> None:
     errors: list[type[BaseException]] = []
 
     async def main() -> None:
-        engine = Engine(FakeDecoder(2), vocabulary(), CHUNK)  # type: ignore[arg-type]
+        engine = Engine(FakeDecoder(2, context=4096), vocabulary(), CHUNK)  # type: ignore[arg-type]
         engine.start()
         loop = asyncio.get_running_loop()
-        jobs = [job([n], loop, limit=60, logit_bias={"2": -100.0}) for n in range(6)]
+        jobs = [job([n], loop, limit=4000, logit_bias={"2": -100.0}) for n in range(6)]
         for one in jobs:
             engine.submit(one)
         await jobs[0].inbox.take()

@@ -137,6 +137,7 @@ def test_a_required_call_is_begun_by_the_prompt(prompter: Prompter) -> None:
         ({"type": "allowed_tools"}, Unsupported, "`tool_choice` of type 'allowed_tools'"),
         ({"type": "function", "function": {"name": "x"}}, BadRequest, "expected one of the tools"),
         ({"type": "function"}, BadRequest, "expected one of the tools"),
+        ({"type": "function", "function": "x"}, BadRequest, "expected one of the tools"),
     ],
 )
 def test_another_tool_choice_is_refused(

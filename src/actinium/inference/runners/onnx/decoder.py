@@ -127,6 +127,8 @@ class Decoder:
         lengths = [min(3 + 5 * row, self.context - 1) for row in range(self.slots)]
         for row, length in enumerate(lengths):
             self.prefill(row, generator.integers(0, size, length).tolist(), 0)
+        # A full batch also differs from a small one by the longest row it may hold.
+        lengths[-1] = self.context - 1
         tokens = generator.integers(0, size, self.slots).tolist()
         self.least_rows = 1
         full = self.decode(tokens, lengths).copy()

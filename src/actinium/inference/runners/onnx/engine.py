@@ -10,13 +10,13 @@ import logging
 import threading
 from asyncio import AbstractEventLoop
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
 from actinium.errors import ModelNotReady, ServerError
 
 from ...chunk import Chunk
+from .counters import Counters
 from .decoder import Decoder, Floats
 from .inbox import Parcel, deliver
 from .job import Job
@@ -28,18 +28,6 @@ from .vocabulary import Vocabulary
 _logger = logging.getLogger(__name__)
 _PATIENCE = 3
 """Failed steps in a row after which the engine calls itself broken."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the engine has done so far; written by its thread alone."""
-
-    steps: int = 0
-    tokens: int = 0
-    prefill_tokens: int = 0
-    finished: int = 0
-    cancelled: int = 0
-    failed: int = 0
 
 
 class Engine:
@@ -109,7 +97,7 @@ class Engine:
         closed = "the model was closed before the answer was complete"
         waiting = [entry.owner for entry in self.scheduler.waiting]
         for job in [e.owner for e in self.scheduler.clear()] + waiting + list(self._submitted):
-            self._ended[job] = ModelNotReady(closed)
+            self._refuse(job, closed)
         self._hand_out()
 
     def _admit(self) -> bool:
@@ -216,7 +204,11 @@ class Engine:
             while self._submitted:
                 self.scheduler.submit(self._submitted.popleft().entry)
         while self.scheduler.waiting:
-            self._ended[self.scheduler.waiting.popleft().owner] = ModelNotReady(self.broken)
+            self._refuse(self.scheduler.waiting.popleft().owner, self.broken)
+
+    def _refuse(self, job: Job, reason: str) -> None:
+        job.running = 0
+        self._ended[job] = ModelNotReady(reason)
 
     def _fail(self, job: Job, cause: Exception) -> None:
         job.running = 0

@@ -21,8 +21,9 @@ class OnnxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """How the model runs.
 
     ``slots``: sequences in the running batch (1..256). ``threads``: threads of one step (None:
-    half of the cores this process may use, at least 1). ``prefill_chunk``: prompt tokens fed between two decode
-    steps (16..4096). ``context``: limit in tokens below the model's own (None: the model's).
+    half of the cores this process may use, at least 1). ``prefill_chunk``: prompt tokens fed
+    between two decode steps (16..4096). ``context``: limit in tokens below the model's own
+    (None: the model's).
     """
 
     slots: int = 16

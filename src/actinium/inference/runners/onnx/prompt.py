@@ -114,12 +114,17 @@ def _named(choice: Any, tools: tuple[dict[str, Any], ...]) -> str:
             '{"type": "function", "function": {"name": ...}}',
             "tool_choice",
         )
-    name = (choice.get("function") or {}).get("name")
-    names = [(tool.get("function") or {}).get("name") for tool in tools]
+    name = _function_name(choice)
+    names = [_function_name(tool) for tool in tools]
     if not isinstance(name, str) or name not in names:
         raise BadRequest(f"expected one of the tools {names!r}, got {name!r}", "tool_choice")
     # No space behind the colon: it belongs to the token that follows.
     return f'{{"name": {msgspec.json.encode(name).decode()}, "arguments":'
+
+
+def _function_name(tool: dict[str, Any]) -> Any:
+    function = tool.get("function")
+    return function.get("name") if isinstance(function, dict) else None
 
 
 def _plain(message: Message, at: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 from actinium.errors import (
@@ -19,6 +20,7 @@ from ...chunk import Burst
 from ...deployment import Deployment
 from ...request import EmbedRequest, Request
 from ...runner import Capabilities, Embedding, Health, Progress
+from .counters import Counters
 from .folder import ModelFolder
 from .inbox import Inbox
 from .options import OnnxOptions
@@ -157,21 +159,17 @@ class OnnxRunner:
         return Health(ok=True)
 
     def statistics(self) -> dict[str, int]:
-        """Counters and gauges: choices running, requests waiting, free slots, work done."""
+        """Choices ``active``, requests ``waiting``, slots ``free``, and :class:`Counters`."""
         engine = self._engine
+        done = asdict(Counters() if engine is None else engine.counters)
         if engine is None:
-            return {"active": 0, "waiting": 0, "free": 0}
-        counters = engine.counters
+            return {"active": 0, "waiting": 0, "free": 0, **done}
+        scheduler = engine.scheduler
         return {
-            "active": len(engine.scheduler.active),
+            "active": len(scheduler.active),
             "waiting": engine.waiting,
-            "free": engine.scheduler.free,
-            "steps": counters.steps,
-            "tokens": counters.tokens,
-            "prefill_tokens": counters.prefill_tokens,
-            "finished": counters.finished,
-            "cancelled": counters.cancelled,
-            "failed": counters.failed,
+            "free": scheduler.free,
+            **done,
         }
 
     async def close(self) -> None:
