@@ -228,6 +228,23 @@ def test_an_engine_that_keeps_failing_calls_itself_broken() -> None:
     assert _run(FakeDecoder(1, fail_at=range(1, 99)), body).broken is not None
 
 
+def test_inf_rq_1_a_thread_that_ends_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def body(engine: Engine) -> None:
+        loop = asyncio.get_running_loop()
+        running = job([1], loop, limit=4000, logit_bias={"2": -100.0})
+        engine.submit(running)
+        await running.inbox.take()
+        monkeypatch.setattr(engine, "_admit", lambda: 1 / 0)
+        with pytest.raises(ModelNotReady, match="the engine ended: division by zero"):
+            await read(running.inbox)
+        with pytest.raises(ModelNotReady, match="the engine ended"):
+            engine.submit(job([2], loop))
+
+    _run(FakeDecoder(1, context=4096), body)
+
+
 def test_a_request_whose_answer_fails_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from actinium.inference.runners.onnx import engine as module
 

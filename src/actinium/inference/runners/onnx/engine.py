@@ -85,20 +85,29 @@ class Engine:
         return len(self._submitted) + len(self.scheduler.waiting)
 
     def _run(self) -> None:
-        while self._admit():
-            try:
-                self._feed()
-                self._decode()
-                self._failures = 0
-            except Exception as error:
-                _logger.exception("a step of the model failed")
-                self._step_failed(error)
-            self._hand_out()
-        closed = "the model was closed before the answer was complete"
-        waiting = [entry.owner for entry in self.scheduler.waiting]
-        for job in [e.owner for e in self.scheduler.clear()] + waiting + list(self._submitted):
-            self._refuse(job, closed)
+        reason = "the model was closed before the answer was complete"
+        try:
+            while self._admit():
+                self._step()
+                self._hand_out()
+        except Exception as error:
+            _logger.exception("the engine's thread ended")
+            reason = f"the engine ended: {error}"
+            with self._gate:
+                self.broken = reason
+        held = [entry.owner for entry in [*self.scheduler.clear(), *self.scheduler.waiting]]
+        for job in [*held, *self._submitted]:
+            self._refuse(job, reason)
         self._hand_out()
+
+    def _step(self) -> None:
+        try:
+            self._feed()
+            self._decode()
+            self._failures = 0
+        except Exception as error:
+            _logger.exception("a step of the model failed")
+            self._step_failed(error)
 
     def _admit(self) -> bool:
         """Waits for work and takes in what came; False when the engine is to end."""
