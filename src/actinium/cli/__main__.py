@@ -1,0 +1,5 @@
+"""``python -m actinium.cli``."""
+
+from . import main
+
+main()

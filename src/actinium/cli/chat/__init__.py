@@ -1,0 +1,1 @@
+"""``actinium chat``: a conversation in the terminal."""

@@ -1,0 +1,56 @@
+"""``actinium check``: is this file a plan that can be served?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from actinium.topology import Plan, read_plan
+
+from .places import IN_MEMORY, NO_STORE, short, store_path
+from .screen import Screen
+from .serve.options import gateway_key
+
+
+def check(file: Path, screen: Screen) -> None:
+    """Prints the plan. Raises ConfigError with file and line for the first thing wrong.
+
+    Each deployment's runner is made, so options, model folders and keys are checked as well;
+    nothing is loaded and no server is asked.
+    """
+    plan = read_plan(file)
+    gateway_key(None, plan, os.environ)
+    for deployment in plan.deployments:
+        plan.runner(deployment)
+    for line in lines(plan):
+        screen.say(line)
+
+
+def lines(plan: Plan) -> list[str]:
+    """The plan for reading."""
+    gateway = plan.gateway
+    access = "needs a key" if gateway.api_key is not None else "open to everybody who reaches it"
+    found = [
+        f"{plan.file}: a valid plan",
+        f"  gateway      {gateway.host}:{gateway.port}, {access}, drains {gateway.drain:g} s",
+        f"  sessions     {_store(plan)}",
+    ]
+    for deployment, route in zip(plan.deployments, plan.routes, strict=True):
+        place = plan.places.get(deployment.name, "")
+        model = route.model
+        if deployment.base_url is not None:
+            model += f" at {deployment.base_url}"
+        found += [
+            f"  deployment   {', '.join((deployment.name, *deployment.aliases))}"
+            + (f"  ({place})" if place else ""),
+            f"               {route.runtime}: {model}; because {route.rule}",
+            f"               {deployment.max_concurrent} at once, {deployment.queue} wait",
+        ]
+    return found
+
+
+def _store(plan: Plan) -> str:
+    path = store_path(plan.system.store)
+    if path is not None:
+        return short(path)
+    return {NO_STORE: "not kept", IN_MEMORY: "kept until the process ends"}[str(plan.system.store)]

@@ -1,0 +1,1 @@
+"""``actinium doctor``: looks whether everything that is needed is there."""

@@ -1,0 +1,46 @@
+"""How a command ends when it fails: one line, a hint, an exit code; no traceback."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import typer
+
+from actinium.errors import ActiniumError, ConfigError, MissingExtra, UsageError
+
+from .screen import Screen
+
+FAILED: Final = 1
+USAGE: Final = 2
+CANNOT_BIND: Final = 3
+
+
+class CommandFailed(ActiniumError):
+    """A command cannot go on. ``hint`` is what to do about it, ``code`` the exit code."""
+
+    def __init__(self, text: str, hint: str = "", code: int = FAILED) -> None:
+        super().__init__(text)
+        self.hint = hint
+        self.code = code
+
+
+@contextmanager
+def failures(screen: Screen, debug: bool) -> Iterator[None]:
+    """Turns errors of the package into a line on stderr; ``debug`` shows the traceback too."""
+    try:
+        yield
+    except ActiniumError as error:
+        if debug:
+            screen.err.print(traceback.format_exc(), markup=False, end="")
+        screen.fail(str(error), getattr(error, "hint", ""))
+        raise typer.Exit(exit_code(error)) from error
+
+
+def exit_code(error: ActiniumError) -> int:
+    """2 where the call or the configuration is wrong, 3 where a port is taken, else 1."""
+    if isinstance(error, CommandFailed):
+        return error.code
+    return USAGE if isinstance(error, ConfigError | UsageError | MissingExtra) else FAILED

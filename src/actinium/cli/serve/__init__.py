@@ -1,0 +1,1 @@
+"""``actinium serve``: a plan becomes a running gateway, and ends in order."""

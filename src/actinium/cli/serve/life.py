@@ -1,0 +1,93 @@
+"""The life of a server process: bind, load, announce, serve, drain, report."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from actinium.base.secret import Secret
+from actinium.topology import Plan
+
+from ..places import IN_MEMORY, NO_STORE, short, store_path
+from ..screen import Screen
+from .announce import curl_lines, python_lines, served
+from .host import Host, hosting
+from .loading import loading
+from .report import Served, answers, count
+from .signals import StopSignals, until
+
+
+async def serve(plan: Plan, key: Secret | None, screen: Screen) -> None:
+    """Serves until SIGINT or SIGTERM; a second one stops at once. Raises ActiniumError."""
+    began = time.monotonic()
+    with StopSignals() as signals:
+        async with hosting(plan, key) as host:
+            with loading(screen) as progress:
+                loaded = await until(signals.stop, host.inference.start(progress))
+            if loaded:
+                announce(screen, plan, host, key is not None, time.monotonic() - began)
+                await signals.stop.wait()
+            if screen.live:
+                screen.say()  # the terminal has just shown ^C
+            await _end(screen, plan, host, signals.force)
+
+
+async def _end(screen: Screen, plan: Plan, host: Host, force: asyncio.Event) -> None:
+    began = time.monotonic()
+    if host.unfinished:
+        screen.say(
+            f"stopping: {count(host.unfinished, 'answer')} under way may take "
+            f"{plan.gateway.drain:g} s more; a second signal stops at once"
+        )
+    cut_off, report = await host.end(plan.gateway.drain, force)
+    answered, refused = answers(host.inference.registry)
+    done = Served(
+        answered=answered,
+        refused=refused,
+        turns=host.sessions.turns if host.sessions is not None else None,
+        cut_off=cut_off,
+        forced=report.forced,
+        lost=report.lost,
+        seconds=time.monotonic() - began,
+    )
+    screen.say(done.line())
+
+
+def announce(screen: Screen, plan: Plan, host: Host, keyed: bool, seconds: float) -> None:
+    """Prints where it serves; on a terminal with the lines to try."""
+    url = host.gateway.url
+    models = host.inference.models()
+    if not screen.live:
+        names = ", ".join(model.id for model in models)
+        screen.say(f"ready: {url} serves {names}")
+        return
+    model = models[0].id
+    screen.say()
+    screen.out.print(f"  [bold]Actinium[/] is ready at [bold cyan]{url}[/]  ({seconds:.1f} s)")
+    screen.say()
+    for title, line in zip(["models", *[""] * len(models)], served(plan, models), strict=False):
+        screen.out.print(f"  [dim]{title:10}[/]", end="")
+        screen.say(line)
+    screen.out.print("  [dim]sessions  [/]", end="")
+    screen.say(_sessions(plan))
+    for title, lines in (
+        ("Try it with curl:", curl_lines(url, model, keyed)),
+        ("or with the official client (pip install openai):", python_lines(url, model, keyed)),
+    ):
+        screen.say()
+        screen.say(f"  {title}", "bold")
+        screen.say()
+        for line in lines:
+            screen.say(f"    {line}", "green")
+    screen.say()
+    screen.say("  Ctrl-C stops it: answers under way may end first.", "dim")
+    screen.say()
+
+
+def _sessions(plan: Plan) -> str:
+    if plan.system.store == NO_STORE:
+        return "not kept"
+    if plan.system.store == IN_MEMORY:
+        return "kept until this process ends"
+    path = store_path(plan.system.store)
+    return short(path) if path is not None else ""
