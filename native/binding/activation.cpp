@@ -92,7 +92,11 @@ void retire(Core* c, Activation* a) {
   const Py_ssize_t known = 1 + (c->entered == a ? 1 : 0);
   const bool unknown = Py_REFCNT(a) == known && a->weakrefs == nullptr && a->name == nullptr;
   if (unknown && (c->spare == nullptr || c->spare == a)) {
-    Py_CLEAR(a->context);
+    // Kept for the next handler unless this one changed it: equal contexts share their map.
+    if (PyObject_RichCompareBool(a->context, c->context, Py_EQ) != 1) {
+      PyErr_Clear();
+      Py_CLEAR(a->context);
+    }
     Py_CLEAR(a->cancel_message);
     Py_CLEAR(a->throwing);
     a->cell = nullptr;
@@ -282,7 +286,7 @@ Step start_coroutine(Core* c, Cell* cell, Handler* h, PyObject* coro, Item& item
     }
     c->spare = a;
   }
-  a->context = PyContext_CopyCurrent();
+  if (a->context == nullptr) a->context = PyContext_Copy(c->context);
   a->cell = cell;
   a->coro = coro;
   a->handler = h;

@@ -254,7 +254,11 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
   Reply* r = reply_new(cell);
   if (r == nullptr) return nullptr;
   const std::int64_t wait = options.timeout >= 0 ? options.timeout : c->ask_timeout_ns;
-  if (!options.forever) r->deadline = core_now(c) + wait;
+  if (!options.forever) {
+    // A long timeout may come late by the coarse clock's slack, never early.
+    const bool coarse = wait > 20 * kCoarseSlackNs && c->virtual_ns < 0;
+    r->deadline = (coarse ? coarse_ns() + kCoarseSlackNs : core_now(c)) + wait;
+  }
   if (options.deadline != 0 && (r->deadline == 0 || options.deadline < r->deadline)) {
     r->deadline = options.deadline;
   }
@@ -309,7 +313,9 @@ PyObject* cell_deliver(PyObject* o, PyObject* msg) {
   Cell* cell = self_of(o);
   Core* c = cell->core;
   if ((cell->state & kStopped) != 0) Py_RETURN_FALSE;
-  const Item it{Py_NewRef(msg), nullptr, nullptr};
+  Envelope* e = envelope_new(kNotice, nullptr, 0);
+  if (e == nullptr) return nullptr;
+  const Item it{Py_NewRef(msg), nullptr, reinterpret_cast<PyObject*>(e)};
   if (!cell->box.push(it)) return PyErr_NoMemory();
   cell->depth++;
   c->n_accepted++;

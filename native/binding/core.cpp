@@ -30,7 +30,7 @@ constexpr Hook kHooks[] = {
     {"orphans", &Core::hook_orphans},     {"is_message", &Core::hook_is_message},
     {"stream", &Core::hook_stream},       {"timeout", &Core::hook_timeout},
     {"cycle", &Core::hook_cycle},         {"idle", &Core::hook_idle},
-    {"spawn", &Core::hook_spawn},
+    {"spawn", &Core::hook_spawn},         {"noticed", &Core::hook_noticed},
 };
 
 PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -73,8 +73,9 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   c->pump = PyObject_GetAttrString(o, "pump");
   c->on_timer = PyObject_GetAttrString(o, "on_timer");
   c->context = PyContext_CopyCurrent();
+  c->scratch = c->context != nullptr ? PyContext_Copy(c->context) : nullptr;
   if (!c->wheel || !c->inbox || !c->hlc || !c->call_soon || !c->call_soon_threadsafe ||
-      !c->call_later || !c->pump || !c->on_timer || !c->context) {
+      !c->call_later || !c->pump || !c->on_timer || !c->context || !c->scratch) {
     Py_DECREF(o);
     return nullptr;
   }
@@ -303,6 +304,7 @@ void core_dealloc(PyObject* o) {
   Py_XDECREF(c->pump);
   Py_XDECREF(c->on_timer);
   Py_XDECREF(c->context);
+  Py_XDECREF(c->scratch);
   Py_XDECREF(c->timer_handle);
   Py_XDECREF(c->context_type);
   Py_XDECREF(c->user);

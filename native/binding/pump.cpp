@@ -59,6 +59,21 @@ void drain_inbox(Core* c) {
   }
 }
 
+// Asks the Python side whether a notice is still wanted; uses up the item if not (WD-1).
+bool still_wanted(Core* c, Cell* cell, Item& it) {
+  PyObject* args[3] = {nullptr, reinterpret_cast<PyObject*>(cell), it.msg};
+  PyObject* r =
+      PyObject_Vectorcall(c->hook_noticed, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  if (r == nullptr) report_unraisable(c->hook_noticed);
+  const bool wanted = r == Py_True;
+  Py_XDECREF(r);
+  if (!wanted) {
+    c->n_withdrawn++;
+    item_release(it);
+  }
+  return wanted;
+}
+
 // A timer that was cancelled or belongs to an earlier incarnation fires into nothing (TM-2).
 // An ask that was cancelled is withdrawn, one that timed out is expired (MS-4).
 // True: the item is used up.
@@ -67,8 +82,7 @@ bool settle_extra(Core* c, Cell* cell, Item& it) {
   if (type == ReplyType) {
     auto* r = reinterpret_cast<Reply*>(it.extra);
     if (!r->done) {
-      if (r->deadline == 0) return false;
-      if (core_now(c) <= r->deadline) return false;
+      if (r->deadline == 0 || !core_passed(c, r->deadline)) return false;
       r->expired = 1;
       PyObject* exc = PyObject_CallOneArg(c->hook_timeout, it.extra);
       if (exc != nullptr) {
@@ -94,7 +108,8 @@ bool settle_extra(Core* c, Cell* cell, Item& it) {
     return true;
   }
   auto* e = reinterpret_cast<Envelope*>(it.extra);
-  if (e->deadline != 0 && core_now(c) > e->deadline) {
+  if (e->kind == kNotice) return !still_wanted(c, cell, it);
+  if (e->deadline != 0 && core_passed(c, e->deadline)) {
     give_to_hook(c->hook_expired, cell, it);
     return true;
   }
@@ -255,6 +270,23 @@ void tell_room(Core* c, Cell* cell) {
   Py_XDECREF(r);
 }
 
+// What a `def` handler did to contextvars ends with its actor's turn: the scratch context is
+// replaced once it differs from the clean one. Equal contexts share their map, so this compares
+// two pointers.
+void renew_scratch(Core* c) {
+  if (PyObject_RichCompareBool(c->scratch, c->context, Py_EQ) == 1) [[likely]]
+    return;
+  PyErr_Clear();
+  if (PyContext_Exit(c->scratch) < 0) report_unraisable(c->scratch);
+  PyObject* fresh = PyContext_Copy(c->context);
+  if (fresh == nullptr) {
+    report_unraisable(nullptr);
+  } else {
+    Py_SETREF(c->scratch, fresh);
+  }
+  if (PyContext_Enter(c->scratch) < 0) report_unraisable(c->scratch);
+}
+
 // Handles up to `limit` messages of one cell; returns how many.
 std::int64_t run_cell(Core* c, Cell* cell, std::int64_t limit) {
   std::int64_t done = 0;
@@ -343,6 +375,7 @@ void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages) {
   c->slice_over = 0;
   c->last_check = monotonic_ns();
   c->slice_end = budget_ns > 0 ? c->last_check + budget_ns : INT64_MAX;
+  if (PyContext_Enter(c->scratch) < 0) report_unraisable(c->scratch);
   fire_timers(c);
   std::int64_t left = max_messages;
   while (left > 0 && !c->slice_over) {
@@ -358,9 +391,11 @@ void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages) {
       check_time(c);
     } else {
       left -= run_cell(c, reinterpret_cast<Cell*>(entry), left);
+      renew_scratch(c);
     }
   }
   leave_entered(c);
+  if (PyContext_Exit(c->scratch) < 0) report_unraisable(c->scratch);
   c->pumping = 0;
   c->deadline = 0;
   core_arm_timer(c);

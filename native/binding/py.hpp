@@ -15,6 +15,14 @@ inline std::int64_t monotonic_ns() {
   return std::int64_t(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
 }
 
+// A clock that is behind monotonic_ns() by at most kCoarseSlackNs and several times cheaper.
+constexpr std::int64_t kCoarseSlackNs = 10'000'000;
+inline std::int64_t coarse_ns() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+  return std::int64_t(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+}
+
 // The raised exception, normalised and with its traceback; a new reference, never null.
 inline PyObject* take_exception() {
 #if PY_VERSION_HEX >= 0x030C0000

@@ -63,6 +63,17 @@ void raise_outcome(Reply* r) {
   }
 }
 
+// A cancellable handler ends with the wait for it.
+void cancel_handler_of(Reply* r) {
+  auto* o = reinterpret_cast<PyObject*>(r);
+  for (Activation* a = r->target->activations; a != nullptr; a = a->next) {
+    if (a->item.extra == o && a->handler != nullptr && a->handler->cancellable) {
+      cancel_activation(a, nullptr);
+      return;
+    }
+  }
+}
+
 }  // namespace
 
 Reply* reply_new(Cell* target) {
@@ -98,6 +109,7 @@ void reply_on_timer(Core* c, Reply* r) {
   r->expired = 1;
   PyObject* exc = PyObject_CallOneArg(c->hook_timeout, reinterpret_cast<PyObject*>(r));
   if (exc == nullptr) exc = take_exception();
+  cancel_handler_of(r);
   reply_fail(r, exc);
   Py_DECREF(exc);
 }
@@ -235,12 +247,7 @@ PyObject* reply_cancel(PyObject* o, PyObject* const*, Py_ssize_t, PyObject*) {
   Reply* r = self_of(o);
   if (r->done) Py_RETURN_FALSE;
   r->cancelled = 1;
-  for (Activation* a = r->target->activations; a != nullptr; a = a->next) {
-    if (a->item.extra == o && a->handler != nullptr && a->handler->cancellable) {
-      cancel_activation(a, nullptr);
-      break;
-    }
-  }
+  cancel_handler_of(r);
   finish(r);
   Py_RETURN_TRUE;
 }

@@ -137,6 +137,7 @@ struct Core {
   PyObject* pump;  // bound methods, made once
   PyObject* on_timer;
   PyObject* context;  // contextvars at creation: no caller's context leaks into a handler
+  PyObject* scratch;  // a copy of it that `def` handlers run in
   PyObject* timer_handle;
   std::uint64_t timer_due;
 
@@ -157,6 +158,7 @@ struct Core {
   PyObject* hook_timeout;
   PyObject* hook_cycle;
   PyObject* hook_idle;
+  PyObject* hook_noticed;
   PyObject* hook_spawn;  // for spawns with more than class and arguments
 
   std::uintptr_t thread;
@@ -207,7 +209,7 @@ struct Reply {
   std::uint8_t inherited;  // the deadline came from the message being handled
 };
 
-enum EnvelopeKind : std::uint8_t { kTell, kStream };
+enum EnvelopeKind : std::uint8_t { kTell, kStream, kNotice };
 
 struct Envelope {
   PyObject_HEAD
@@ -297,6 +299,12 @@ extern PyObject* UsageError;  // actinium.errors.UsageError
 
 inline std::int64_t core_now(const Core* c) {
   return c->virtual_ns >= 0 ? c->virtual_ns : monotonic_ns();
+}
+
+// Whether an instant has passed; reads the exact clock only when it is near.
+inline bool core_passed(const Core* c, std::int64_t instant) {
+  if (c->virtual_ns < 0 && coarse_ns() + kCoarseSlackNs < instant) return false;
+  return core_now(c) > instant;
 }
 
 inline std::uintptr_t this_thread() {

@@ -37,6 +37,8 @@ class Actor(_native.ActorBase):
 
     __slots__ = ()
 
+    __actinium_guardian__: ClassVar[bool] = False
+
     _behaviour: ClassVar[_native.Behaviour]
     _mailbox: ClassVar[Mailbox] = _DEFAULT_MAILBOX
     _supervise: ClassVar[OneForOne | None] = None

@@ -71,6 +71,9 @@ class Afterlife:
     def system(self, cell: Any, flags: int) -> None:
         """Nothing starts or stops any more."""
 
+    def noticed(self, watcher: Any, notice: Any) -> bool:
+        return False
+
     def room(self, cell: Any) -> None:
         """Nobody waits for room any more."""
 

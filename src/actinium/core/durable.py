@@ -13,6 +13,7 @@ from actinium.errors import StoreCorrupt, UsageError
 from actinium.store import Store
 
 from .actor import Actor
+from .handler import where
 
 
 class Durable(Actor):
@@ -48,6 +49,12 @@ class Durable(Actor):
                 f"{cls.__qualname__} needs its state's type: write `State = MyState` with "
                 "`class MyState(msgspec.Struct, frozen=True)`"
             )
+        for fn in cls._handlers.values():
+            if inspect.isasyncgenfunction(fn):
+                raise UsageError(
+                    f"{where(fn)} is a stream, whose state would not be stored; let it ask a "
+                    "handler that returns a value, or use a plain ac.Actor with the store"
+                )
 
     @property
     def _store(self) -> Store:
@@ -86,11 +93,15 @@ class Durable(Actor):
         @wraps(fn)
         async def durable(self: Durable, message: Any) -> Any:
             before = self.state
-            outcome = fn(self, message)
-            if inspect.isawaitable(outcome):
-                outcome = await outcome
-            if self.state is not before:
-                await self._save()
+            try:
+                outcome = fn(self, message)
+                if inspect.isawaitable(outcome):
+                    outcome = await outcome
+                if self.state is not before:
+                    await self._save()
+            except BaseException:
+                self.state = before  # what was not stored did not happen
+                raise
             return outcome
 
         return durable

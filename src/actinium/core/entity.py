@@ -70,6 +70,16 @@ class EntityRef(Generic[A]):
         """See :meth:`Ref.stream`."""
         return self._live().stream(msg, items=items, timeout=timeout)
 
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, EntityRef)
+            and self._entities is other._entities
+            and (self._cls, self._key) == (other._cls, other._key)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._cls, self._key))
+
     async def stop(self, *, drain: bool = True) -> None:
         """Takes the actor out of memory and waits until it is; its stored state stays."""
         cell = self._entities.find(self._cls, self._key)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from actinium import _native
 from actinium.errors import (
     ActorNotFound,
+    ActorRestarted,
     ActorStopped,
     AskCycle,
     AskTimeout,
@@ -36,7 +37,7 @@ from .message import is_message
 from .names import Names, check_name
 from .put import ACCEPTED, Put
 from .ref import LocalRef
-from .signals import Stop, terminated
+from .signals import Stop, Terminated
 from .stream import Channel, drive
 from .supervision import OneForOne, RestartWindow
 
@@ -233,7 +234,14 @@ class Lifecycle:
             self._tell_asker(extra, failure)
             return True
         if isinstance(failure, asyncio.CancelledError) and self._asked_for(cell, extra):
-            self._tell_asker(extra, ActorStopped(f"{cell.path} was stopped"))
+            known: Extra | None = cell.extra
+            stopping = cell.closed_flag or known is None or known.failure is None
+            self._tell_asker(
+                extra,
+                ActorStopped(f"{cell.path} was stopped")
+                if stopping
+                else ActorRestarted(f"{cell.path} was restarted while it handled the ask"),
+            )
             return True
         if isinstance(failure, Stop):
             self._tell_asker(extra, ActorStopped(f"{cell.path} has stopped"))
@@ -313,7 +321,7 @@ class Lifecycle:
     def _escalate(self, cell: Cell, failure: BaseException) -> None:
         """The parent fails in turn; its own supervisor decides (SV-5)."""
         parent = cell.parent
-        if parent is None or parent.parent is None:
+        if parent is None or parent.cls.__actinium_guardian__:
             self._fatal(failure)
             return
         error = ChildFailed(f"{cell.path} failed: {failure}", failure)
@@ -434,7 +442,7 @@ class Lifecycle:
             if watchers is not None:
                 watchers.pop(cell, None)
         for watcher in extra.watchers or ():
-            watcher.deliver(terminated(cell, extra.reason))
+            watcher.deliver(Terminated(cell, extra.reason))
         for waiter in extra.senders or ():
             if not waiter.done():
                 waiter.set_result(None)  # it looks again and finds the actor closed
@@ -446,18 +454,27 @@ class Lifecycle:
     # -- death watch
 
     def watch(self, watcher: Cell, target: Cell) -> None:
+        here = extra_of(watcher)
+        if here.watching is None:
+            here.watching = {}
+        here.watching[target] = None
         if target.stopped_flag:
             known: Extra | None = target.extra
             reason = (known.reason if known is not None else None) or "stopped"
-            watcher.deliver(terminated(target, reason))
+            watcher.deliver(Terminated(target, reason))
             return
-        there, here = extra_of(target), extra_of(watcher)
+        there = extra_of(target)
         if there.watchers is None:
             there.watchers = {}
-        if here.watching is None:
-            here.watching = {}
         there.watchers[watcher] = None
-        here.watching[target] = None
+
+    def noticed(self, watcher: Cell, notice: Terminated) -> bool:
+        """Whether the watch that a notice answers was not taken back meanwhile."""
+        watching = extra_of(watcher).watching
+        if watching is None or notice.ref not in watching:
+            return False
+        del watching[notice.ref]
+        return True
 
     def unwatch(self, watcher: Cell, target: Cell) -> None:
         for known, other in ((extra_of(target).watchers, watcher),

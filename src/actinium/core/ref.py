@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 
 else:
     _Cell = Generic
+    _OF_THE_CLASS_ITSELF = frozenset(
+        ("__dict__", "__weakref__", "__slots__", "__orig_bases__", "__parameters__", "__module__")
+    )
 
     def _graft(cls):
         """Makes the methods of a class those of the native cell, and returns that.
@@ -57,9 +60,8 @@ else:
         actor on each of its rounds; the native type is not.
         """
         for name, value in vars(cls).items():
-            if name not in ("__dict__", "__weakref__", "__slots__", "__orig_bases__"):
-                if name not in ("__parameters__", "__module__"):
-                    setattr(_native.Cell, name, value)
+            if name not in _OF_THE_CLASS_ITSELF:
+                setattr(_native.Cell, name, value)
         _native.Cell.__name__ = _native.Cell.__qualname__ = cls.__name__
         return _native.Cell
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .message import Message
-
-if TYPE_CHECKING:
-    from .ref import LocalRef
 
 
 class Terminated(Message, frozen=True):
@@ -26,8 +23,3 @@ class Idle(Message, frozen=True):
 
 class Stop(Exception):
     """Raised by a handler to stop its actor normally, after this message."""
-
-
-def terminated(ref: LocalRef[Any], reason: str) -> Terminated:
-    """The notice for one ref."""
-    return Terminated(ref, reason)

@@ -66,7 +66,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guardian(Actor):
-    """An actor that only holds children: the root and ``/user``."""
+    """An actor that only holds children: the root and ``/user``. What reaches it is fatal."""
+
+    __actinium_guardian__ = True
 
 
 class System:
@@ -133,7 +135,7 @@ class System:
         extra_of(self._user).name = "user"
         self._life.names.add(self._root, "user", self._user)
         core.set_user(self._user)
-        self._spawn = core.spawn
+        self.spawn = core.spawn  # type: ignore[method-assign,assignment] # saves a Python call per actor
         self._watchdog = asyncio.get_running_loop().create_task(
             self._end_on_fatal(), name=f"actinium.{self.name}.watchdog"
         )
@@ -152,7 +154,7 @@ class System:
         ``supervise`` are the runtime's. Raises SpawnError when the constructor fails and
         NameTaken for a living sibling's name.
         """
-        ref: LocalRef[A] = self._spawn(cls, *args, **kwargs)
+        ref: LocalRef[A] = self._running().spawn(cls, *args, **kwargs)
         return ref
 
     def lookup(self, path: str) -> LocalRef[Any]:
