@@ -1,0 +1,1 @@
+"""Benchmarks: one harness, subjects that run the same workloads, results with their machine."""

@@ -1,0 +1,218 @@
+"""The one timer of this project: scenarios times subjects, interleaved, each run a fresh process.
+
+A round runs every subject once per scenario, one after another (A B C, A B C, ...), all pinned
+to the same core, so that a noisy neighbour meets them alike. Shown are the median, the spread
+(least and greatest) and the median of the ratios within each round; on a busy machine believe
+the ratios.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+TIME_LIMIT_S = 180.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """One workload and the figure it is judged by.
+
+    ``metric`` names a field of the subject's JSON line, ``unit`` its unit and ``divisor`` what
+    it is divided by for people. ``extras`` are further fields worth a column.
+    """
+
+    name: str
+    says: str
+    n: int
+    metric: str = "rate"
+    unit: str = "M/s"
+    divisor: float = 1e6
+    extras: tuple[str, ...] = ()
+    goal: str = ""
+
+
+def _present() -> str | None:
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A program called as ``command WORKLOAD N`` that prints one JSON line at its end.
+
+    ``sizes`` holds N for workloads that would take too long at the scenario's own N; only the
+    ``workloads`` named are run. ``missing`` says why the subject cannot run here, or None.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    workloads: frozenset[str]
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    missing: Callable[[], str | None] = _present
+
+
+@dataclasses.dataclass
+class Cell:
+    """All runs of one subject in one scenario, by round; a failed run has only ``failed``."""
+
+    scenario: Scenario
+    subject: str
+    runs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    @property
+    def failure(self) -> str | None:
+        return next((r["failed"] for r in self.runs if "failed" in r), None)
+
+    @property
+    def values(self) -> list[float]:
+        return [float(r[self.scenario.metric]) for r in self.runs if "failed" not in r]
+
+    def median_of(self, field: str) -> float | None:
+        found = [float(r[field]) for r in self.runs if field in r]
+        return statistics.median(found) if found else None
+
+    def ratio_to(self, other: Cell) -> float | None:
+        """Median over the rounds of this figure divided by the other's."""
+        pairs = zip(self.values, other.values, strict=False)
+        ratios = [a / b for a, b in pairs if b]
+        return statistics.median(ratios) if ratios else None
+
+
+def run_once(subject: Subject, scenario: Scenario, scale: float) -> dict[str, Any]:
+    """One run in a fresh process: the JSON line it printed, or ``{"failed": why}``."""
+    n = max(1, int(subject.sizes.get(scenario.name, scenario.n) * scale))
+    environment = {**os.environ, "PYTHONHASHSEED": "0", **subject.environment}
+    paths = [str(ROOT), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
+    try:
+        done = subprocess.run(
+            [*subject.command, scenario.name, str(n)],
+            env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+            timeout=TIME_LIMIT_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return {"failed": f"took longer than {TIME_LIMIT_S:g} s at n={n}"}
+    lines = [x for x in done.stdout.splitlines() if x.startswith("{")]
+    if done.returncode != 0 or not lines:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        return {"failed": f"exit status {done.returncode}: {last[:160]}"}
+    run: dict[str, Any] = json.loads(lines[-1])
+    return run
+
+
+def measure(
+    scenarios: Sequence[Scenario],
+    subjects: Sequence[Subject],
+    rounds: int,
+    scale: float = 1.0,
+    note: Callable[[str], None] = print,
+) -> list[Cell]:
+    """Runs all of it; a subject that fails in a scenario is not tried there again."""
+    cells = [
+        Cell(scenario, subject.name)
+        for scenario in scenarios
+        for subject in subjects
+        if scenario.name in subject.workloads
+    ]
+    by_name = {s.name: s for s in subjects}
+    for round_number in range(1, rounds + 1):
+        for cell in cells:
+            if cell.failure is not None:
+                continue
+            run = run_once(by_name[cell.subject], cell.scenario, scale)
+            cell.runs.append(run)
+            shown = run.get("failed") or _figure(cell.scenario, run[cell.scenario.metric])
+            name = f"{cell.scenario.name:12} {cell.subject:18}"
+            note(f"round {round_number}/{rounds}  {name} {shown}")
+    return cells
+
+
+def pin(core: int | None) -> int:
+    """Ties this process and all it starts to one core; the last one unless told otherwise."""
+    allowed = sorted(os.sched_getaffinity(0))
+    chosen = allowed[-1] if core is None else core
+    if chosen not in allowed:
+        raise SystemExit(f"--core must be one of {allowed}, got {chosen}")
+    os.sched_setaffinity(0, {chosen})
+    return chosen
+
+
+def available(subjects: Iterable[Subject], note: Callable[[str], None] = print) -> list[Subject]:
+    """Those that can run here; says why the others cannot."""
+    found = []
+    for subject in subjects:
+        reason = subject.missing()
+        if reason is None:
+            found.append(subject)
+        else:
+            note(f"skipped {subject.name}: {reason}")
+    return found
+
+
+def _figure(scenario: Scenario, value: float) -> str:
+    scaled = value / scenario.divisor
+    digits = 3 if abs(scaled) < 10 else 2 if abs(scaled) < 100 else 0
+    return f"{scaled:.{digits}f} {scenario.unit}"
+
+
+def table(cells: Sequence[Cell], reference: str, ours: str) -> str:
+    """A Markdown table: median, spread, ratio to the reference, and ours over each rival."""
+    rows = [("scenario", "subject", "median", "min - max", f"/ {reference}", f"{ours} /", "also")]
+    index = {(c.scenario.name, c.subject): c for c in cells}
+    for cell in cells:
+        name = cell.scenario.name
+        if cell.failure is not None or not cell.values:
+            rows.append((name, cell.subject, "failed", "", "", "", cell.failure or ""))
+            continue
+        low, high = (_figure(cell.scenario, f(cell.values)) for f in (min, max))
+        base, own = index.get((name, reference)), index.get((name, ours))
+        rows.append((
+            name,
+            cell.subject,
+            _figure(cell.scenario, statistics.median(cell.values)),
+            f"{low.split()[0]} - {high.split()[0]}",
+            _ratio(cell.ratio_to(base) if base else None),
+            _ratio(own.ratio_to(cell) if own else None),
+            ", ".join(
+                f"{field} {value:g}"
+                for field in cell.scenario.extras
+                if (value := cell.median_of(field)) is not None
+            ),
+        ))  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["| " + " | ".join(v.ljust(w) for v, w in zip(row, widths, strict=True)) + " |"
+             for row in rows]  # fmt: skip
+    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return "\n".join(lines)
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def as_json(cells: Sequence[Cell], machine: Mapping[str, Any]) -> str:
+    """Everything measured, with the machine it was measured on."""
+    return json.dumps(
+        {
+            "machine": dict(machine),
+            "cells": [
+                {"scenario": c.scenario.name, "subject": c.subject, "runs": c.runs} for c in cells
+            ],
+        },
+        indent=1,
+    )
+
+
+def say(text: str) -> None:
+    """Prints a line of the report."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""Rivals of the actor core: one small program each, all with the same workloads."""

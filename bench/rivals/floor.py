@@ -1,0 +1,176 @@
+"""The floor: the handler's own work in plain Python, without an actor around it.
+
+No actor library can be faster with a Python handler called one message at a time; how near one
+comes is what its runtime costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import AsyncIterator
+
+from bench.workload import RING, WAIT_S, WAITS, Clock, Figures, Workload, main, quantiles
+
+
+class Counter:
+    __slots__ = ("n",)
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def add(self, m: int) -> None:
+        self.n += 1
+
+    async def add_async(self, m: int) -> None:
+        self.n += 1
+
+    async def echo(self, m: int) -> int:
+        return m
+
+    async def items(self, n: int) -> AsyncIterator[int]:
+        for i in range(n):
+            yield i
+
+
+class RingNode:
+    __slots__ = ("next",)
+
+    def hop(self, k: int) -> int:
+        return k - 1
+
+
+def tell(n: int, clock: Clock) -> None:
+    counter = Counter()
+    clock.start()
+    add = counter.add
+    for i in range(n):
+        add(i)
+    clock.stop()
+    assert counter.n == n
+
+
+def ring(n: int, clock: Clock) -> None:
+    nodes = [RingNode() for _ in range(RING)]
+    for i, node in enumerate(nodes):
+        node.next = nodes[(i + 1) % RING]
+    node, k = nodes[0], n
+    clock.start()
+    while k:
+        k = node.hop(k)
+        node = node.next
+    clock.stop()
+
+
+async def ask1(n: int, clock: Clock) -> None:
+    clock.start()
+    echo = Counter().echo
+    for i in range(n):
+        await echo(i)
+    clock.stop()
+
+
+async def tell_async(n: int, clock: Clock) -> None:
+    counter = Counter()
+    clock.start()
+    add = counter.add_async
+    for i in range(n):
+        await add(i)
+    clock.stop()
+    assert counter.n == n
+
+
+async def tell_yield(n: int, clock: Clock) -> None:
+    clock.start()
+    for _ in range(n):
+        await asyncio.sleep(0)
+    clock.stop()
+
+
+async def stream(n: int, clock: Clock) -> None:
+    clock.start()
+    seen = 0
+    async for _ in Counter().items(n):
+        seen += 1
+    clock.stop()
+    assert seen == n
+
+
+async def timer(n: int, clock: Clock) -> Figures:
+    async def wait() -> None:
+        for _ in range(WAITS):
+            await asyncio.sleep(WAIT_S)
+
+    clock.start()
+    await asyncio.gather(*[wait() for _ in range(n)])
+    clock.stop()
+    return {"times_ideal": round(clock.seconds / (WAITS * WAIT_S), 3)}
+
+
+def spawn(n: int, clock: Clock) -> Figures:
+    objects: list[Counter | None] = [None] * n
+    clock.start()
+    for i in range(n):
+        objects[i] = Counter()
+    clock.stop()
+    return {"bytes_beyond_object": 0.0}
+
+
+async def lateness(n: int, clock: Clock) -> Figures:
+    """The loop with nothing else to do: what the machine and the loop are late by themselves."""
+    loop = asyncio.get_running_loop()
+    now = time.perf_counter
+    turns: list[float] = []
+    late: list[float] = []
+    clock.start()
+    end = now() + n / 1000
+    while now() < end:
+        began = now()
+        await asyncio.sleep(0)
+        turns.append(now() - began)
+        woken = loop.create_future()
+        due = now() + 0.001
+        loop.call_later(0.001, woken.set_result, None)
+        await woken
+        late.append(max(0.0, now() - due))
+    clock.stop()
+    return {**quantiles(late), **{f"turn_{k}": v for k, v in quantiles(turns).items()}}
+
+
+def threads(n: int, clock: Clock) -> None:
+    """A thread puts into a SimpleQueue, this one takes and calls."""
+    counter = Counter()
+    inbox: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def send() -> None:
+        for i in range(n):
+            inbox.put(i)
+
+    sender = threading.Thread(target=send)
+    clock.start()
+    sender.start()
+    for _ in range(n):
+        counter.add(inbox.get())
+    clock.stop()
+    sender.join()
+
+
+WORKLOADS: dict[str, Workload] = {
+    "tell": tell,
+    "fanin": tell,
+    "ring": ring,
+    "ask1": ask1,
+    "ask1000": ask1,
+    "async": tell_async,
+    "async_yield": tell_yield,
+    "stream": stream,
+    "timer": timer,
+    "spawn": spawn,
+    "lateness": lateness,
+    "threads": threads,
+}
+
+if __name__ == "__main__":
+    main(WORKLOADS, "")

@@ -1,0 +1,118 @@
+"""What every Python subject shares: the workloads' constants, the clock and the command line.
+
+A subject is a program called as ``SUBJECT WORKLOAD N``. It runs the workload once small to warm
+up, then once at size N, and prints one JSON object as its last line:
+
+    {"workload": "tell", "n": 1000000, "seconds": 0.09, "rate": 11e6, "version": "...", ...}
+
+``rate`` counts what was handled, per second. Start and stop lie outside the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+PAIRS = 1000
+"""Actors that send or ask side by side in ``fanin`` and ``ask1000``."""
+RING = 503
+"""Actors in the ring; a prime, as in the usual thread-ring benchmark."""
+WAITS = 10
+"""Messages per actor in ``timer``; each takes ``WAIT_S`` to handle."""
+WAIT_S = 0.010
+
+Figures = dict[str, float]
+
+
+class Clock:
+    """Times one stretch of a run; what exists at its start is out of the collector's sight."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began = 0.0
+
+    def start(self) -> None:
+        gc.collect()
+        gc.freeze()
+        self._began = time.perf_counter()
+
+    def stop(self) -> None:
+        self.seconds = time.perf_counter() - self._began
+
+
+Workload = Callable[[int, Clock], Figures | Awaitable[Figures | None] | None]
+
+
+def resident_bytes() -> int:
+    """This process's resident memory in bytes (Linux)."""
+    with open("/proc/self/statm", encoding="ascii") as f:
+        return int(f.read().split()[1]) * resource.getpagesize()
+
+
+def quantiles(values: list[float]) -> Figures:
+    """p50, p99, p99.9 and the largest of some seconds, in milliseconds."""
+    ordered = sorted(values)
+    last = len(ordered) - 1
+
+    def at(q: float) -> float:
+        return round(ordered[min(last, int(q * len(ordered)))] * 1e3, 4)
+
+    return {"p50_ms": at(0.5), "p99_ms": at(0.99), "p99_9_ms": at(0.999), "max_ms": at(1.0)}
+
+
+def warm_up_size(workload: str, n: int) -> int:
+    """How much is run before the clock: little where leftovers would change the figure."""
+    return min(n, 1000) if workload == "spawn" else max(n // 10, min(n, PAIRS))
+
+
+def run_with(loop: str, coroutine: Awaitable[Figures | None]) -> Figures | None:
+    """Runs a coroutine on ``asyncio`` or ``uvloop``."""
+    if loop == "uvloop":
+        import uvloop
+
+        factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
+    elif loop == "asyncio":
+        factory = None
+    else:
+        raise SystemExit(f"BENCH_LOOP must be asyncio or uvloop, got {loop!r}")
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(coroutine)  # type: ignore[arg-type]
+
+
+def _once(fn: Workload, n: int) -> tuple[float, Figures]:
+    clock = Clock()
+    if inspect.iscoroutinefunction(fn):
+        figures = run_with(os.environ.get("BENCH_LOOP", "asyncio"), fn(n, clock))
+    else:
+        figures = fn(n, clock)  # type: ignore[assignment]
+    return clock.seconds, figures or {}
+
+
+def main(workloads: dict[str, Workload], version: str) -> None:
+    """The command line of a Python subject."""
+    if len(sys.argv) != 3 or sys.argv[1] not in workloads or not sys.argv[2].isdigit():
+        raise SystemExit(f"usage: {sys.argv[0]} {{{','.join(workloads)}}} N")
+    name, n = sys.argv[1], int(sys.argv[2])
+    fn = workloads[name]
+    if "BENCH_COLD" not in os.environ:
+        _once(fn, warm_up_size(name, n))
+    seconds, figures = _once(fn, n)
+    done = n * WAITS if name == "timer" else n
+    line = {
+        "workload": name,
+        "n": n,
+        "seconds": round(seconds, 6),
+        "rate": round(done / seconds, 1),
+        "version": version,
+        "python": sys.version.split()[0],
+        **figures,
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
