@@ -9,6 +9,7 @@ penalty and bias, temperature, top-k, top-p.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -114,78 +115,77 @@ def _sample(logits: Floats, top: Floats, rows: Sequence[Row]) -> list[int]:
     weights = np.subtract(logits, top, out=logits)
     weights /= heat
     np.exp(weights, out=weights)
-    blocks = np.add.reduceat(
+    sums = np.add.reduceat(
         weights, np.arange(0, weights.shape[1], _BLOCK), axis=1, dtype=np.float64
-    )
+    ).cumsum(axis=1)
     tokens: list[int] = []
-    for n, row in enumerate(rows):
+    for n, (row, blocks) in enumerate(zip(rows, sums.tolist(), strict=True)):
         plan = row.plan
         if plan.top_k is None and plan.top_p == 1.0:
-            tokens.append(_draw(weights[n], blocks[n], row.draw()))
+            tokens.append(_draw(weights[n], blocks, row.draw()))
         else:
-            kept = _truncate(weights[n], plan.top_k, plan.top_p)
-            at, _ = _invert(weights[n][kept], row.draw())
-            tokens.append(int(kept[at]))
+            order, kept = _truncate(weights[n], blocks[-1], plan.top_k, plan.top_p)
+            target = _target(kept[-1], row.draw())
+            tokens.append(int(order[kept.searchsorted(target, side="right")]))
     return tokens
 
 
-def _draw(weights: Floats, blocks: Doubles, draw: float) -> int:
+def _draw(weights: Floats, blocks: list[float], draw: float) -> int:
     """The first token whose cumulative weight exceeds ``draw`` of the whole.
 
-    Done in two levels, by sums of blocks and then within one block: summing up the whole row
-    would cost more than all the rest of sampling.
+    Done in two levels, by the cumulative sums of ``blocks`` and then within one block: summing
+    up the whole row would cost more than all the rest of sampling.
     """
-    block, rest = _invert(blocks, draw)
+    target = _target(blocks[-1], draw)
+    block = bisect_right(blocks, target)
+    before = blocks[block - 1] if block else 0.0
     start = block * _BLOCK
-    within, _ = _invert(weights[start : start + _BLOCK], rest)
-    return start + within
+    sums = weights[start : start + _BLOCK].cumsum(dtype=np.float64)
+    # How far the draw falls into the block, since the two ways of summing round differently.
+    within = _target(sums[-1], (target - before) / (blocks[block] - before))
+    return start + int(sums.searchsorted(within, side="right"))
 
 
-def _invert(weights: Floats | Doubles, draw: float) -> tuple[int, float]:
-    """The first index whose cumulative weight exceeds ``draw`` (0..1) of the whole.
+def _target(whole: float, draw: float) -> float:
+    """``draw`` (0..1) of ``whole``, and less than it.
 
-    With it, how far into that weight the draw falls (0..1).
+    The product may round up to the whole, behind the last token that has any weight.
     """
-    sums = weights.cumsum(dtype=np.float64)
-    whole = float(sums[-1])
-    # The product may round up to the whole, behind the last token that has any weight.
-    target = min(draw * whole, math.nextafter(whole, 0.0))
-    at = int(sums.searchsorted(target, side="right"))
-    before = float(sums[at - 1]) if at else 0.0
-    return at, (target - before) / (float(sums[at]) - before)
+    return min(draw * whole, math.nextafter(whole, 0.0))
 
 
-def _truncate(weights: Floats, top_k: int | None, top_p: float) -> npt.NDArray[np.intp]:
-    """Ids kept by top-k, then by top-p among those, heaviest first.
+def _truncate(
+    weights: Floats, whole: float, top_k: int | None, top_p: float
+) -> tuple[npt.NDArray[np.intp], Doubles]:
+    """Ids kept by top-k, then by top-p among those, heaviest first, and their running sums.
 
     The nucleus is the smallest set of tokens whose probability reaches ``top_p`` (Holtzman
     et al., https://arxiv.org/abs/1904.09751). Only as many tokens are sorted as are needed.
     """
     size = len(weights)
     if top_k is not None and top_k < size:
-        order = _heaviest(weights, top_k)
-        if top_p == 1.0:
-            return order
-        total = float(weights[order].sum(dtype=np.float64))
-        return _nucleus(weights, order, top_p * total)
-    goal = top_p * float(weights.sum(dtype=np.float64))
+        order, sums = _heaviest(weights, top_k)
+        return _nucleus(order, sums, top_p * float(sums[-1])) if top_p < 1.0 else (order, sums)
     look = _FIRST_LOOK
-    while look < size:
-        order = _heaviest(weights, look)
-        if float(weights[order].sum(dtype=np.float64)) >= goal:
-            return _nucleus(weights, order, goal)
+    while True:
+        order, sums = _heaviest(weights, look)
+        if look >= size or sums[-1] >= top_p * whole:
+            return _nucleus(order, sums, top_p * whole)
         look *= 4
-    return _nucleus(weights, _heaviest(weights, size), goal)
 
 
-def _heaviest(weights: Floats, count: int) -> npt.NDArray[np.intp]:
-    """The ``count`` heaviest ids in order; of equals the lower id comes first."""
+def _heaviest(weights: Floats, count: int) -> tuple[npt.NDArray[np.intp], Doubles]:
+    """The ``count`` heaviest ids and their running sums; of equals the lower id comes first."""
     ids = np.arange(len(weights))
     if count < len(weights):
         ids = np.sort(np.argpartition(weights, len(weights) - count)[-count:])
-    return ids[np.argsort(-weights[ids], kind="stable")]
+    found = weights[ids]
+    order = np.argsort(-found, kind="stable")
+    return ids[order], found[order].cumsum(dtype=np.float64)
 
 
-def _nucleus(weights: Floats, order: npt.NDArray[np.intp], goal: float) -> npt.NDArray[np.intp]:
-    sums = np.cumsum(weights[order], dtype=np.float64)
-    return order[: int(sums.searchsorted(goal, side="left")) + 1]
+def _nucleus(
+    order: npt.NDArray[np.intp], sums: Doubles, goal: float
+) -> tuple[npt.NDArray[np.intp], Doubles]:
+    kept = int(sums.searchsorted(goal, side="left")) + 1
+    return order[:kept], sums[:kept]
