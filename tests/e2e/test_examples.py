@@ -1,0 +1,70 @@
+"""Each file of ``examples/`` runs as it stands and prints what it should."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_support import environment
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+PRINTS = {
+    "counter.py": ["total: 5050"],
+    "supervision.py": [
+        "anna: 100 // 5 = 20 (job 1 of this instance)",
+        "bob: 100 // 4 = 25 (job 1 of this instance)",
+        "anna failed: integer division or modulo by zero",
+        "anna: 100 // 2 = 50 (job 1 of this instance)",
+        "bob: 100 // 10 = 10 (job 2 of this instance)",
+    ],
+    "durable.py": ["hello anna, this is visit 1"],
+    "session.py": ["you:   Hello! My name is Anna.", "stored messages: 4"],
+    "gateway.py": [],
+}
+
+
+def run(home: Path, *words: str) -> list[str]:
+    result = subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(home),
+        cwd=home,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+@pytest.mark.parametrize("name", PRINTS)
+def test_an_example_prints_what_it_should(tmp_path: Path, name: str) -> None:
+    lines = run(tmp_path, str(EXAMPLES / name))
+    assert "".join(lines)
+    assert [line for line in PRINTS[name] if line not in lines] == []
+
+
+def test_every_example_is_run() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(PRINTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("durable.py", "hello anna, this is visit 1", "hello anna, this is visit 2"),
+        ("session.py", "stored messages: 4", "stored messages: 8"),
+    ],
+)
+def test_what_is_stored_is_there_the_next_time(
+    tmp_path: Path, name: str, first: str, second: str
+) -> None:
+    words = (str(EXAMPLES / name), str(tmp_path / "state.db"))
+    assert run(tmp_path, *words)[-1] == first
+    assert run(tmp_path, *words)[-1] == second
+
+
+def test_the_example_configuration_is_a_plan(tmp_path: Path) -> None:
+    lines = run(tmp_path, "-m", "actinium.cli", "check", str(EXAMPLES / "actinium.toml"))
+    assert lines[0].endswith("actinium.toml: a valid plan")
