@@ -9,7 +9,7 @@ the operator GroupQueryAttention
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,23 +24,41 @@ Floats = npt.NDArray[np.float32]
 
 
 class _Binding:
-    """Arrays of fixed shape that the graph reads and writes, bound once."""
+    """Arrays that the graph reads and writes for a number of rows, bound by address."""
 
-    __slots__ = ("ids", "io", "lengths", "logits", "total")
+    __slots__ = ("_io", "_session", "ids", "lengths", "logits", "total")
 
-    def __init__(self, io: Any, rows: int, seq: int, vocab_size: int) -> None:
-        self.io = io
-        self.ids = np.zeros((rows, seq), np.int64)
+    def __init__(self, session: Any, cache: Floats, row: int, rows: int, vocab_size: int) -> None:
+        self._session = session
+        self._io = session.io_binding()
+        self.ids: npt.NDArray[np.int64] = np.zeros((rows, 0), np.int64)
         self.lengths = np.zeros(rows, np.int32)
         self.total = np.zeros((), np.int32)
         self.logits: Floats = np.zeros((rows, vocab_size), np.float32)
-        for name, array in (
-            ("input_ids", self.ids),
-            ("seqlens_k", self.lengths),
-            ("total_sequence_length", self.total),
-        ):
-            io.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-        io.bind_output("logits", "cpu", 0, np.float32, self.logits.shape, self.logits.ctypes.data)
+        for name, array in (("seqlens_k", self.lengths), ("total_sequence_length", self.total)):
+            self._bind(self._io.bind_input, name, array)
+        self._bind(self._io.bind_output, "logits", self.logits)
+        for layer in range(len(cache) // 2):
+            for part, kind in enumerate(("key", "value")):
+                held = cache[2 * layer + part, row : row + rows]
+                self._bind(self._io.bind_input, f"past_key_values.{layer}.{kind}", held)
+                self._bind(self._io.bind_output, f"present.{layer}.{kind}", held)
+
+    def feed(self, ids: Sequence[Sequence[int]]) -> None:
+        """Sets the tokens of every row; binds anew where their number is another."""
+        if self.ids.shape[1] != len(ids[0]):
+            self.ids = np.zeros((len(self.lengths), len(ids[0])), np.int64)
+            self._bind(self._io.bind_input, "input_ids", self.ids)
+        self.ids[: len(ids)] = ids
+
+    def run(self) -> None:
+        """One pass of the graph."""
+        self.total[...] = int(self.lengths.max()) + 1
+        self._session.run_with_iobinding(self._io)
+
+    @staticmethod
+    def _bind(bind: Callable[..., None], name: str, array: npt.NDArray[Any]) -> None:
+        bind(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
 class Decoder:
@@ -79,14 +97,19 @@ class Decoder:
         )
         self.cache: Floats = np.zeros(shape, np.float32)
         self._steps: dict[int, _Binding] = {}
+        self._rows: dict[int, _Binding] = {}
 
     def prefill(self, row: int, ids: Sequence[int], start: int) -> Floats:
-        """Feeds ``ids`` at positions ``start``... of ``row``; logits [1, vocab] of the last."""
-        binding = self._bind(row, 1, len(ids))
-        binding.ids[0] = ids
+        """Feeds ``ids`` at positions ``start``... of ``row``; logits [1, vocab] of the last.
+
+        They are valid, and may be changed, until the row is fed again.
+        """
+        binding = self._rows.get(row)
+        if binding is None:
+            binding = self._rows[row] = self._binding(row, 1)
+        binding.feed([ids])
         binding.lengths[0] = start + len(ids) - 1
-        binding.total[...] = start + len(ids)
-        self._session.run_with_iobinding(binding.io)
+        binding.run()
         return binding.logits
 
     def decode(self, tokens: Sequence[int], lengths: Sequence[int], behind: int = 0) -> Floats:
@@ -99,17 +122,15 @@ class Decoder:
         rows = max(count, self.least_rows)
         binding = self._steps.get(rows)
         if binding is None:
-            binding = self._steps[rows] = self._bind(0, rows, 1)
-        binding.ids[:count, 0] = tokens
+            binding = self._steps[rows] = self._binding(0, rows)
+        binding.feed([[token] for token in tokens])
         binding.lengths[:count] = lengths
         if rows > count:
-            # Rows that only fill the batch write one position behind what they hold; whoever
-            # fills that row further writes the position before it is read.
-            binding.ids[count:, 0] = 0
+            # Rows that only fill the batch take any token at one position behind what they
+            # hold; whoever fills that row further writes the position before it is read.
             binding.lengths[count:] = 0
             binding.lengths[count] = behind
-        binding.total[...] = int(binding.lengths.max()) + 1
-        self._session.run_with_iobinding(binding.io)
+        binding.run()
         return binding.logits[:count]
 
     def copy(self, source: int, target: int, length: int) -> None:
@@ -138,16 +159,8 @@ class Decoder:
                 break
         return self.least_rows
 
-    def _bind(self, row: int, rows: int, seq: int) -> _Binding:
-        io = self._session.io_binding()
-        _, _, heads, room, width = self.cache.shape
-        for layer in range(self.config.n_layers):
-            for part, kind in enumerate(("key", "value")):
-                address = self.cache[2 * layer + part, row:].ctypes.data
-                where = ("cpu", 0, np.float32, (rows, heads, room, width), address)
-                io.bind_input(f"past_key_values.{layer}.{kind}", *where)
-                io.bind_output(f"present.{layer}.{kind}", *where)
-        return _Binding(io, rows, seq, self.config.vocab_size)
+    def _binding(self, row: int, rows: int) -> _Binding:
+        return _Binding(self._session, self.cache, row, rows, self.config.vocab_size)
 
     def _check_inputs(self, path: str) -> None:
         layers = range(self.config.n_layers)
