@@ -315,7 +315,9 @@ std::int64_t run_cell(Core* c, Cell* cell, std::int64_t limit) {
   cell->state &= static_cast<std::uint16_t>(~kQueued);
   const bool system =
       cell->sys != 0 && cell->running == 0 && ((cell->sys & ~kSysDrain) != 0 || cell->box.empty());
-  const bool user = (cell->state & (kBusy | kPaused | kStopped)) == 0 && !cell->box.empty();
+  const bool waits = (cell->sys & ~kSysDrain) != 0;  // the runtime, for handlers to end
+  const bool user =
+      (cell->state & (kBusy | kPaused | kStopped)) == 0 && !waits && !cell->box.empty();
   if (system || user) {
     cell->state |= kQueued;
     c->ready.push(reinterpret_cast<std::uintptr_t>(cell));  // keeps its reference
