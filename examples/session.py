@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 import actinium as ac
-from actinium.inference import Inference, Message, Request
+from actinium.inference import Inference, Message, Request, Sampling
 from actinium.inference.session import SessionActors
 
 
@@ -12,7 +12,13 @@ async def say(inference: Inference, text: str) -> None:
     print("you:  ", text)
     print("model: ", end="")
     message = Message(role="user", content=text)
-    request = Request(id="1", model="embedded", messages=(message,), session="anna")
+    request = Request(
+        id="1",
+        model="embedded",
+        messages=(message,),
+        session="anna",
+        sampling=Sampling(temperature=0.0),
+    )
     async for burst in inference.generate(request):
         for chunk in burst:
             print(chunk.text, end="", flush=True)

@@ -17,6 +17,16 @@ FAILED: Final = 1
 USAGE: Final = 2
 CANNOT_BIND: Final = 3
 
+_EXTRAS: Final = {
+    "httptools": "serve",
+    "prometheus_client": "serve",
+    "onnxruntime": "embedded",
+    "numpy": "embedded",
+    "tokenizers": "embedded",
+    "jinja2": "embedded",
+}
+"""Which extra brings a package that a command imports."""
+
 
 class CommandFailed(ActiniumError):
     """A command cannot go on. ``hint`` is what to do about it, ``code`` the exit code."""
@@ -37,6 +47,14 @@ def failures(screen: Screen, debug: bool) -> Iterator[None]:
             screen.err.print(traceback.format_exc(), markup=False, end="")
         screen.fail(str(error), getattr(error, "hint", ""))
         raise typer.Exit(exit_code(error)) from error
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        if debug:
+            screen.err.print(traceback.format_exc(), markup=False, end="")
+        screen.fail(str(MissingExtra(extra, f"this command uses {error.name!r} and")))
+        raise typer.Exit(USAGE) from error
 
 
 def exit_code(error: ActiniumError) -> int:

@@ -146,6 +146,17 @@ def test_the_commands_import_what_they_need_when_they_are_called() -> None:
     assert loaded & heavy == set()
 
 
+def test_a_package_that_a_command_needs_is_named() -> None:
+    code = "import sys; sys.modules['httptools'] = None; from actinium.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "serve"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert 'pip install "actinium[serve]"' in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_without_the_extra_the_command_says_how_to_install_it() -> None:
     code = "import sys; sys.modules['typer'] = None; from actinium.cli import main; main()"
     result = subprocess.run(

@@ -58,11 +58,14 @@ class Scene:
         self.out = self.err = ""
         self.failed = 0
 
-    def play(self, partner: Scripted, *lines: str, system: str | None = None) -> None:
+    def play(
+        self, partner: Scripted, *lines: str, system: str | None = None, live: bool = False
+    ) -> None:
         stdin = io.StringIO("".join(line + "\n" for line in lines))
         with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
             patch.setattr("sys.stdin", stdin)
             terminal = Terminal(Screen(), self._file)
+            terminal.live = live
             talk = Talk(partner, Conversation("small", system=system), terminal, runner)
             talk.run()
             self.failed = talk.failed
@@ -171,20 +174,34 @@ def test_bytes_that_are_no_text_are_replaced(scene: Scene) -> None:
     assert _texts(partner.asked[0]) == ["a?b"]
 
 
-def test_ctrl_c_stops_an_answer(scene: Scene) -> None:
-    class Endless(Scripted):
-        closed = False
+class Interrupted(Scripted):
+    """Ctrl-C is pressed in the middle of its first answer."""
 
-        async def generate(self, request: Request) -> AsyncGenerator[Burst]:
-            self.asked.append(request)
-            try:
-                yield [Chunk(text="begun")]
+    closed = False
+
+    async def generate(self, request: Request) -> AsyncGenerator[Burst]:
+        self.asked.append(request)
+        try:
+            yield [Chunk(text="begun")]
+            if len(self.asked) == 1:
                 os.kill(os.getpid(), signal.SIGINT)
                 await asyncio.get_running_loop().create_future()
-            finally:
-                self.closed = True
+            yield [Chunk(finish="stop")]
+        finally:
+            self.closed = True
 
-    partner = Endless()
-    with pytest.raises(KeyboardInterrupt):  # without a terminal the command ends as well
-        scene.play(partner, "one")
+
+def test_ctrl_c_stops_an_answer_and_the_talk_goes_on(scene: Scene) -> None:
+    partner = Interrupted()
+    scene.play(partner, "one", "two", live=True)
     assert partner.closed
+    assert [_texts(r) for r in partner.asked] == [["one"], ["two"]]
+    assert "(stopped; this turn is not remembered)" in scene.err
+    assert scene.out == "> begun\n> begun\n\n> \n"
+
+
+def test_ctrl_c_ends_a_command_without_a_terminal(scene: Scene) -> None:
+    partner = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        scene.play(partner, "one", "two")
+    assert partner.closed and len(partner.asked) == 1
