@@ -1,15 +1,14 @@
-"""The commands and their options. What they do is imported when they are called."""
+"""The commands. What they do is imported when they are called."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from actinium import __version__
-
+from . import arguments as a
 from .failures import failures
 from .logs import Level, set_up
 from .screen import Screen
@@ -24,129 +23,59 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Debug = Annotated[bool, typer.Option("--debug", metavar="", help="Show the traceback of an error.")]
-LogLevel = Annotated[
-    Level,
-    typer.Option(
-        metavar="LEVEL",
-        help="debug, info, warning or error: log lines (on stderr) from this level on.",
-    ),
-]
-StorePath = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        metavar="PATH",
-        help='The file that keeps sessions; "memory": until the process ends. '
-        "(default: sessions.db below ~/.local/state/actinium)",
-        show_default=False,
-    ),
-]
-NoStore = Annotated[bool, typer.Option("--no-store", metavar="", help="Keep no sessions.")]
+_SERVE_EXAMPLES = """Examples:
+  actinium serve   (the small model of this package, on port 8080)
+  actinium serve --model gpt-4o-mini   (OpenAI's; the key is in OPENAI_API_KEY)
+  actinium serve --model llama3 --base-url http://localhost:11434/v1
+  actinium serve actinium.toml --port 9000   (what the file says, on another port)"""
+
+_CHAT_EXAMPLES = """Examples:
+  actinium chat   (the small model of this package; no server is needed)
+  actinium chat --session anna   (goes on where this session was left)
+  actinium chat --url http://127.0.0.1:8080 --session anna   (a running gateway)
+  echo 'What is an actor?' | actinium chat   (one question, the answer on stdout)"""
+
+_CHECK_EXAMPLES = """Example:
+  actinium check actinium.toml && actinium serve actinium.toml"""
 
 
-def _version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"actinium {__version__}")
+        # The root package is a door to every layer: taken by name, so that this stays the only
+        # thing that comes through it.
+        typer.echo(f"actinium {import_module('actinium').__version__}")
         raise typer.Exit
 
 
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", metavar="", help="Show the version.", callback=_show_version, is_eager=True
+    ),
+]
+
+
 @app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", metavar="", help="Show the version.", callback=_version, is_eager=True
-        ),
-    ] = False,
-) -> None:
+def _root(version: Version = False) -> None:
     pass
 
 
-def _store(path: str | None, none: bool) -> str | None:
-    if none and path is not None:
-        raise typer.BadParameter("--store and --no-store exclude each other", param_hint="--store")
-    return "none" if none else path
-
-
-@app.command(
-    epilog="Examples:\n"
-    "  actinium serve   (the small model of this package, on port 8080)\n"
-    "  actinium serve --model gpt-4o-mini   (OpenAI's; the key is in OPENAI_API_KEY)\n"
-    "  actinium serve --model llama3 --base-url http://localhost:11434/v1\n"
-    "  actinium serve actinium.toml --port 9000   (what the file says, on another port)",
-)
+@app.command(epilog=_SERVE_EXAMPLES)
 def serve(
-    config: Annotated[
-        Path | None,
-        typer.Argument(metavar="FILE.toml", help="What to serve.", show_default=False),
-    ] = None,
-    config_option: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE.toml", help="The same as an option."),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="A model to serve; may be given several times. (default: embedded)",
-            show_default=False,
-        ),
-    ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="The OpenAI-compatible server that has the model."),
-    ] = None,
-    api_key_env: Annotated[
-        str | None,
-        typer.Option(metavar="VARIABLE", help="The variable that holds that server's key."),
-    ] = None,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="The address to listen on. (default: 127.0.0.1)",
-            show_default=False,
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            metavar="PORT",
-            help="The port; 0: any free one. (default: 8080)",
-            show_default=False,
-        ),
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="ACTINIUM_API_KEY",
-            metavar="KEY",
-            help="The key that clients must send. Better set by its variable: other users of this "
-            "machine can read a command line.",
-        ),
-    ] = None,
-    insecure: Annotated[
-        bool,
-        typer.Option(
-            "--insecure", metavar="", help="Listen where other machines reach it, without a key."
-        ),
-    ] = False,
-    store: StorePath = None,
-    no_store: NoStore = False,
-    drain: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            help="How long answers under way may take after Ctrl-C. (default: 30)",
-            show_default=False,
-        ),
-    ] = None,
-    log_level: LogLevel = Level.info,
-    debug: Debug = False,
+    config: a.Config = None,
+    config_option: a.ConfigOption = None,
+    model: a.Models = None,
+    base_url: a.BaseUrl = None,
+    api_key_env: a.UpstreamKey = None,
+    host: a.Host = None,
+    port: a.Port = None,
+    api_key: a.ApiKey = None,
+    insecure: a.Open = False,
+    store: a.StorePath = None,
+    no_store: a.NoStore = False,
+    drain: a.Drain = None,
+    log_level: a.LogLevel = Level.info,
+    debug: a.Debug = False,
 ) -> None:
     """Serve models behind one OpenAI-compatible address.
 
@@ -178,47 +107,18 @@ def serve(
             runner.run(run(plan, key, screen))
 
 
-@app.command(
-    epilog="Examples:\n"
-    "  actinium chat   (the small model of this package; no server is needed)\n"
-    "  actinium chat --session anna   (goes on where this session was left)\n"
-    "  actinium chat --url http://127.0.0.1:8080 --session anna   (a running gateway)\n"
-    "  echo 'What is an actor?' | actinium chat   (one question, the answer on stdout)",
-)
+@app.command(epilog=_CHAT_EXAMPLES)
 def chat(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="The model. (default: embedded, or the first one of the server)",
-            show_default=False,
-        ),
-    ] = None,
-    url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Talk to the server at this address.")
-    ] = None,
-    api_key_env: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VARIABLE",
-            help="The variable that holds the server's key. (default: ACTINIUM_API_KEY, for "
-            "servers on this machine)",
-            show_default=False,
-        ),
-    ] = None,
-    session: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Go on with this stored session.")
-    ] = None,
-    system: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Instructions for the model.")
-    ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", metavar="", help="Allow plain http to another machine.")
-    ] = False,
-    store: StorePath = None,
-    no_store: NoStore = False,
-    log_level: LogLevel = Level.warning,
-    debug: Debug = False,
+    model: a.Model = None,
+    url: a.Url = None,
+    api_key_env: a.ServerKey = None,
+    session: a.SessionName = None,
+    system: a.Instructions = None,
+    insecure: a.PlainHttp = False,
+    store: a.StorePath = None,
+    no_store: a.NoStore = False,
+    log_level: a.LogLevel = Level.warning,
+    debug: a.Debug = False,
 ) -> None:
     """Talk to a model in the terminal; /help there lists the commands."""
     screen = Screen()
@@ -241,11 +141,8 @@ def chat(
             raise typer.Exit(1)
 
 
-@app.command(epilog="Example:\n  actinium check actinium.toml && actinium serve actinium.toml")
-def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The file to check.")],
-    debug: Debug = False,
-) -> None:
+@app.command(epilog=_CHECK_EXAMPLES)
+def check(file: a.File, debug: a.Debug = False) -> None:
     """Check a configuration file and show the plan it makes; nothing is started."""
     screen = Screen()
     with failures(screen, debug):
@@ -256,12 +153,10 @@ def check(
 
 @app.command()
 def doctor(
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to try.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="PORT", help="The port to try.")
-    ] = 8080,
-    store: StorePath = None,
-    debug: Debug = False,
+    host: a.TriedHost = "127.0.0.1",
+    port: a.TriedPort = 8080,
+    store: a.StorePath = None,
+    debug: a.Debug = False,
 ) -> None:
     """Look whether everything needed is there, and say how to mend what is not.
 
@@ -273,3 +168,10 @@ def doctor(
 
         if not run(screen, host, port, store):
             raise typer.Exit(1)
+
+
+def _store(path: str | None, none: bool) -> str | None:
+    """The store setting that both options make."""
+    if none and path is not None:
+        raise typer.BadParameter("--store and --no-store exclude each other", param_hint="--store")
+    return "none" if none else path
