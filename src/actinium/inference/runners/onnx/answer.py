@@ -147,6 +147,8 @@ class Answer:
 
     def _chunk(self, text: str, tool: ToolDelta | None) -> Chunk:
         self._shown += len(text)
+        if not self._entries:
+            return Chunk(index=self.index, text=text, finish=self.finish, tool=tool)
         ready: list[TokenLogprob] = []
         while self._entries:
             start, end, entry = self._entries[0]

@@ -30,14 +30,26 @@ class Row:
     """What one choice remembers between its tokens.
 
     ``prompt`` counts for the repetition penalty only; ``banned`` ids are never chosen.
+    ``adjusts`` says whether :meth:`adjust` and :meth:`took` have anything to do.
     """
 
-    __slots__ = ("_counted", "_draws", "_generator", "_offset", "_seen", "heat", "plan")
+    __slots__ = (
+        "_counted",
+        "_draws",
+        "_generator",
+        "_offset",
+        "_seen",
+        "adjusts",
+        "banned",
+        "heat",
+        "plan",
+    )
 
     def __init__(
         self, plan: Plan, choice: int, vocab_size: int, prompt: Sequence[int], banned: Sequence[int]
     ) -> None:
         self.plan = plan
+        self.banned = tuple(banned)
         self.heat = max(plan.temperature, _COLDEST)
         self._generator = np.random.Generator(
             np.random.PCG64(np.random.SeedSequence((plan.seed, choice)))
@@ -45,14 +57,14 @@ class Row:
         self._draws: list[float] = []
         self._offset: Floats | None = None
         self._seen: npt.NDArray[np.bool_] | None = None
-        if plan.bias or banned or plan.presence_penalty or plan.frequency_penalty:
+        if plan.bias or plan.presence_penalty or plan.frequency_penalty:
             self._offset = np.zeros(vocab_size, np.float32)
             for token, bias in plan.bias.items():
                 self._offset[token] = bias
-            self._offset[list(banned)] = -np.inf
         if plan.repetition_penalty != 1.0:
             self._seen = np.zeros(vocab_size, np.bool_)
             self._seen[list(prompt)] = True
+        self.adjusts = self._offset is not None or self._seen is not None
         # Presence counts once per token: this remembers for which it has been taken.
         self._counted: set[int] = set()
 
@@ -90,7 +102,11 @@ def choose(logits: Floats, rows: Sequence[Row]) -> list[int]:
     Raises FloatingPointError where the logits hold a NaN.
     """
     for n, row in enumerate(rows):
-        row.adjust(logits[n])
+        if row.adjusts:
+            row.adjust(logits[n])
+    bans = [(n, token) for n, row in enumerate(rows) for token in row.banned]
+    if bans:
+        logits[tuple(zip(*bans, strict=True))] = -np.inf
     top = logits.max(axis=1, keepdims=True)
     # A NaN is its row's maximum and makes any sum NaN, so this looks at every logit.
     if math.isnan(top.sum()):
@@ -105,7 +121,8 @@ def choose(logits: Floats, rows: Sequence[Row]) -> list[int]:
             for n, token in zip(warm, drawn, strict=True):
                 picks[n] = token
     for row, token in zip(rows, picks, strict=True):
-        row.took(token)
+        if row.adjusts:
+            row.took(token)
     return picks
 
 
