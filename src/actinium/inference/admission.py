@@ -51,7 +51,7 @@ class Slots:
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self.free()  # the place was handed over in the moment of leaving
-            else:
+            elif waiter in self._waiters:  # else free() met it first and passed over it
                 self._waiters.remove(waiter)
             raise
 

@@ -29,9 +29,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     stop: tuple[str, ...] = ()
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    repetition_penalty: float = 1.0
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
     seed: int | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | int | None = None
@@ -67,6 +67,7 @@ def encode_call(request: Request, model: str, options: Options, *, openai: bool)
     field = options.token_field or ("max_completion_tokens" if openai and chat else "max_tokens")
     complete = field == "max_completion_tokens"
     alternatives = sampling.logprobs
+    penalty = sampling.repetition_penalty
     call = Call(
         model=model,
         messages=request.messages,
@@ -79,9 +80,9 @@ def encode_call(request: Request, model: str, options: Options, *, openai: bool)
         max_tokens=None if complete else sampling.max_tokens,
         max_completion_tokens=sampling.max_tokens if complete else None,
         stop=sampling.stop,
-        presence_penalty=sampling.presence_penalty,
-        frequency_penalty=sampling.frequency_penalty,
-        repetition_penalty=sampling.repetition_penalty,
+        presence_penalty=sampling.presence_penalty or None,
+        frequency_penalty=sampling.frequency_penalty or None,
+        repetition_penalty=None if penalty == 1.0 else penalty,
         seed=sampling.seed,
         logit_bias=sampling.logit_bias,
         # Chat takes a switch and a number; /completions takes the number alone.

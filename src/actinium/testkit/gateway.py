@@ -1,0 +1,74 @@
+"""A whole request path for tests: gateway, service and runner in front of a provider."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from actinium.base.measures import Count, Distribution, Family
+from actinium.inference.deployment import Deployment
+from actinium.inference.service import Inference, Sessions
+from actinium.serve import Gateway, Limits
+
+from .provider import Provider
+
+
+class Served:
+    """A running gateway with what stands behind it."""
+
+    def __init__(self, gateway: Gateway, inference: Inference, provider: Provider) -> None:
+        self.gateway = gateway
+        self.inference = inference
+        self.provider = provider
+
+    @property
+    def port(self) -> int:
+        return int(self.gateway.url.rsplit(":", 1)[1])
+
+    def running(self) -> int:
+        """Places taken on all deployments."""
+        return sum(int(s["running"]) for s in self.inference.statistics().values())
+
+    def count(self, measure: str, *labels: str) -> float:
+        """The value of a counter."""
+        child = self._child(measure, labels)
+        return child.value if isinstance(child, Count) else 0.0
+
+    def observed(self, measure: str, *labels: str) -> int:
+        """How often a histogram was given a value."""
+        child = self._child(measure, labels)
+        return child.total if isinstance(child, Distribution) else 0
+
+    def _child(self, name: str, labels: tuple[str, ...]) -> Count | Distribution | None:
+        for family in self.inference.registry:
+            if family.name == name and isinstance(family, Family):
+                return next((c for values, c in family if values == labels), None)
+        raise LookupError(f"there is no measure {name!r}")
+
+
+@asynccontextmanager
+async def served(
+    *,
+    provider: Provider | None = None,
+    limits: Limits | None = None,
+    sessions: Sessions | None = None,
+    api_key: str | None = None,
+    **deployment: Any,
+) -> AsyncGenerator[Served]:
+    """A gateway for the deployment ``m`` (alias ``alias``) of a provider, on a free port."""
+    async with provider or Provider() as upstream:
+        described = Deployment(
+            name="m",
+            model="upstream-model",
+            runtime="openai",
+            base_url=upstream.base_url,
+            **{"aliases": ("alias",), **deployment},
+        )
+        inference = Inference([described], sessions=sessions)
+        await inference.start()
+        try:
+            async with Gateway(inference, port=0, limits=limits, api_key=api_key) as gateway:
+                yield Served(gateway, inference, upstream)
+        finally:
+            await inference.close(drain=0)
