@@ -35,7 +35,7 @@ USUAL_URL = "http://127.0.0.1:8080"
 _FENCE = re.compile(r"^```(\w*)[ ]?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _TEST = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
-_NAME = re.compile(r"`(actinium(?:\.\w+)+)`")
+_NAME = re.compile(r"`(actinium(?!\.toml)(?:\.\w+)+)`")
 _RUN_WORDS = {"append", "test", "client", "after-kill"}
 
 
@@ -315,4 +315,4 @@ def test_reference_of_limits_is_the_code() -> None:
 
     rows = {row[0].strip("`"): row[1] for row in table_of("reference/gateway.md", "Limits")}
     limits = Limits()
-    assert rows == {name: f"{getattr(limits, name):,g}" for name in Limits.__struct_fields__}
+    assert rows == {name: f"{int(getattr(limits, name)):,}" for name in Limits.__struct_fields__}
