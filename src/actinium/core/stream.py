@@ -24,99 +24,91 @@ BYTES = 256 * 1024
 """Unread bytes a producer may be ahead, counted over items that have a length in bytes."""
 
 
-def _size(item: object) -> int:
-    return len(item) if isinstance(item, (bytes, str, bytearray, memoryview)) else 0
+_SIZED: frozenset[type] = frozenset((bytes, str, bytearray))
 
 
 class Channel:
-    """The state both ends share; lives on one event loop."""
+    """The state both ends share; lives on one event loop.
+
+    ``items`` are produced and not yet read, ``size`` is their bytes. ``reader`` and ``room``
+    are set while the consumer waits for an item and the producer for credit.
+    """
 
     __slots__ = (
-        "_bytes", "_items", "_reader", "_room", "_window",
-        "cancelled", "ended", "error", "produced",
+        "cancelled", "ended", "error", "items", "low", "reader", "room", "size", "window",
     )  # fmt: skip
 
     def __init__(self, window: int) -> None:
-        self._items: deque[Any] = deque()
-        self._window = window
-        self._bytes = 0
-        self._reader: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
+        self.items: deque[Any] = deque()
+        self.window = window
+        self.low = window // 2
+        self.size = 0
+        self.reader: asyncio.Future[None] | None = None
+        self.room: asyncio.Future[None] | None = None
         self.ended = False
         self.cancelled = False
         self.error: BaseException | None = None
-        self.produced = 0
 
     # -- the producer's end
 
-    def push(self, item: Any) -> None:
-        self._items.append(item)
-        self._bytes += _size(item)
-        self.produced += 1
-        self._wake_reader()
-
-    @property
-    def full(self) -> bool:
-        return len(self._items) >= self._window or self._bytes >= BYTES
-
-    async def room(self) -> None:
-        """Waits for credit."""
-        while self.full and not self.cancelled:
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
+    async def credit(self) -> None:
+        """Waits until the consumer has read enough (ST-1)."""
+        while (len(self.items) >= self.window or self.size >= BYTES) and not self.cancelled:
+            self.room = asyncio.get_running_loop().create_future()
+            await self.room
 
     def end(self) -> None:
         self.ended = True
-        self._wake_reader()
+        self.wake_reader()
 
     def fail(self, error: BaseException) -> None:
         if not self.ended:
             self.error = error
             self.end()
 
-    def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+    def wake_reader(self) -> None:
+        reader, self.reader = self.reader, None
+        if reader is not None and not reader.done():
+            reader.set_result(None)
 
     # -- the consumer's end
 
-    def take(self) -> Any:
-        item = self._items.popleft()
-        self._bytes -= _size(item)
-        room = self._room
-        low = len(self._items) <= self._window // 2 and self._bytes <= BYTES // 2
-        if low and room is not None and not room.done():
-            room.set_result(None)
-        return item
-
-    @property
-    def ready(self) -> bool:
-        return bool(self._items)
+    def grant(self) -> None:
+        """Lets a waiting producer go on, once half of the window is read."""
+        room = self.room
+        if room is not None and len(self.items) <= self.low and self.size <= BYTES // 2:
+            self.room = None
+            if not room.done():
+                room.set_result(None)
 
     async def readable(self) -> None:
         """Waits for an item or the end."""
-        while not self._items and not self.ended:
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
+        while not self.items and not self.ended:
+            self.reader = asyncio.get_running_loop().create_future()
+            await self.reader
 
     def cancel(self) -> None:
         self.cancelled = True
-        self._items.clear()
-        self._bytes = 0
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self.items.clear()
+        self.size = 0
+        self.grant()
         self.fail(StreamCancelled("the consumer closed the stream"))
 
 
 async def drive(cell: LocalRef[Any], generator: AsyncGenerator[Any], channel: Channel) -> None:
     """Runs a generator handler, waiting for credit before each further item."""
+    items, window = channel.items, channel.window
     try:
         if channel.cancelled:
             return
         async for item in generator:
-            channel.push(item)
-            if channel.full:
-                await channel.room()
+            items.append(item)
+            if type(item) in _SIZED:
+                channel.size += len(item)
+            if channel.reader is not None:
+                channel.wake_reader()
+            if len(items) >= window or channel.size >= BYTES:
+                await channel.credit()
             if channel.cancelled:
                 return
         channel.end()
@@ -149,23 +141,33 @@ class Stream(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
+        channel = self._channel
+        items = channel.items
+        if not items:
+            await self._wait()
+        item: T = items.popleft()
+        if channel.size and type(item) in _SIZED:
+            channel.size -= len(item)  # type: ignore[arg-type]
+        if channel.room is not None:
+            channel.grant()
+        return item
+
+    async def _wait(self) -> None:
         self._open()
         channel = self._channel
-        if not channel.ready:
-            await channel.readable()
-            if not channel.ready:
-                if channel.error is None:
-                    raise StopAsyncIteration
-                raise channel.error
-        item: T = channel.take()
-        return item
+        await channel.readable()
+        if not channel.items:
+            if channel.error is None:
+                raise StopAsyncIteration
+            raise channel.error
 
     def take_ready(self) -> list[T]:
         """The items that are there without waiting, possibly none."""
         channel = self._channel
-        found = []
-        while channel.ready:
-            found.append(channel.take())
+        found: list[T] = list(channel.items)
+        channel.items.clear()
+        channel.size = 0
+        channel.grant()
         return found
 
     async def aclose(self) -> None:
