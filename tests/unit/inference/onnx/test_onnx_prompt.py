@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from onnx_support import ask, folder, tokenizer
 
-from actinium.errors import BadRequest, ContextLengthExceeded, Unsupported
+from actinium.errors import BadRequest, ConfigError, ContextLengthExceeded, Unsupported
 from actinium.inference.request import (
     AudioPart,
     FilePart,
@@ -175,8 +175,25 @@ def test_a_text_that_cannot_fit_is_refused_before_it_is_encoded(prompter: Prompt
     assert 1000 < caught.value.tokens <= 1_000_100
 
 
-def test_a_template_is_sandboxed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{{ ''.__class__.__mro__ }}", "unsafe"),
+        ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+        ("", "makes nothing of these messages"),
+    ],
+)
+def test_a_template_is_sandboxed_and_may_refuse(tmp_path: Path, template: str, said: str) -> None:
     path = Path(shutil.copytree(EMBEDDED, tmp_path / "model"))
-    (path / "chat_template.jinja").write_text("{{ ''.__class__.__mro__ }}")
-    with pytest.raises(BadRequest, match="unsafe"):
+    (path / "chat_template.jinja").write_text(template)
+    with pytest.raises(BadRequest, match=said):
         Prompter(ModelFolder(path)).encode(ask("x"), 1000)
+
+
+def test_a_token_that_the_tokenizer_lacks_is_named(tmp_path: Path) -> None:
+    path = Path(shutil.copytree(EMBEDDED, tmp_path / "model"))
+    config = msgspec.json.decode((path / "config.json").read_bytes())
+    changed = config | {"vocab_size": config["vocab_size"] + 1, "bos_id": config["vocab_size"]}
+    (path / "config.json").write_bytes(msgspec.json.encode(changed))
+    with pytest.raises(ConfigError, match=r"has no token \d+, which config\.json names"):
+        Prompter(ModelFolder(path))

@@ -9,7 +9,7 @@ import jinja2.sandbox
 import msgspec
 from tokenizers import Tokenizer
 
-from actinium.errors import BadRequest, ContextLengthExceeded, Unsupported
+from actinium.errors import BadRequest, ConfigError, ContextLengthExceeded, Unsupported
 
 from ...request import Message, RefusalPart, Request, TextPart
 from .folder import TEMPLATE, TOKENIZER, ModelFolder
@@ -36,18 +36,18 @@ class Prompter:
     """
 
     def __init__(self, folder: ModelFolder) -> None:
-        self._config = folder.config
         path = folder.file(TOKENIZER)
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(path))
         self.vocabulary = Vocabulary(self._tokenizer, folder.config.vocab_size, str(path))
         environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
             autoescape=False, trim_blocks=True, lstrip_blocks=True
         )
+        environment.globals["raise_exception"] = _refuse  # what published templates call
         source = folder.file(TEMPLATE).read_text(encoding="utf-8")
         self._template = environment.from_string(source)
-        self._bos = self._tokenizer.id_to_token(folder.config.bos_id) or ""
+        self._bos = self._special(folder.config.bos_id)
         call = folder.config.call_id
-        self._call: str | None = None if call is None else self._tokenizer.id_to_token(call)
+        self._call = None if call is None else self._special(call)
 
     def encode(self, request: Request, limit: int) -> Prompt:
         """The prompt of a request, of at most ``limit`` tokens.
@@ -60,6 +60,10 @@ class Prompter:
         if least > limit:
             raise ContextLengthExceeded(least, limit)
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        if not ids:
+            raise BadRequest(
+                "the model's chat template makes nothing of these messages", "messages"
+            )
         may_call = bool(request.tools) and request.tool_choice != "none"
         return Prompt(ids=ids, call=forced, may_call=may_call)
 
@@ -67,6 +71,12 @@ class Prompter:
         """The number of tokens of a request's prompt, whatever the limit."""
         text, _ = self._text(request)
         return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _special(self, token: int) -> str:
+        text = self._tokenizer.id_to_token(token)
+        if not text:
+            raise ConfigError(f"{TOKENIZER} has no token {token}, which config.json names")
+        return text
 
     def _text(self, request: Request) -> tuple[str, str | None]:
         """The prompt as text, and what it forces the model to begin with."""
@@ -120,6 +130,10 @@ def _named(choice: Any, tools: tuple[dict[str, Any], ...]) -> str:
         raise BadRequest(f"expected one of the tools {names!r}, got {name!r}", "tool_choice")
     # No space behind the colon: it belongs to the token that follows.
     return f'{{"name": {msgspec.json.encode(name).decode()}, "arguments":'
+
+
+def _refuse(reason: str) -> None:
+    raise jinja2.TemplateError(reason)
 
 
 def _function_name(tool: dict[str, Any]) -> Any:
