@@ -160,8 +160,7 @@ def available(subjects: Iterable[Subject], note: Callable[[str], None] = print) 
 
 def _figure(scenario: Scenario, value: float) -> str:
     scaled = value / scenario.divisor
-    digits = 3 if abs(scaled) < 10 else 2 if abs(scaled) < 100 else 0
-    return f"{scaled:.{digits}f} {scenario.unit}"
+    return f"{scaled:.3g} {scenario.unit}"
 
 
 def table(cells: Sequence[Cell], reference: str, ours: str) -> str:
@@ -196,7 +195,7 @@ def table(cells: Sequence[Cell], reference: str, ours: str) -> str:
 
 
 def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    return "" if value is None else f"{value:.3g}"
 
 
 def as_json(cells: Sequence[Cell], machine: Mapping[str, Any]) -> str:

@@ -69,7 +69,7 @@ def quantiles(values: list[float]) -> Figures:
 
 def warm_up_size(workload: str, n: int) -> int:
     """How much is run before the clock: little where leftovers would change the figure."""
-    return min(n, 1000) if workload == "spawn" else max(n // 10, min(n, PAIRS))
+    return min(n // 50 + 1, 1000) if workload == "spawn" else max(n // 10, min(n, PAIRS))
 
 
 def run_with(loop: str, coroutine: Awaitable[Figures | None]) -> Figures | None:

@@ -7,6 +7,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import AsyncIterator
+from typing import Any
 
 import actinium as ac
 from bench.workload import (
@@ -142,7 +144,7 @@ class RingNode(ac.Actor):
     __slots__ = ("done", "next")
 
     @ac.on
-    def join(self, m: ac.Unchecked) -> None:
+    def join(self, m: ac.Unchecked[Any]) -> None:
         self.next, self.done = m.value
 
     @ac.on
@@ -173,7 +175,7 @@ class Source(ac.Actor):
     __slots__ = ()
 
     @ac.on
-    async def items(self, m: Go):  # type: ignore[no-untyped-def]
+    async def items(self, m: Go) -> AsyncIterator[int]:
         for i in range(m.n):
             yield i
 
@@ -187,7 +189,7 @@ class Bouncer(ac.Actor, mailbox=ac.Unbounded()):
         self.n = 0
 
     @ac.on
-    def join(self, m: ac.Unchecked) -> None:
+    def join(self, m: ac.Unchecked[Any]) -> None:
         self.peer = m.value
 
     @ac.on
@@ -369,8 +371,8 @@ async def threads(n: int, clock: Clock) -> None:
         sender = threading.Thread(target=send)
         clock.start()
         sender.start()
-        while await counter.ask(Get(), 600.0) < n:
-            await asyncio.sleep(0.001)  # noqa: ASYNC110 - the sender is a thread
+        while await counter.ask(Get(), 600.0) < n:  # noqa: ASYNC110 - the sender is a thread
+            await asyncio.sleep(0.001)
         clock.stop()
         sender.join()
 

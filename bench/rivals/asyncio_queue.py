@@ -115,6 +115,8 @@ class Asker(Actor):
 
 class RingNode(Actor):
     __slots__ = ("done", "next")
+    done: asyncio.Future[None]
+    next: RingNode
 
     async def receive(self, k: int) -> None:
         if k:
@@ -133,6 +135,7 @@ class Sleeper(Counter):
 
 class Bouncer(Counter):
     __slots__ = ("peer",)
+    peer: Bouncer
 
     async def receive(self, k: int) -> None:
         self.n += 1
@@ -147,8 +150,8 @@ async def _flood(
     clock.start()
     for f in flooders:
         f.tell(n // senders)
-    while counter.n < n // senders * senders:
-        await asyncio.sleep(0)  # noqa: ASYNC110 - no event, so that handlers do only their work
+    while counter.n < n // senders * senders:  # noqa: ASYNC110 - no event, so that handlers do only their work
+        await asyncio.sleep(0)
     clock.stop()
 
 
@@ -222,8 +225,8 @@ async def timer(n: int, clock: Clock) -> Figures:
     for sleeper in sleepers:
         for _ in range(WAITS):
             sleeper.tell(0)
-    while any(s.n < WAITS for s in sleepers):
-        await asyncio.sleep(0.001)  # noqa: ASYNC110 - as above
+    while any(s.n < WAITS for s in sleepers):  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0.001)
     clock.stop()
     return {"times_ideal": round(clock.seconds / (WAITS * WAIT_S), 3)}
 
@@ -289,8 +292,8 @@ async def threads(n: int, clock: Clock) -> None:
     sender = threading.Thread(target=send)
     clock.start()
     sender.start()
-    while counter.n < n:
-        await asyncio.sleep(0.001)  # noqa: ASYNC110 - as above
+    while counter.n < n:  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0.001)
     clock.stop()
     sender.join()
 

@@ -37,6 +37,7 @@ class Counter:
 
 class RingNode:
     __slots__ = ("next",)
+    next: RingNode
 
     def hop(self, k: int) -> int:
         return k - 1

@@ -186,6 +186,7 @@ class Asker(Actor):
 
 class RingNode(Actor):
     __slots__ = ("next",)
+    next: RingNode
 
     def receive(self, k: int) -> None:
         if k:
