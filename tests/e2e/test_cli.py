@@ -52,6 +52,24 @@ def test_serve_answers_drains_and_reports(tmp_path: Path, number: int) -> None:
     assert "Traceback" not in err and "\x1b" not in out + err
 
 
+def test_ctrl_c_while_loading_ends_in_order(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "actinium.cli", "serve", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(tmp_path),
+    )
+    assert process.stdout is not None and process.stderr is not None
+    with process, process.stdout, process.stderr:
+        while b"loading" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        out, err = process.stdout.read(), process.stderr.read()
+    assert process.returncode == 0, err
+    assert b"0 requests served, 0 session turns, 0 answers cut off, 0 messages lost" in out
+    assert b"Traceback" not in err
+
+
 def test_the_lines_to_try_work(tmp_path: Path) -> None:
     with serving(tmp_path, ACTINIUM_API_KEY="k1") as server:
         lines = "\n".join(python_lines(server.url, "embedded", keyed=True))

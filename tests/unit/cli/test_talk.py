@@ -117,7 +117,7 @@ def test_history_and_lists(scene: Scene) -> None:
     assert scene.out.splitlines() == [
         "ok", "user: one", "assistant: ok", "user: before", "  anna", "* small", "  large",
     ]  # fmt: skip
-    assert "session 'anna' (1 messages remembered)" in scene.err
+    assert "session anna, 1 message remembered" in scene.err
 
 
 def test_another_model(scene: Scene) -> None:

@@ -18,7 +18,7 @@ from .conversation import Conversation
 from .local import LocalPartner
 from .partner import Partner
 from .remote import RemotePartner
-from .talk import Talk
+from .talk import Talk, remembered_text
 from .terminal import Terminal
 
 
@@ -104,7 +104,6 @@ def _greet(terminal: Terminal, options: ChatOptions, model: str, remembered: int
     if options.url is not None:
         parts[0] += f" at {options.url}"
     if options.session is not None:
-        count = "" if remembered is None else f", {remembered} messages remembered"
-        parts.append(f"session {options.session}{count}")
+        parts.append(f"session {options.session}{remembered_text(remembered)}")
     terminal.note(" · ".join((*parts, "/help for commands, Ctrl-D to leave")))
     terminal.screen.say()

@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 from actinium.errors import ActiniumError, ContextLengthExceeded, UsageError
 
+from ..wording import count
 from .conversation import Conversation, history_lines
 from .partner import Partner
 from .slash import Command, Say, check_session, help_lines, parse
@@ -124,8 +125,7 @@ class Talk:
             self._list_sessions()
             return
         remembered = self.open_session(name)
-        count = "" if remembered is None else f" ({remembered} messages remembered)"
-        self._terminal.note(f"session {name!r}{count}")
+        self._terminal.note(f"session {name}{remembered_text(remembered)}")
 
     def open_session(self, name: str) -> int | None:
         """Goes on with a session; how many messages it has, None where nobody can tell.
@@ -178,3 +178,10 @@ class Talk:
             raise UsageError(f"there is no model {name!r} here; there are: {', '.join(models)}")
         self._conversation.model = name
         self._terminal.note(f"model {name!r}")
+
+
+def remembered_text(messages: int | None) -> str:
+    """What is known of a session's past, to be put behind its name."""
+    if messages is None:
+        return ""
+    return f", {count(messages, 'message')} remembered" if messages else ", new"

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from ..places import NO_STORE, make_private_folder, short, store_path
+from ..places import NO_STORE, short, store_path
 from .check import Check
 
 _MEBI: Final = 1 << 20
@@ -73,17 +73,25 @@ def store(choice: str | None) -> Check:
         return Check(name="session store", status="ok", found=what)
     fix = "name another file with --store PATH, or use --no-store"
     try:
-        make_private_folder(path.parent)
         exists = path.exists()
         if exists:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as db:
                 db.execute("PRAGMA schema_version").fetchone()
-        if not os.access(path if exists else path.parent, os.W_OK):
-            raise PermissionError(errno.EACCES, "not writable", str(path))
+        _check_writable(path)
     except (OSError, sqlite3.Error) as error:
         return Check(name="session store", status="fail", found=f"{short(path)}: {error}", fix=fix)
     state = f"{path.stat().st_size // 1024} KiB" if exists else "will be made"
     return Check(name="session store", status="ok", found=f"{short(path)} ({state})")
+
+
+def _check_writable(path: Path) -> None:
+    """Raises OSError where the file, or the nearest folder above it, cannot be written."""
+    while not path.exists():
+        path = path.parent
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(path))
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "not writable", str(path))
 
 
 def key(variable: str, environ: Mapping[str, str]) -> Check:

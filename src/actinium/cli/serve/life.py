@@ -10,10 +10,11 @@ from actinium.topology import Plan
 
 from ..places import IN_MEMORY, NO_STORE, short, store_path
 from ..screen import Screen
+from ..wording import count
 from .announce import curl_lines, python_lines, served
 from .host import Host, hosting
 from .loading import loading
-from .report import Served, answers, count
+from .report import Served, answers
 from .signals import StopSignals, until
 
 

@@ -8,6 +8,8 @@ import msgspec
 
 from actinium.base.measures import Count, Family, Registry
 
+from ..wording import count
+
 _WORK: Final = ("chat", "completions", "embeddings")
 
 
@@ -47,8 +49,3 @@ def answers(registry: Registry) -> tuple[int, int]:
                 good += int(child.value) if status == "200" else 0
                 bad += 0 if status == "200" else int(child.value)
     return good, bad
-
-
-def count(number: int, noun: str) -> str:
-    """``1 answer``, ``2 answers``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
