@@ -115,10 +115,10 @@ def _with_tools(choice: Any) -> Request:
 def test_tools_are_shown_unless_the_choice_is_none(prompter: Prompter) -> None:
     for choice in (None, "auto", "required"):
         assert '{"name": "weather", "arguments"' in _text(prompter, _with_tools(choice))
-        assert prompter.encode(_with_tools(choice), 1000).may_call
+        assert prompter.encode(_with_tools(choice), 1000).tools == ("weather",)
     assert "weather" not in _text(prompter, _with_tools("none"))
-    assert not prompter.encode(_with_tools("none"), 1000).may_call
-    assert not prompter.encode(ask("Hi"), 1000).may_call
+    assert prompter.encode(_with_tools("none"), 1000).tools == ()
+    assert prompter.encode(ask("Hi"), 1000).tools == ()
 
 
 def test_a_required_call_is_begun_by_the_prompt(prompter: Prompter) -> None:
@@ -146,6 +146,21 @@ def test_another_tool_choice_is_refused(
     with pytest.raises(kind, match=said) as caught:
         prompter.encode(_with_tools(choice), 1000)
     assert caught.value.param == "tool_choice"
+
+
+@pytest.mark.parametrize(
+    ("tool", "kind", "param"),
+    [
+        ({"type": "web_search"}, Unsupported, "tools[0].type"),
+        ({"type": "function", "function": {}}, BadRequest, "tools[0].function"),
+    ],
+)
+def test_a_tool_that_is_no_named_function_is_refused(
+    prompter: Prompter, tool: dict[str, Any], kind: type[BadRequest], param: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        prompter.encode(msgspec.structs.replace(ask("x"), tools=(tool,)), 1000)
+    assert caught.value.param == param
 
 
 def test_a_forced_call_needs_tools(prompter: Prompter) -> None:

@@ -258,6 +258,7 @@ def test_a_forced_call_is_a_call_or_its_text(choice: Any) -> None:
         got = await _collect(runner, request)
         if got.tools():
             assert got.finish() == "tool_calls"
+            assert got.tools()[0].name == "weather"
             assert isinstance(msgspec.json.decode(got.tools()[0].arguments), dict)
         else:
             assert got.finish() in ("stop", "length")

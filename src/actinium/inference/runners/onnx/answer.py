@@ -21,6 +21,8 @@ class _Call(msgspec.Struct):
 class Answer:
     """The state of one choice between its tokens; ``finish`` is set once it has ended.
 
+    ``call`` is what has been written of the call that is open (None: none is).
+
     A call is given whole, as one :class:`ToolDelta`, when it is complete; what the model wrote
     as a call that is none (cut off, not JSON) is given as text, so that nothing is lost and no
     broken call looks like one. Stop strings apply to text, not to calls. Entries of
@@ -46,7 +48,7 @@ class Answer:
         self._one_call = one_call
         self._text = Detokeniser(vocabulary)
         self._stops = StopFilter(plan.stop)
-        self._call: list[str] | None = None if forced_call is None else [forced_call]
+        self.call: bytes | None = None if forced_call is None else forced_call.encode()
         self._call_start = 0
         self._calls = 0
         self._entries: deque[tuple[int, int, TokenLogprob]] = deque()
@@ -65,8 +67,8 @@ class Answer:
         if entry is not None:
             # A token that leaves a character unfinished is shown when that character is.
             self._entries.append((start, self._seen + self._text.pending, entry))
-        if self._call is not None:
-            self._call.append(text)
+        if self.call is not None:
+            self.call += self._vocabulary.pieces[token]
             return None
         return self._show(text)
 
@@ -103,7 +105,7 @@ class Answer:
             self.finish = "stop"
         elif self._one_call and self._calls:
             self.finish = "tool_calls"
-        self._call = []
+        self.call = b""
         self._call_start = self._seen
         if tool is None and not text and self.finish is None:
             return None
@@ -111,10 +113,11 @@ class Answer:
 
     def _close_call(self) -> tuple[ToolDelta | None, str]:
         """The open call as a delta, or its text where it is no call."""
-        if self._call is None:
+        if self.call is None:
             return None, ""
-        written = "".join(self._call) + self._flush()
-        self._call = None
+        self._flush()
+        written = self.call.decode("utf-8", "replace")
+        self.call = None
         try:
             call = msgspec.json.decode(written, type=_Call)
             arguments = bytes(call.arguments).decode()

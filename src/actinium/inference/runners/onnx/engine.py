@@ -21,7 +21,7 @@ from .decoder import Decoder, Floats
 from .inbox import Parcel, deliver
 from .job import Job
 from .logprobs import logprob
-from .sampling import choose
+from .sampling import choose, restrict
 from .scheduler import Choice, Entry, Move, Scheduler
 from .vocabulary import Vocabulary
 
@@ -165,6 +165,10 @@ class Engine:
             for n, choice in enumerate(choices)
             if choice.entry.owner.plan.logprobs is not None
         }
+        for n, voice in enumerate(voices):
+            allowed = voice.allowed()
+            if allowed is not None:
+                restrict(logits[n], allowed)
         tokens = choose(logits, [voice.row for voice in voices])
         self.counters.tokens += len(tokens)
         for n, (choice, token) in enumerate(zip(choices, tokens, strict=True)):

@@ -6,6 +6,7 @@ import msgspec
 
 from ...chunk import Chunk, Usage
 from .answer import Answer
+from .guide import CallGuide
 from .inbox import Inbox
 from .plan import Plan
 from .prompt import Prompt
@@ -17,12 +18,19 @@ from .vocabulary import Vocabulary
 class Voice:
     """One choice of a request: how it draws its tokens and what they say."""
 
-    __slots__ = ("answer", "made", "row")
+    __slots__ = ("_guide", "answer", "made", "row")
 
-    def __init__(self, row: Row, answer: Answer) -> None:
+    def __init__(self, row: Row, answer: Answer, guide: CallGuide | None) -> None:
         self.row = row
         self.answer = answer
         self.made = 0
+        self._guide = guide
+
+    def allowed(self) -> list[int] | None:
+        """The ids that may come next; None where any may."""
+        if self._guide is None or self.answer.call is None:
+            return None
+        return self._guide.allowed(self.answer.call)
 
 
 class Job:
@@ -46,7 +54,9 @@ class Job:
 
     def start(self, vocabulary: Vocabulary, stop_ids: frozenset[int], call_id: int | None) -> None:
         """Makes the choices, when the prompt has been fed."""
-        banned = () if self.prompt.may_call or call_id is None else (call_id,)
+        tools = self.prompt.tools
+        banned = () if tools or call_id is None else (call_id,)
+        guide = CallGuide(tools, vocabulary) if tools else None
         ids = self.prompt.ids
         size = len(vocabulary.pieces)
         self.voices = [
@@ -61,6 +71,7 @@ class Job:
                     forced_call=self.prompt.call,
                     one_call=self._one_call,
                 ),
+                guide,
             )
             for index in range(self.entry.n)
         ]

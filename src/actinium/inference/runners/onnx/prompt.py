@@ -13,6 +13,7 @@ from actinium.errors import BadRequest, ConfigError, ContextLengthExceeded, Unsu
 
 from ...request import Message, RefusalPart, Request, TextPart
 from .folder import TEMPLATE, TOKENIZER, ModelFolder
+from .guide import opening
 from .vocabulary import Vocabulary
 
 
@@ -20,12 +21,12 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """Token ids of a request.
 
     ``call`` is the beginning of a tool call that the prompt forces on the model (None: free);
-    ``may_call`` says whether the model may open calls of its own.
+    ``tools`` are the names that the model may call; without any it can open no call.
     """
 
     ids: list[int]
     call: str | None = None
-    may_call: bool = False
+    tools: tuple[str, ...] = ()
 
 
 class Prompter:
@@ -64,8 +65,8 @@ class Prompter:
             raise BadRequest(
                 "the model's chat template makes nothing of these messages", "messages"
             )
-        may_call = bool(request.tools) and request.tool_choice != "none"
-        return Prompt(ids=ids, call=forced, may_call=may_call)
+        offered = () if request.tool_choice == "none" else _names(request.tools)
+        return Prompt(ids=ids, call=forced, tools=offered)
 
     def count(self, request: Request) -> int:
         """The number of tokens of a request's prompt, whatever the limit."""
@@ -125,20 +126,39 @@ def _named(choice: Any, tools: tuple[dict[str, Any], ...]) -> str:
             "tool_choice",
         )
     name = _function_name(choice)
-    names = [_function_name(tool) for tool in tools]
-    if not isinstance(name, str) or name not in names:
-        raise BadRequest(f"expected one of the tools {names!r}, got {name!r}", "tool_choice")
-    # No space behind the colon: it belongs to the token that follows.
-    return f'{{"name": {msgspec.json.encode(name).decode()}, "arguments":'
+    names = _names(tools)
+    if name is None or name not in names:
+        raise BadRequest(f"expected one of the tools {list(names)}, got {name!r}", "tool_choice")
+    return opening(name)
 
 
 def _refuse(reason: str) -> None:
     raise jinja2.TemplateError(reason)
 
 
-def _function_name(tool: dict[str, Any]) -> Any:
+def _function_name(tool: dict[str, Any]) -> str | None:
     function = tool.get("function")
-    return function.get("name") if isinstance(function, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _names(tools: tuple[dict[str, Any], ...]) -> tuple[str, ...]:
+    """The names of the tools. Raises BadRequest for one without, Unsupported for no function."""
+    names: list[str] = []
+    for at, tool in enumerate(tools):
+        kind = tool.get("type", "function")
+        if kind != "function":
+            raise Unsupported(
+                f"a tool of type {kind!r} - at `$.tools[{at}]`; this runner takes functions",
+                f"tools[{at}].type",
+            )
+        name = _function_name(tool)
+        if not name:
+            raise BadRequest(
+                f"expected a function with a name - at `$.tools[{at}]`", f"tools[{at}].function"
+            )
+        names.append(name)
+    return tuple(names)
 
 
 def _plain(message: Message, at: int) -> dict[str, Any]:

@@ -41,7 +41,8 @@ class OnnxRunner:
     At most ``options["slots"]`` choices run in one batch; further requests wait, first in,
     first out. A seeded request gives the same text alone and beside others. Where a request is
     silent the temperature is 0.3, the seed random and the output ends with the context.
-    ``Usage.output`` counts every token drawn, with the one that ends an answer. Fields of
+    ``Usage.output`` counts every token drawn, with the one that ends an answer. A tool call
+    names one of the tools offered; its arguments are what the model wrote. Fields of
     ``Request.extra``, ``user`` and ``session`` have no effect on the answer.
 
     Raises ConfigError where the folder or an option is wrong.

@@ -96,6 +96,13 @@ class Row:
         return self._draws.pop()
 
 
+def restrict(logits: Floats, allowed: Sequence[int]) -> None:
+    """Leaves only the allowed ids of one row, in place."""
+    kept = logits[allowed]
+    logits.fill(-np.inf)
+    logits[allowed] = kept
+
+
 def choose(logits: Floats, rows: Sequence[Row]) -> list[int]:
     """One token per row of ``logits`` [rows, vocab], which is changed in place.
 

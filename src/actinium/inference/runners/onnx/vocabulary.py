@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from actinium.errors import ConfigError
@@ -53,7 +54,15 @@ class Vocabulary:
             else:
                 self.pieces[token] = bytes(alphabet[char] for char in text)
         self.whole: list[str | None] = [_text_of(piece) for piece in self.pieces]
+        self._starting: dict[int, list[int]] = {}
+        for token, piece in enumerate(self.pieces):
+            if piece:
+                self._starting.setdefault(piece[0], []).append(token)
         self.longest = max(1, *(len(text.encode()) for text in tokenizer.get_vocab()))
+
+    def starting(self, byte: int) -> Sequence[int]:
+        """The tokens whose bytes begin with this one."""
+        return self._starting.get(byte, ())
 
     def text(self, token: int) -> str:
         """A token alone as text; incomplete UTF-8 becomes U+FFFD."""
