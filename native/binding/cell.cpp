@@ -616,6 +616,7 @@ PyObject* get_flag(PyObject* o, void* bit) {
   return PyBool_FromLong(self_of(o)->state &
                          static_cast<std::uint16_t>(reinterpret_cast<std::uintptr_t>(bit)));
 }
+PyObject* get_taken(PyObject* o, void*) { return PyLong_FromUnsignedLong(self_of(o)->taken); }
 PyObject* get_running(PyObject* o, void*) { return PyLong_FromLong(self_of(o)->running); }
 PyObject* get_sys(PyObject* o, void*) { return PyLong_FromLong(self_of(o)->sys); }
 PyObject* get_parent(PyObject* o, void*) {
@@ -689,6 +690,7 @@ PyGetSetDef getset[] = {{"uid", get_uid, nullptr, nullptr, nullptr},
                         {"stopped_flag", get_flag, nullptr, nullptr, bit(kStopped)},
                         {"closed_flag", get_flag, nullptr, nullptr, bit(kClosed)},
                         {"paused_flag", get_flag, nullptr, nullptr, bit(kPaused)},
+                        {"taken", get_taken, nullptr, nullptr, nullptr},
                         {"running", get_running, nullptr, nullptr, nullptr},
                         {"sys", get_sys, nullptr, nullptr, nullptr},
                         {"parent", get_parent, nullptr, nullptr, nullptr},

@@ -305,6 +305,7 @@ std::int64_t run_cell(Core* c, Cell* cell, std::int64_t limit) {
     Item it;
     if (!cell->box.pop(it)) break;
     cell->depth--;
+    cell->taken++;
     if ((cell->state & kWaiters) != 0) [[unlikely]]
       tell_room(c, cell);
     dispatch(c, cell, it);

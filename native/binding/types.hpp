@@ -108,6 +108,7 @@ struct Cell {
   std::uint32_t depth;
   std::uint32_t capacity;
   std::uint32_t incarnation;
+  std::uint32_t taken;  // messages taken out of the mailbox, modulo 2^32
   std::uint16_t state;
   std::uint16_t sys;
   std::uint16_t running;  // handlers suspended or being stepped

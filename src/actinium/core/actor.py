@@ -44,6 +44,7 @@ class Actor(_native.ActorBase):
     _supervise: ClassVar[OneForOne | None] = None
     _concurrent: ClassVar[int] = 1
     _passivate: ClassVar[float | None] = None
+    _needs_store: ClassVar[bool] = False
     _handlers: ClassVar[dict[type, Callable[..., Any]]] = {}
 
     if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from actinium import _native
 from actinium.errors import UsageError
 
 from .extra import extra_of
-from .signals import Idle
+from .idle import IdleWatch
 
 if TYPE_CHECKING:
     from .actor import Actor
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .system import System
 
     A = TypeVar("A", bound=Actor)
+
+
+_IDLE = "ac.idle"
 
 
 class ReplyToken:
@@ -134,8 +137,18 @@ class Context(_native.ContextBase):
         return timer.cancel() if timer is not None else False
 
     def idle_after(self, seconds: float) -> None:
-        """Sends this actor ``ac.Idle`` once, ``seconds`` from now; call it again to postpone."""
-        self.schedule(seconds, Idle(), name="ac.idle")
+        """Sends this actor ``ac.Idle`` whenever no message came for ``seconds``.
+
+        The notice comes up to a quarter of that time late. Another call replaces the time;
+        restart and stop end it.
+        """
+        if seconds <= 0:
+            raise UsageError(f"idle_after() needs more than 0 seconds, got {seconds!r}")
+        extra = extra_of(self.self_ref)
+        if extra.timers is None:
+            extra.timers = {}
+        self.cancel(_IDLE)
+        extra.timers[_IDLE] = IdleWatch(self.self_ref, seconds).timer
 
     def reply(self, value: Any) -> None:
         """Answers the current message: its ask, or with a tell to its sender."""

@@ -33,6 +33,7 @@ class Durable(Actor):
     ...         return self.state.cents
     """
 
+    _needs_store = True
     State: ClassVar[type[msgspec.Struct]]
     state: Any
 
@@ -62,7 +63,7 @@ class Durable(Actor):
         if store is None:
             raise UsageError(
                 f"{type(self).__qualname__} is durable and the system has no store; "
-                'write ac.System(store=ac.SqliteStore("state.db"))'
+                'write ac.System(store=await ac.SqliteStore.open("state.db"))'
             )
         return store
 

@@ -103,6 +103,11 @@ class Entities:
     def ref(self, cls: type[A], key: str) -> EntityRef[A]:
         if not isinstance(key, str) or not 1 <= len(key.encode()) <= 512:
             raise UsageError(f"an entity's key is text of 1-512 bytes in UTF-8, got {key!r}")
+        if cls._needs_store and self._system.store is None:
+            raise UsageError(
+                f"{cls.__qualname__} is durable and system {self._system.name!r} has no store; "
+                'write ac.System(store=await ac.SqliteStore.open("state.db"))'
+            )
         return EntityRef(self, cls, key)
 
     def find(self, cls: type[Actor], key: str) -> LocalRef[Any] | None:

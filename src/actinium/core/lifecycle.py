@@ -88,7 +88,8 @@ class Lifecycle:
         return is_message(cls)
 
     def refused(self, cell: Cell, msg: Any, sender: Cell | None, extra: Any, code: int) -> Put:
-        put = Put(ok=False, code=_CODES[code], depth=cell.depth, capacity=cell.capacity)
+        taken = code == _native.FULL_DROP_OLD  # the new message is in, the oldest one is out
+        put = Put(ok=taken, code=_CODES[code], depth=cell.depth, capacity=cell.capacity)
         if code == _native.CLOSED:
             error: Exception = ActorStopped(f"{cell.path} has stopped")
             reason: Reason = "actor_stopped" if cell.stopped_flag else "mailbox_closed"

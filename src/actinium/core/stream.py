@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from actinium.errors import StreamCancelled, UsageError
+from actinium.errors import DeadlineExceeded, StreamCancelled, UsageError
 
 if TYPE_CHECKING:
     from .ref import LocalRef
@@ -116,10 +116,19 @@ async def drive(cell: LocalRef[Any], generator: AsyncGenerator[Any], channel: Ch
         await generator.aclose()
 
 
+def _expire(ref: LocalRef[Any], channel: Channel) -> None:
+    """Ends a stream whose time is over; what was produced can still be read."""
+    if not channel.ended:
+        channel.fail(DeadlineExceeded(f"the stream from {ref.path} took longer than its timeout"))
+        channel.cancelled = True
+        channel.grant()
+        ref.cancel_stream(channel)
+
+
 class Stream(Generic[T]):
     """The consumer's end: an async iterator, to be used with ``async with``."""
 
-    __slots__ = ("_channel", "_message", "_opened", "_ref", "_timeout")
+    __slots__ = ("_channel", "_message", "_opened", "_ref", "_timeout", "_timer")
 
     def __init__(self, ref: LocalRef[Any], message: Any, items: int, timeout: float | None) -> None:
         if items < 1:
@@ -129,10 +138,14 @@ class Stream(Generic[T]):
         self._timeout = timeout
         self._channel = Channel(items)
         self._opened = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def _open(self) -> None:
         if not self._opened:
             self._opened = True
+            if self._timeout is not None:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(self._timeout, _expire, self._ref, self._channel)
             self._ref.open_stream(self._message, self._channel, self._timeout)
             self._message = None
 
@@ -177,6 +190,8 @@ class Stream(Generic[T]):
     def _cancel(self) -> None:
         channel = self._channel
         self._message = None
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._opened or channel.ended:
             self._opened = True
             channel.ended = True

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from actinium.errors import ConfigError
+from actinium.errors import ConfigError, UsageError
 
 Directive = Literal["resume", "restart", "stop", "escalate"]
 
@@ -17,6 +17,7 @@ _DIRECTIVES: tuple[str, ...] = get_args(Directive)
 
 _DEFAULTS: Mapping[type[BaseException], Directive] = {
     ConfigError: "stop",
+    UsageError: "stop",
     MemoryError: "escalate",
     BaseException: "restart",
 }
@@ -26,10 +27,11 @@ class OneForOne(msgspec.Struct, frozen=True, kw_only=True):
     """Treats each child alone.
 
     ``decide`` maps exception classes to a directive; the nearest class in the failure's MRO
-    wins, and what it does not name falls to the defaults: ConfigError stops, MemoryError
-    escalates, everything else restarts. At most ``max_restarts`` restarts happen in any
-    interval of ``within`` seconds (None: no limit; 0: never); beyond that, ``on_limit``. The
-    first restart is at once, later ones wait ``backoff[0] * 2**n`` seconds up to ``backoff[1]``,
+    wins, and what it does not name falls to the defaults: ConfigError and UsageError stop (a new
+    instance would be as wrong), MemoryError escalates, everything else restarts. At most
+    ``max_restarts`` restarts happen in any interval of ``within`` seconds (None: no limit; 0:
+    never); beyond that, ``on_limit``. The first restart is at once, later ones wait
+    ``backoff[0] * 2**n`` seconds up to ``backoff[1]``,
     give or take 20 %.
     """
 
