@@ -275,7 +275,7 @@ def error_rows() -> list[tuple[str, ...]]:
     from actinium import errors
     from actinium.serve.openai.errors import detail_of, status_of
 
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, cls in vars(errors).items():
         if not (isinstance(cls, type) and issubclass(cls, errors.ActiniumError)):
             continue
