@@ -11,7 +11,7 @@ import pytest
 
 from actinium.inference import Deployment, Inference, Timeouts
 from actinium.serve import Gateway, Limits
-from actinium.testkit.gateway import Served, served
+from actinium.testkit.gateway import Served, served, until
 from actinium.testkit.provider import Fault, Provider
 from actinium.testkit.rawhttp import Client, ask, chat, get, post
 
@@ -30,8 +30,7 @@ def run(body: Callable[[Served], Awaitable[None]], **options: Any) -> None:
 async def at_rest(s: Served) -> None:
     """RQ-2: nothing is left of any request."""
     await s.provider.until(lambda p: p.live == 0)
-    while s.running() or s.inference.replica("m").inflight:
-        await asyncio.sleep(0)
+    await until(lambda: not s.running() and not s.inference.replica("m").inflight)
     statistics = s.inference.statistics()["m"]
     assert statistics["running"] == statistics["waiting"] == 0
 
@@ -46,8 +45,7 @@ def test_inf_CX_1_client_leaves_in_mid_stream_and_frees_its_slot() -> None:
         assert s.running() == 1
         client.leave()
         await s.provider.until(lambda p: p.aborted == 1)
-        while s.running():
-            await asyncio.sleep(0)
+        await until(lambda: not s.running())
         assert (await ask(s.port, post(chat()))).status == 200
         assert s.count("requests", "m", "cancelled") == 1
 
@@ -74,11 +72,9 @@ def test_inf_CX_1_client_leaves_while_it_waits_for_a_place() -> None:
             await s.provider.until(lambda p: p.live == 1)
             second = await Client.to(s.port)
             second.send(post(chat()))
-            while s.inference.statistics()["m"]["waiting"] == 0:
-                await asyncio.sleep(0)
+            await until(lambda: s.inference.statistics()["m"]["waiting"] > 0)
             second.leave()
-            while s.inference.statistics()["m"]["waiting"]:
-                await asyncio.sleep(0)
+            await until(lambda: not s.inference.statistics()["m"]["waiting"])
             s.provider.release()
             assert (await first.answer()).status == 200
         assert len(s.provider.seen) == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from actinium.serve import Limits
-from actinium.testkit.gateway import Served, served
+from actinium.testkit.gateway import Served, served, until
 from actinium.testkit.provider import Provider
 from actinium.testkit.rawhttp import Client, ask, chat, get, post
 
@@ -234,8 +234,7 @@ def test_too_many_connections() -> None:
             async with await Client.to(s.port) as three:
                 got = await three.answer()
                 assert got.status == 503 and got.error["code"] == "too_many_connections"
-        while s.gateway._server.connections:
-            await asyncio.sleep(0)
+        await until(lambda: not s.gateway._server.connections)
 
     run(body, limits=Limits(connections=2))
 
@@ -280,8 +279,7 @@ def test_inf_GW_2_bounded_fuzz_of_http() -> None:
             for text in said:
                 assert not text or text.startswith(b"HTTP/1.1 "), text[:80]
                 assert b"HTTP/1.1 500" not in text, text
-        while s.gateway._server.connections:
-            await asyncio.sleep(0)
+        await until(lambda: not s.gateway._server.connections)
         assert s.running() == 0
 
     run(body)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +13,12 @@ from actinium.inference.service import Inference, Sessions
 from actinium.serve import Gateway, Limits
 
 from .provider import Provider
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Gives the event loop turns until a condition holds."""
+    while not condition():  # noqa: ASYNC110 - any object's state, none with an event
+        await asyncio.sleep(0)
 
 
 class Served:

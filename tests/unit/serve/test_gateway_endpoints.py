@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from actinium.testkit.rawhttp import Client, ask, chat, get, post
 
 from actinium.errors import ConfigError, Unavailable
 from actinium.inference import Inference
 from actinium.serve import Gateway, Limits
 from actinium.testkit.gateway import Served, served
 from actinium.testkit.provider import Fault, Provider
+from actinium.testkit.rawhttp import Client, ask, chat, get, post
 
 TEXT = "Hello from the test."
 
@@ -123,7 +123,7 @@ def test_completions_of_several_prompts() -> None:
         assert got["usage"]["prompt_tokens"] == 3
         wish = {**ask_for, "stream": True, "stream_options": {"include_usage": True}}
         events = (await ask(s.port, post(wish, "/v1/completions"))).events
-        texts = {i: "" for i in range(4)}
+        texts = dict.fromkeys(range(4), "")
         for event in events[:-1]:
             for choice in event["choices"]:
                 texts[choice["index"]] += choice["text"]

@@ -108,16 +108,18 @@ class EventStream:
         elif not (chunk.text or chunk.tool or chunk.reasoning or chunk.refusal or chunk.logprobs):
             return
         if index not in self._started:
-            self._begin(index, out)
+            self._begin(chunk, out)
         out += [self._open + piece + self._close for piece in self._pieces(chunk)]
 
     def _start(self, burst: Burst, out: list[bytes]) -> None:
         """The first event of choice 0 goes before everything else of it."""
-        if any(chunk.index == 0 and chunk.usage is None for chunk in burst):
-            self._begin(0, out)
+        for chunk in burst:
+            if chunk.index == 0 and chunk.usage is None:
+                self._begin(chunk, out)
+                return
 
-    def _begin(self, index: int, out: list[bytes]) -> None:
-        self._started.add(index)
+    def _begin(self, first: Chunk, out: list[bytes]) -> None:
+        self._started.add(first.index)
 
     def _pieces(self, chunk: Chunk) -> list[bytes]:
         raise NotImplementedError
@@ -130,10 +132,11 @@ class ChatStream(EventStream):
     before_text = b'{"index":0,"delta":{"content":'
     after_text = b'},"logprobs":null,"finish_reason":null}'
 
-    def _begin(self, index: int, out: list[bytes]) -> None:
-        self._started.add(index)
-        delta = Delta(role="assistant", content="")
-        out.append(self._open + encode(StreamChoice(index, delta)) + self._close)
+    def _begin(self, first: Chunk, out: list[bytes]) -> None:
+        self._started.add(first.index)
+        # A client that joins the pieces of a tool call must not end with an empty text.
+        delta = Delta(role="assistant", content="" if first.tool is None else None)
+        out.append(self._open + encode(StreamChoice(first.index, delta)) + self._close)
 
     def _pieces(self, chunk: Chunk) -> list[bytes]:
         index = chunk.index
