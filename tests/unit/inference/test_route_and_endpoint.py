@@ -1,0 +1,130 @@
+"""The choice of a runner, and base URLs."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actinium.errors import ConfigError, MissingCredentials, RuntimeNotInferred
+from actinium.inference import Deployment
+from actinium.inference.http import parse_endpoint
+from actinium.inference.route import choose, make_runner
+
+KEY = {"OPENAI_API_KEY": "sk-x"}
+URL = "http://127.0.0.1:1/v1"
+
+
+@pytest.mark.parametrize(
+    ("fields", "runtime", "model", "rule"),
+    [
+        ({}, "onnx", "embedded", "embedded"),
+        ({"model": "x", "runtime": "onnx"}, "onnx", "x", "runtime"),
+        ({"model": "openai/x", "runtime": "openai"}, "openai", "x", "runtime"),
+        ({"model": "onnx/x"}, "onnx", "x", "prefix"),
+        ({"model": "openai/gpt-5"}, "openai", "gpt-5", "prefix"),
+        ({"model": "llama", "base_url": URL}, "openai", "llama", "base_url"),
+        ({"model": "gpt-5"}, "openai", "gpt-5", "OpenAI"),
+        ({"model": "GPT-4o-mini"}, "openai", "GPT-4o-mini", "OpenAI"),
+        ({"model": "o1"}, "openai", "o1", "OpenAI"),
+        ({"model": "o4-mini"}, "openai", "o4-mini", "OpenAI"),
+        ({"model": "chatgpt-4o-latest"}, "openai", "chatgpt-4o-latest", "OpenAI"),
+        ({"model": "text-embedding-3-small"}, "openai", "text-embedding-3-small", "OpenAI"),
+        ({"model": "ft:gpt-4o:org::id"}, "openai", "ft:gpt-4o:org::id", "OpenAI"),
+    ],
+)
+def test_inf_DP_2_rules(fields: dict[str, Any], runtime: str, model: str, rule: str) -> None:
+    route = choose(Deployment(name="d", **fields), KEY)
+    assert (route.runtime, route.model) == (runtime, model)
+    assert rule in route.rule
+
+
+def test_inf_DP_2_a_folder_is_onnx(tmp_path: Path) -> None:
+    assert choose(Deployment(name="d", model=str(tmp_path)), {}).runtime == "onnx"
+
+
+@pytest.mark.parametrize("model", ["gpt-5", "o1", "chatgpt-x"])
+def test_inf_DP_2_an_openai_name_needs_a_key(model: str) -> None:
+    with pytest.raises(MissingCredentials, match="OPENAI_API_KEY"):
+        choose(Deployment(name="d", model=model), {})
+    assert choose(Deployment(name="d", model=model, credentials="env:K"), {}).runtime == "openai"
+
+
+@pytest.mark.parametrize("model", ["mistral-large-latest", "claude-5", "org/name", "ollama", "o"])
+def test_inf_DP_2_no_silent_default(model: str) -> None:
+    with pytest.raises(RuntimeNotInferred) as caught:
+        choose(Deployment(name="d", model=model), KEY)
+    text = str(caught.value)
+    for part in ("runtime:", "folder:", "prefix", "base_url:", "OpenAI names", "Set runtime"):
+        assert part in text
+
+
+def test_make_runner() -> None:
+    runner = make_runner(Deployment(name="d", model="x", base_url=URL), {})
+    assert "127.0.0.1" in repr(runner)
+    with pytest.raises(ConfigError, match="only for runtime 'openai'"):
+        make_runner(Deployment(name="d", base_url=URL, model="embedded"), {})
+    with pytest.raises(MissingCredentials, match="NAME is not set"):
+        make_runner(Deployment(name="d", model="x", base_url=URL, credentials="env:NAME"), {})
+    with pytest.raises(ConfigError, match="unknown option"):
+        make_runner(Deployment(name="d", model="x", base_url=URL, options={"y": 1}), {})
+
+
+def test_inf_SC_1_a_key_goes_only_where_it_was_meant_for() -> None:
+    own = make_runner(Deployment(name="d", model="gpt-5"), KEY)
+    other = make_runner(Deployment(name="d", model="gpt-5", base_url=URL), KEY)
+    assert own._key is not None and other._key is None  # type: ignore[attr-defined]
+    for runner in (own, other):
+        assert "sk-x" not in repr(runner)
+
+
+@pytest.mark.parametrize(
+    ("url", "authority", "path"),
+    [
+        ("https://api.openai.com/v1", "api.openai.com", "/v1"),
+        ("https://api.openai.com:443/v1/", "api.openai.com", "/v1"),
+        ("https://host:8443", "host:8443", ""),
+        ("http://localhost:8000/v1", "localhost:8000", "/v1"),
+        ("http://127.3.2.1/", "127.3.2.1", ""),
+        ("http://[::1]:80/x", "[::1]", "/x"),
+    ],
+)
+def test_endpoints(url: str, authority: str, path: str) -> None:
+    endpoint = parse_endpoint(url)
+    assert (endpoint.authority, endpoint.path) == (authority, path)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://api.example.com/v1", "readable over the network"),
+        ("http://10.0.0.1/v1", "options.insecure"),
+        ("ftp://host/", "expected http"),
+        ("host:80/v1", "expected http"),
+        ("https://", "expected http"),
+        ("https://user:secret@host/", "credentials"),
+        ("https://host/v1?key=secret", "no '?'"),
+        ("https://host:99999/", "not a URL"),
+        ("https://[::1/", "not a URL"),
+        ("https://ho st/", "visible ASCII"),
+    ],
+)
+def test_inf_SC_1_urls_that_are_refused(url: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)) as caught:
+        parse_endpoint(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_insecure_is_said_aloud() -> None:
+    assert not parse_endpoint("http://10.0.0.1/v1", insecure=True).tls
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_an_endpoint_or_a_config_error(url: str) -> None:
+    with suppress(ConfigError):
+        parse_endpoint(url)
