@@ -30,9 +30,10 @@ def lines(plan: Plan) -> list[str]:
     """The plan for reading."""
     gateway = plan.gateway
     access = "needs a key" if gateway.api_key is not None else "open to everybody who reaches it"
+    host = f"[{gateway.host}]" if ":" in gateway.host else gateway.host
     found = [
         f"{plan.file}: a valid plan",
-        f"  gateway      {gateway.host}:{gateway.port}, {access}, drains {gateway.drain:g} s",
+        f"  gateway      {host}:{gateway.port}, {access}, drains {gateway.drain:g} s",
         f"  sessions     {_store(plan)}",
     ]
     for deployment, route in zip(plan.deployments, plan.routes, strict=True):

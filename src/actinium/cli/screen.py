@@ -28,9 +28,9 @@ class Screen:
         """A line of the result."""
         self.out.print(Text(text, style=style))
 
-    def warn(self, text: str) -> None:
-        """A line that a person should read."""
-        self.err.print(Text.assemble(("warning: ", "yellow"), text))
+    def say_parts(self, *parts: str | tuple[str, str]) -> None:
+        """A line of the result from plain pieces and pairs of a text and its style."""
+        self.out.print(Text.assemble(*parts))
 
     def fail(self, text: str, hint: str = "") -> None:
         """Why the command failed, and what to do."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
 from actinium.errors import ConfigError, UsageError
+from actinium.inference.http.endpoint import is_loopback
 
 from ..loop import new_runner
 from ..places import state_folder
@@ -41,8 +43,8 @@ def chat(options: ChatOptions, screen: Screen) -> int:
         partner = runner.run(_partner(options, screen))
         try:
             model = _model(options, runner.run(partner.models()))
-            talk = Talk(partner, conversation := Conversation(model), terminal, runner)
-            conversation.system = options.system
+            conversation = Conversation(model, system=options.system)
+            talk = Talk(partner, conversation, terminal, runner)
             remembered = None if options.session is None else talk.open_session(options.session)
             _greet(terminal, options, model, remembered)
             terminal.begin()
@@ -59,7 +61,8 @@ async def _partner(options: ChatOptions, screen: Screen) -> Partner:
     if options.url is not None:
         if options.store is not None:
             raise UsageError(
-                "--store is for a model in this process; the server at --url has its own"
+                "--store and --no-store are for a model in this process; the server at --url "
+                "has its own store"
             )
         key = _key(options, os.environ)
         return await RemotePartner.open(options.url, key, os.environ, insecure=options.insecure)
@@ -78,10 +81,6 @@ def _key(options: ChatOptions, environ: Mapping[str, str]) -> str | None:
     """
     if options.api_key_env is not None:
         return f"env:{options.api_key_env}"
-    from urllib.parse import urlsplit
-
-    from actinium.inference.http.endpoint import is_loopback
-
     try:
         host = urlsplit(options.url or "").hostname or ""
     except ValueError as error:

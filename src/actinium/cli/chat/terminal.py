@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Final
@@ -73,7 +72,7 @@ class Terminal:
             self._file.touch(mode=0o600)
             readline.write_history_file(self._file)
         except OSError as error:
-            _log.warning("the history of lines cannot be kept: %s", os.fspath(error.filename or ""))
+            _log.warning("the history of lines cannot be kept: %s", error)
 
 
 def _clean(line: str) -> str:

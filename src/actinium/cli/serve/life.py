@@ -64,13 +64,13 @@ def announce(screen: Screen, plan: Plan, host: Host, keyed: bool, seconds: float
         return
     model = models[0].id
     screen.say()
-    screen.out.print(f"  [bold]Actinium[/] is ready at [bold cyan]{url}[/]  ({seconds:.1f} s)")
+    screen.say_parts(
+        ("  Actinium", "bold"), " is ready at ", (url, "bold cyan"), f"  ({seconds:.1f} s)"
+    )
     screen.say()
-    for title, line in zip(["models", *[""] * len(models)], served(plan, models), strict=False):
-        screen.out.print(f"  [dim]{title:10}[/]", end="")
-        screen.say(line)
-    screen.out.print("  [dim]sessions  [/]", end="")
-    screen.say(_sessions(plan))
+    for index, line in enumerate(served(plan, models)):
+        screen.say_parts(("  models    " if index == 0 else " " * 12, "dim"), line)
+    screen.say_parts(("  sessions  ", "dim"), _sessions(plan))
     for title, lines in (
         ("Try it with curl:", curl_lines(url, model, keyed)),
         ("or with the official client (pip install openai):", python_lines(url, model, keyed)),

@@ -124,7 +124,10 @@ def gateway_key(given: str | None, plan: Plan, environ: Mapping[str, str]) -> Se
         return Secret(given, "--api-key")
     where = plan.gateway
     if where.api_key is not None:
-        return read_secret(where.api_key, environ)
+        try:
+            return read_secret(where.api_key, environ)
+        except ConfigError as error:
+            raise type(error)(f"{plan.file}: gateway.api_key: {error}") from error
     if not where.insecure and not is_loopback(where.host):
         raise CommandFailed(
             f"{where.host} can be reached from other machines, and no API key is set: anybody "
