@@ -24,6 +24,8 @@ PAIRS = 1000
 """Actors that send or ask side by side in ``fanin`` and ``ask1000``."""
 RING = 503
 """Actors in the ring; a prime, as in the usual thread-ring benchmark."""
+BURST = 256
+"""Messages ``tell_burst`` sends before it waits until they are handled."""
 WAITS = 10
 """Messages per actor in ``timer``; each takes ``WAIT_S`` to handle."""
 WAIT_S = 0.010

@@ -12,6 +12,7 @@ from typing import Any
 
 import actinium as ac
 from bench.workload import (
+    BURST,
     PAIRS,
     RING,
     WAIT_S,
@@ -102,7 +103,7 @@ class Flooder(ac.Actor):
 
 
 class BurstFlooder(ac.Actor):
-    """Sends in bursts and goes to the end of the line in between."""
+    """Sends in bursts and waits after each until it is handled."""
 
     __slots__ = ("to",)
 
@@ -110,13 +111,12 @@ class BurstFlooder(ac.Actor):
         self.to = to
 
     @ac.on
-    def go(self, m: Go) -> None:
-        tell = self.to.tell
-        burst = min(m.n, 256)
-        for i in range(burst):
-            tell(i)
-        if m.n > burst:
-            self.ctx.self_ref.tell(Go(m.n - burst))
+    async def go(self, m: Go) -> None:
+        tell, ask = self.to.tell, self.to.ask
+        for first in range(0, m.n, BURST):
+            for i in range(first, min(first + BURST, m.n)):
+                tell(i)
+            await ask(Get())
 
 
 class Echo(ac.Actor):

@@ -21,7 +21,15 @@ from pathlib import Path
 from bench import machine
 from bench.harness import ROOT, say
 
-SIZES = {"tell": 5000, "ring": 5000, "ask1": 3000, "async": 3000, "stream": 1000, "spawn": 2000}
+SIZES = {
+    "tell": 5000,
+    "tell_burst": 2560,
+    "ring": 5000,
+    "ask1": 3000,
+    "async": 3000,
+    "stream": 1000,
+    "spawn": 2000,
+}
 SUBJECTS = {"actinium": "bench.micro.actors", "floor": "bench.rivals.floor"}
 NATIVE = "actinium/_native"
 _LINE = re.compile(r"^\s*([\d,]+)\s*(?:\([^)]*\))?\s+(\S.*)$")

@@ -7,7 +7,7 @@ from bench.harness import Scenario
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("tell", "one actor floods another with N small ints; plain handler", 1_000_000,
              goal="15 M/s"),
-    Scenario("tell_burst", "the same in bursts of 256 that are handled before the next",
+    Scenario("tell_burst", "the same in bursts of 256, each awaited before the next",
              1_000_000),
     Scenario("fanin", "1000 actors send N ints in total to one", 1_000_000),
     Scenario("ring", "a token makes N hops around 503 actors", 1_000_000, goal="6 M/s"),

@@ -49,7 +49,7 @@ def _slow(workloads: frozenset[str], divisor: int, **own: int) -> dict[str, int]
 
 
 SUBJECTS: tuple[Subject, ...] = (
-    Subject("floor", _module("bench.rivals.floor"), ALL - {"tell_burst"}),
+    Subject("floor", _module("bench.rivals.floor"), ALL),
     Subject("actinium", _module("bench.micro.actors"), ALL, {"BENCH_LOOP": "uvloop"}),
     Subject("actinium-asyncio", _module("bench.micro.actors"), ALL, {"BENCH_LOOP": "asyncio"}),
     Subject("naive", _module("bench.rivals.naive"),

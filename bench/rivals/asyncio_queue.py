@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from bench.workload import (
+    BURST,
     PAIRS,
     RING,
     WAIT_S,
@@ -57,6 +58,18 @@ class Counter(Actor):
         self.n += 1
 
 
+class AskedCounter(Counter):
+    """Also answers the asks of ``BurstFlooder``."""
+
+    __slots__ = ()
+
+    async def receive(self, m: Any) -> None:
+        if type(m) is int:
+            self.n += 1
+        else:
+            m[1].set_result(self.n)
+
+
 class YieldingCounter(Counter):
     __slots__ = ()
 
@@ -82,13 +95,11 @@ class BurstFlooder(Flooder):
     __slots__ = ()
 
     async def receive(self, m: int) -> None:
-        tell = self.to.tell
-        burst = min(m, 256)
-        for i in range(burst):
-            tell(i)
-        if m > burst:
-            self.tell(m - burst)
-            await asyncio.sleep(0)  # else this task would go on without ever letting go
+        tell, ask = self.to.tell, self.to.ask
+        for first in range(0, m, BURST):
+            for i in range(first, min(first + BURST, m)):
+                tell(i)
+            await ask(None)
 
 
 class Echo(Actor):
@@ -160,7 +171,7 @@ async def tell(n: int, clock: Clock) -> None:
 
 
 async def tell_burst(n: int, clock: Clock) -> None:
-    await _flood(Counter(), BurstFlooder, 1, n, clock)
+    await _flood(AskedCounter(), BurstFlooder, 1, n, clock)
 
 
 async def fanin(n: int, clock: Clock) -> None:

@@ -160,6 +160,7 @@ def threads(n: int, clock: Clock) -> None:
 
 WORKLOADS: dict[str, Workload] = {
     "tell": tell,
+    "tell_burst": tell,
     "fanin": tell,
     "ring": ring,
     "ask1": ask1,

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from bench.workload import PAIRS, RING, WAIT_S, WAITS, Clock, Figures, Workload, main
+from bench.workload import BURST, PAIRS, RING, WAIT_S, WAITS, Clock, Figures, Workload, main
 from bench.workload import resident_bytes as resident
 
 BATCH = 64
@@ -132,6 +132,18 @@ class Counter(Actor):
         self.n += 1
 
 
+class AskedCounter(Counter):
+    """Also answers the asks of ``BurstFlooder``."""
+
+    __slots__ = ()
+
+    def receive(self, m: Any) -> None:
+        if type(m) is int:
+            self.n += 1
+        else:
+            m[1].set(self.n)
+
+
 class AsyncCounter(Counter):
     __slots__ = ()
 
@@ -155,13 +167,12 @@ class Flooder(Actor):
 class BurstFlooder(Flooder):
     __slots__ = ()
 
-    def receive(self, m: int) -> None:
-        tell = self.to.tell
-        burst = min(m, 256)
-        for i in range(burst):
-            tell(i)
-        if m > burst:
-            self.tell(m - burst)
+    async def receive(self, m: int) -> None:  # type: ignore[override]
+        tell, ask = self.to.tell, self.to.ask
+        for first in range(0, m, BURST):
+            for i in range(first, min(first + BURST, m)):
+                tell(i)
+            await ask(None)
 
 
 class Echo(Actor):
@@ -216,7 +227,7 @@ def tell(n: int, clock: Clock) -> None:
 
 
 def tell_burst(n: int, clock: Clock) -> None:
-    _flood(Counter(), BurstFlooder, 1, n, clock)
+    _flood(AskedCounter(), BurstFlooder, 1, n, clock)
 
 
 def fanin(n: int, clock: Clock) -> None:
