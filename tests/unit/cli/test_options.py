@@ -92,7 +92,7 @@ def test_the_key_of_the_gateway(tmp_path: Path) -> None:
     assert given is not None and given.reveal() == "k1"
     of_file = gateway_key(None, plan, {"MY_KEY": "k2"})
     assert of_file is not None and of_file.reveal() == "k2"
-    with pytest.raises(MissingCredentials, match="MY_KEY is not set"):
+    with pytest.raises(MissingCredentials, match=r"a\.toml: gateway\.api_key: .*MY_KEY is not set"):
         gateway_key(None, plan, {})
     with pytest.raises(ConfigError, match="--api-key is empty"):
         gateway_key("", plan, {})
