@@ -152,7 +152,9 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=None, help="of one step (default: half the cores)")
+    parser.add_argument(
+        "--threads", type=int, default=None, help="of one step (default: half the cores)"
+    )
     figures = asyncio.run(_measure(parser.parse_args()))
     for name, value in figures.items():
         print(f"{name:30} {value}")
