@@ -125,9 +125,9 @@ def test_several_calls_behind_text() -> None:
 
 def test_a_single_call_where_parallel_calls_are_off() -> None:
     one = _ids('{"name": "a", "arguments": {}}')
-    got = _answer([CALL, *one, CALL, *one, END], one_call=True)
+    got = _answer([*_ids("an EN"), CALL, *one, CALL, *one, END], stop=("END",), one_call=True)
     assert len(got.tools()) == 1
-    assert got.finish() == "tool_calls"
+    assert (got.text(), got.finish()) == ("an EN", "tool_calls")
 
 
 def test_a_forced_call_goes_on_where_the_prompt_ended() -> None:

@@ -104,6 +104,7 @@ class Answer:
         if self._stops.stopped:
             self.finish = "stop"
         elif self._one_call and self._calls:
+            text += self._stops.finish()
             self.finish = "tool_calls"
         self.call = b""
         self._call_start = self._seen
