@@ -165,12 +165,23 @@ def _figure(scenario: Scenario, value: float) -> str:
 
 def table(cells: Sequence[Cell], reference: str, ours: str) -> str:
     """A Markdown table: median, spread, ratio to the reference, and ours over each rival."""
-    rows = [("scenario", "subject", "median", "min - max", f"/ {reference}", f"{ours} /", "also")]
+    rows = [
+        (
+            "scenario",
+            "subject",
+            "median",
+            "min - max",
+            f"/ {reference}",
+            f"{ours} /",
+            "on core",
+            "also",
+        )
+    ]
     index = {(c.scenario.name, c.subject): c for c in cells}
     for cell in cells:
         name = cell.scenario.name
         if cell.failure is not None or not cell.values:
-            rows.append((name, cell.subject, "failed", "", "", "", cell.failure or ""))
+            rows.append((name, cell.subject, "failed", "", "", "", "", cell.failure or ""))
             continue
         low, high = (_figure(cell.scenario, f(cell.values)) for f in (min, max))
         base, own = index.get((name, reference)), index.get((name, ours))
@@ -181,6 +192,7 @@ def table(cells: Sequence[Cell], reference: str, ours: str) -> str:
             f"{low.split()[0]} - {high.split()[0]}",
             _ratio(cell.ratio_to(base) if base else None),
             _ratio(own.ratio_to(cell) if own else None),
+            f"{busy:.0%}" if (busy := cell.median_of("on_core")) is not None else "",
             ", ".join(
                 f"{field} {value:g}"
                 for field in cell.scenario.extras

@@ -5,7 +5,9 @@ up, then once at size N, and prints one JSON object as its last line:
 
     {"workload": "tell", "n": 1000000, "seconds": 0.09, "rate": 11e6, "version": "...", ...}
 
-``rate`` counts what was handled, per second. Start and stop lie outside the clock.
+``rate`` counts what was handled, per second of the wall clock. Start and stop lie outside the
+clock. ``on_core`` is the part of that time for which this process had a core at all: well below
+1 in a workload that never waits, it says that others were using the machine.
 """
 
 from __future__ import annotations
@@ -38,15 +40,19 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.cpu_seconds = 0.0
         self._began = 0.0
+        self._cpu_began = 0.0
 
     def start(self) -> None:
         gc.collect()
         gc.freeze()
+        self._cpu_began = time.process_time()
         self._began = time.perf_counter()
 
     def stop(self) -> None:
         self.seconds = time.perf_counter() - self._began
+        self.cpu_seconds = time.process_time() - self._cpu_began
 
 
 Workload = Callable[[int, Clock], Figures | Awaitable[Figures | None] | None]
@@ -88,13 +94,13 @@ def run_with(loop: str, coroutine: Awaitable[Figures | None]) -> Figures | None:
         return runner.run(coroutine)  # type: ignore[arg-type]
 
 
-def _once(fn: Workload, n: int) -> tuple[float, Figures]:
+def _once(fn: Workload, n: int) -> tuple[Clock, Figures]:
     clock = Clock()
     if inspect.iscoroutinefunction(fn):
         figures = run_with(os.environ.get("BENCH_LOOP", "asyncio"), fn(n, clock))
     else:
         figures = fn(n, clock)  # type: ignore[assignment]
-    return clock.seconds, figures or {}
+    return clock, figures or {}
 
 
 def main(workloads: dict[str, Workload], version: str) -> None:
@@ -105,13 +111,14 @@ def main(workloads: dict[str, Workload], version: str) -> None:
     fn = workloads[name]
     if "BENCH_COLD" not in os.environ:
         _once(fn, warm_up_size(name, n))
-    seconds, figures = _once(fn, n)
+    clock, figures = _once(fn, n)
     done = n * WAITS if name == "timer" else n
     line = {
         "workload": name,
         "n": n,
-        "seconds": round(seconds, 6),
-        "rate": round(done / seconds, 1),
+        "seconds": round(clock.seconds, 6),
+        "rate": round(done / clock.seconds, 1),
+        "on_core": round(clock.cpu_seconds / clock.seconds, 3),
         "version": version,
         "python": sys.version.split()[0],
         **figures,
