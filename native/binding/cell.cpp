@@ -77,7 +77,7 @@ bool read_options(Core* c, PyObject* const* values, PyObject* names, Options* ou
     } else if (PyUnicode_Compare(name, s_priority) == 0) {
       if (!read_lane(value, &out->lane)) return false;
     } else if (PyUnicode_Compare(name, s_sender) == 0) {
-      out->sender = Py_TYPE(value) == CellType ? value : nullptr;
+      out->sender = PyObject_TypeCheck(value, CellType) ? value : nullptr;
     } else {
       PyErr_Format(PyExc_TypeError, "unexpected keyword %R", name);
       return false;
@@ -529,7 +529,7 @@ Cell* cell_new(Core* c, Behaviour* b, Cell* parent) {
     return nullptr;
   }
   __builtin_memset(static_cast<void*>(cell), 0, sizeof(Cell));
-  PyObject_Init(reinterpret_cast<PyObject*>(cell), CellType);
+  PyObject_Init(reinterpret_cast<PyObject*>(cell), c->ref_type);
   cell->core = reinterpret_cast<Core*>(Py_NewRef(reinterpret_cast<PyObject*>(c)));
   cell->behaviour = reinterpret_cast<Behaviour*>(Py_NewRef(reinterpret_cast<PyObject*>(b)));
   cell->parent = reinterpret_cast<Cell*>(Py_XNewRef(reinterpret_cast<PyObject*>(parent)));
@@ -708,7 +708,13 @@ PyType_Slot slots[] = {
     {0, nullptr}};
 
 PyType_Spec spec = {"actinium._native.Cell", sizeof(Cell), 0,
-                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                    slots};
+
+PyType_Slot ref_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(cell_dealloc)}, {0, nullptr}};
+
+PyType_Spec ref_spec = {"actinium.core.LocalRef", sizeof(Cell), 0,
+                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, ref_slots};
 
 void envelope_dealloc(PyObject* o) {
   PyTypeObject* type = Py_TYPE(o);
@@ -736,6 +742,25 @@ PyType_Spec envelope_spec = {"actinium._native.Envelope", sizeof(Envelope), 0,
                              envelope_slots};
 
 }  // namespace
+
+// (namespace) -> a subclass of Cell with these attributes. A `class` statement would make one
+// that the cyclic collector tracks, and it would then walk every actor on each of its rounds.
+PyObject* new_ref_type(PyObject*, PyObject* names) {
+  if (!PyDict_Check(names)) {
+    PyErr_Format(PyExc_TypeError, "expected a dict of attributes, got %R", names);
+    return nullptr;
+  }
+  PyObject* type = PyType_FromSpecWithBases(&ref_spec, reinterpret_cast<PyObject*>(CellType));
+  if (type == nullptr) return nullptr;
+  PyObject *name, *value;
+  for (Py_ssize_t i = 0; PyDict_Next(names, &i, &name, &value);) {
+    if (PyObject_SetAttr(type, name, value) < 0) {
+      Py_DECREF(type);
+      return nullptr;
+    }
+  }
+  return type;
+}
 
 PyTypeObject* EnvelopeType;
 

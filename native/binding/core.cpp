@@ -34,17 +34,22 @@ constexpr Hook kHooks[] = {
 };
 
 PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"loop",   "context_type", "slice_ns",   "batch", "ask_timeout",
-                                "manual", "seed",         "virtual_ns", nullptr};
-  PyObject *loop, *context_type;
+  static const char* names[] = {"loop",        "ref_type", "context_type", "slice_ns",   "batch",
+                                "ask_timeout", "manual",   "seed",         "virtual_ns", nullptr};
+  PyObject *loop, *ref_type, *context_type;
   long long slice = 200'000, virtual_ns = -1;
   unsigned batch = 64;
   double ask_timeout = 5.0;
   int manual = 0;
   unsigned long long seed = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!|LIdpKL", const_cast<char**>(names), &loop,
-                                   &PyType_Type, &context_type, &slice, &batch, &ask_timeout,
-                                   &manual, &seed, &virtual_ns)) {
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!O!|LIdpKL", const_cast<char**>(names), &loop,
+                                   &PyType_Type, &ref_type, &PyType_Type, &context_type, &slice,
+                                   &batch, &ask_timeout, &manual, &seed, &virtual_ns)) {
+    return nullptr;
+  }
+  auto* refs = reinterpret_cast<PyTypeObject*>(ref_type);
+  if (!PyType_IsSubtype(refs, CellType) || PyType_IS_GC(refs)) {
+    PyErr_Format(PyExc_TypeError, "%R was not made by new_ref_type()", ref_type);
     return nullptr;
   }
   PyObject* o = type->tp_alloc(type, 0);
@@ -66,6 +71,7 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   c->rng = seed;
   c->next_uid = 1;
   c->loop = Py_NewRef(loop);
+  c->ref_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(ref_type));
   c->context_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(context_type));
   c->call_soon = PyObject_GetAttrString(loop, "call_soon");
   c->call_soon_threadsafe = PyObject_GetAttrString(loop, "call_soon_threadsafe");
@@ -115,7 +121,7 @@ PyObject* core_spawn_root(PyObject* o, PyObject* cls) {
 
 PyObject* core_set_user(PyObject* o, PyObject* cell) {
   Core* c = self_of(o);
-  if (Py_TYPE(cell) != CellType) {
+  if (!PyObject_TypeCheck(cell, CellType)) {
     PyErr_Format(PyExc_TypeError, "expected a cell, got %R", cell);
     return nullptr;
   }
@@ -306,6 +312,7 @@ void core_dealloc(PyObject* o) {
   Py_XDECREF(c->context);
   Py_XDECREF(c->scratch);
   Py_XDECREF(c->timer_handle);
+  Py_XDECREF(c->ref_type);
   Py_XDECREF(c->context_type);
   Py_XDECREF(c->user);
   Py_XDECREF(c->spare);

@@ -15,11 +15,15 @@ int add_type(PyObject* module, PyTypeObject** slot, PyType_Spec* spec) {
 
 namespace {
 
+PyMethodDef functions[] = {
+    {"new_ref_type", binding::new_ref_type, METH_O, "Makes the class of refs from its methods."},
+    {nullptr, nullptr, 0, nullptr}};
+
 PyModuleDef definition = {PyModuleDef_HEAD_INIT,
                           "actinium._native",
                           "Native core of actinium: cells, mailboxes, scheduling, timers.",
                           -1,
-                          nullptr,
+                          functions,
                           nullptr,
                           nullptr,
                           nullptr,

@@ -114,7 +114,7 @@ PyObject* core_schedule(PyObject* o, PyObject* args) {
     PyErr_SetString(PyExc_ValueError, "delays are 0 or more seconds, at most 4e9");
     return nullptr;
   }
-  if (cell != Py_None && Py_TYPE(cell) != CellType) {
+  if (cell != Py_None && !PyObject_TypeCheck(cell, CellType)) {
     PyErr_Format(PyExc_TypeError, "expected a local ref, got %R", cell);
     return nullptr;
   }

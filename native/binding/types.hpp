@@ -142,6 +142,7 @@ struct Core {
   PyObject* timer_handle;
   std::uint64_t timer_due;
 
+  PyTypeObject* ref_type;
   PyTypeObject* context_type;
   PyObject* accepted;  // what tell returns for a message that was taken
   Cell* user;          // parent of what the system spawns
@@ -287,6 +288,7 @@ extern PyTypeObject* TimerType;
 extern PyTypeObject* ActorBaseType;
 extern PyTypeObject* ContextBaseType;
 
+PyObject* new_ref_type(PyObject* module, PyObject* names);
 int init_core(PyObject* module);
 int init_cell(PyObject* module);
 int init_behaviour(PyObject* module);

@@ -134,6 +134,8 @@ class Cell:
     def finish(self) -> None: ...
     def set_mailbox(self, capacity: int, policy: int, lanes: int, /) -> None: ...
 
+def new_ref_type(names: dict[str, Any], /) -> type[Any]: ...
+
 @final
 class Envelope:
     @property
@@ -196,6 +198,7 @@ class Core:
     def __new__(
         cls,
         loop: asyncio.AbstractEventLoop,
+        ref_type: type,
         context_type: type,
         slice_ns: int = 200_000,
         batch: int = 64,

@@ -45,28 +45,21 @@ if TYPE_CHECKING:
     class _Cell(_native.Cell, Generic[A_co]):
         pass
 
-    def _graft(cls: type[C]) -> type[C]: ...
+    def _native_class(cls: type[C]) -> type[C]: ...
 
 else:
     _Cell = Generic
     _OF_THE_CLASS_ITSELF = frozenset(
-        ("__dict__", "__weakref__", "__slots__", "__orig_bases__", "__parameters__", "__module__")
+        ("__dict__", "__weakref__", "__slots__", "__orig_bases__", "__parameters__")
     )
 
-    def _graft(cls):
-        """Makes the methods of a class those of the native cell, and returns that.
-
-        A Python subclass would be tracked by the cyclic collector, which then walks every
-        actor on each of its rounds; the native type is not.
-        """
-        for name, value in vars(cls).items():
-            if name not in _OF_THE_CLASS_ITSELF:
-                setattr(_native.Cell, name, value)
-        _native.Cell.__name__ = _native.Cell.__qualname__ = cls.__name__
-        return _native.Cell
+    def _native_class(cls):
+        """A class with these methods that is made, and sized, natively."""
+        names = {k: v for k, v in vars(cls).items() if k not in _OF_THE_CLASS_ITSELF}
+        return _native.new_ref_type(names)
 
 
-@_graft
+@_native_class
 class LocalRef(_Cell[A_co]):
     """A ref to an actor of this process; ``LocalRef[Counter]`` to a type checker.
 

@@ -122,6 +122,7 @@ class System:
         self._life.fatal_event = asyncio.Event()
         self._core = core = _native.Core(
             asyncio.get_running_loop(),
+            LocalRef,
             Context,
             slice_ns=s.slice_us * 1000,
             batch=s.batch,
