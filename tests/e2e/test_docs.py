@@ -14,6 +14,7 @@ A block ``text output`` after one of them is exactly what it prints.
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import importlib
 import os
@@ -299,6 +300,22 @@ def test_reference_of_errors_is_the_code() -> None:
     assert table_of("reference/errors.md", "All classes") == right, (
         f"docs/reference/errors.md, replace the table's rows by:\n{lines}"
     )
+
+
+def test_errors_that_nothing_raises_are_told() -> None:
+    from actinium import errors
+
+    imported: set[str] = set()
+    for file in (ROOT / "src" / "actinium").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "actinium.errors":
+                imported |= {alias.name for alias in node.names}
+    bases = {base.__name__ for cls in vars(errors).values() if isinstance(cls, type)
+             for base in cls.__bases__}  # fmt: skip
+    unused = {row[0].strip("`") for row in error_rows()} - imported - bases
+    text = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+    part = text.split("## Not raised yet", 1)[1].split("##", 1)[0]
+    assert set(re.findall(r"`(\w+)`", part)) - {"except"} == unused
 
 
 def test_reference_of_endpoints_is_the_code() -> None:
