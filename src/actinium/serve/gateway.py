@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from actinium.base.address import is_loopback
 from actinium.base.measures import Reading
 from actinium.base.secret import Secret
 from actinium.errors import ConfigError
-from actinium.inference.http.endpoint import is_loopback
 from actinium.inference.service import Inference
 
 from .app import GatewayApp
 from .http.limits import Limits
-from .http.server import HttpServer
 
 
 class Gateway:
@@ -50,6 +49,8 @@ class Gateway:
                 "anybody could use the models. Set an api_key, bind 127.0.0.1, or say "
                 "insecure=True if the network itself keeps others out"
             )
+        from .http.server import HttpServer  # loads httptools, which only a gateway needs
+
         self._app = GatewayApp(inference, key)
         self._server = HttpServer(self._app, host, port, limits or Limits())
         self._registry = inference.registry

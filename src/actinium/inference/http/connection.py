@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, Protocol
 
-import httptools
-
 from actinium.base.cork import Cork
-from actinium.errors import InferenceError, NetworkError, ProtocolError
+from actinium.errors import InferenceError, MissingExtra, NetworkError, ProtocolError
+
+try:
+    import httptools
+except ImportError as error:
+    raise MissingExtra("serve", "a runner of a remote server") from error
 
 _HIGH_WATER: Final = 256 * 1024
 """Bytes of an answer that wait for their reader before the socket is no longer read."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from urllib.parse import urlsplit
 
 import msgspec
 
+from actinium.base.address import is_loopback
 from actinium.errors import ConfigError
 
 
@@ -80,16 +80,6 @@ def parse_endpoint(url: str, *, insecure: bool = False) -> Endpoint:
     return Endpoint(
         host=host, port=port or (443 if tls else 80), tls=tls, path=parts.path.rstrip("/")
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address stays on this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _shown(url: str) -> str:

@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import httptools
+from actinium.errors import MissingExtra
 
 from .limits import Limits
 from .message import HttpRequest
+
+try:
+    import httptools
+except ImportError as error:
+    raise MissingExtra("serve", "the gateway") from error
 
 _ONCE: Final = frozenset((b"host", b"authorization", b"content-type", b"x-session-id"))
 
