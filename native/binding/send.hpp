@@ -5,6 +5,12 @@
 
 namespace binding {
 
+PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names);
+PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names);
+PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs);
+PyObject* cell_refusal(PyObject* o, PyObject*);
+PyObject* cell_deliver(PyObject* o, PyObject* msg);
+
 PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane);
 bool check_message_slow(Core* c, PyTypeObject* type);
 void signal_cell(Cell* cell, std::uint16_t flags);

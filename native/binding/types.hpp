@@ -290,6 +290,7 @@ extern PyTypeObject* ContextBaseType;
 
 PyObject* new_ref_type(PyObject* module, PyObject* names);
 int init_core(PyObject* module);
+int init_send(PyObject* module);
 int init_cell(PyObject* module);
 int init_behaviour(PyObject* module);
 int init_activation(PyObject* module);

@@ -1,0 +1,365 @@
+// Sending: tell, ask and streams, from an actor, from outside and from other threads.
+#include "send.hpp"
+
+#include <cmath>
+#include <new>
+
+namespace binding {
+
+PyTypeObject* EnvelopeType;
+
+namespace {
+
+PyObject* s_deadline;
+PyObject* s_priority;
+PyObject* s_timeout;
+PyObject* s_sender;
+PyObject* s_lane[actinium::kLanes];
+
+Cell* self_of(PyObject* o) { return reinterpret_cast<Cell*>(o); }
+
+// What may be said beside the message.
+struct Options {
+  std::int64_t deadline = 0;
+  std::int64_t timeout = -1;  // < 0: the default
+  unsigned lane = actinium::kNormal;
+  bool forever = false;
+  PyObject* sender = nullptr;
+};
+
+bool read_seconds(PyObject* value, const char* what, std::int64_t* ns, bool* forever) {
+  const double seconds = PyFloat_AsDouble(value);
+  if (seconds == -1.0 && PyErr_Occurred()) return false;
+  if (std::isnan(seconds) || seconds < 0) {
+    PyErr_Format(PyExc_ValueError, "%s must be 0 or more seconds, got %R", what, value);
+    return false;
+  }
+  *forever = seconds > 9e9;
+  *ns = *forever ? 0 : static_cast<std::int64_t>(seconds * 1e9);
+  return true;
+}
+
+bool read_lane(PyObject* value, unsigned* lane) {
+  for (unsigned i = 0; i < actinium::kLanes; i++) {
+    if (value == s_lane[i]) {
+      *lane = i;
+      return true;
+    }
+  }
+  for (unsigned i = 0; i < actinium::kLanes; i++) {
+    const int same = PyUnicode_Check(value) ? PyUnicode_Compare(value, s_lane[i]) : 1;
+    if (same == 0) {
+      *lane = i;
+      return true;
+    }
+  }
+  PyErr_Format(PyExc_ValueError, "priority must be 'critical', 'high', 'normal' or 'low', got %R",
+               value);
+  return false;
+}
+
+bool read_options(Core* c, PyObject* const* values, PyObject* names, Options* out) {
+  const Py_ssize_t n = names != nullptr ? PyTuple_GET_SIZE(names) : 0;
+  for (Py_ssize_t i = 0; i < n; i++) {
+    PyObject* name = PyTuple_GET_ITEM(names, i);
+    PyObject* value = values[i];
+    if (value == Py_None) continue;
+    bool forever = false;
+    if (PyUnicode_Compare(name, s_deadline) == 0) {
+      std::int64_t ns;
+      if (!read_seconds(value, "deadline", &ns, &forever)) return false;
+      if (!forever) out->deadline = core_now(c) + ns;
+    } else if (PyUnicode_Compare(name, s_timeout) == 0) {
+      if (!read_seconds(value, "timeout", &out->timeout, &out->forever)) return false;
+    } else if (PyUnicode_Compare(name, s_priority) == 0) {
+      if (!read_lane(value, &out->lane)) return false;
+    } else if (PyUnicode_Compare(name, s_sender) == 0) {
+      out->sender = PyObject_TypeCheck(value, CellType) ? value : nullptr;
+    } else {
+      PyErr_Format(PyExc_TypeError, "unexpected keyword %R", name);
+      return false;
+    }
+  }
+  return true;
+}
+
+Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadline) {
+  Envelope* e = PyObject_New(Envelope, EnvelopeType);
+  if (e == nullptr) return nullptr;
+  e->stream = Py_XNewRef(stream);
+  e->deadline = deadline;
+  e->kind = kind;
+  e->replayed = 0;
+  return e;
+}
+
+// hook(cell, msg, sender, extra, code) -> Put; uses up the item.
+PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
+  PyObject* number = PyLong_FromLong(code);
+  PyObject* args[6] = {nullptr,
+                       reinterpret_cast<PyObject*>(cell),
+                       it.msg,
+                       it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
+                       it.extra ? it.extra : Py_None,
+                       number};
+  PyObject* put =
+      PyObject_Vectorcall(c->hook_refused, args + 1, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  Py_XDECREF(number);
+  item_release(it);
+  return put;
+}
+
+// Hands an item to the shard of the cell from any other thread; one wake-up per burst.
+bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
+  void* p = actinium::slab_alloc(sizeof(Inbound));
+  if (p == nullptr) return false;
+  auto* in = ::new (p) Inbound{};
+  in->cell = reinterpret_cast<Cell*>(Py_NewRef(reinterpret_cast<PyObject*>(cell)));
+  in->item = it;
+  in->lane = lane;
+  it = Item{};
+  c->inbox_size.fetch_add(1, std::memory_order_relaxed);
+  c->inbox->push(in);
+  if (c->inbox_armed.exchange(1, std::memory_order_seq_cst) == 0 && !c->armed) {
+    if (core_arm(c) < 0) report_unraisable(nullptr);
+  }
+  return true;
+}
+
+}  // namespace
+
+// Puts an item into the mailbox, or says why not. Uses up the item; returns the Put.
+PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane) {
+  const bool outside = it.sender == nullptr && c->closing;
+  if ((cell->state & kClosed) != 0 || outside) [[unlikely]] {
+    return refuse(c, cell, it, kIsClosed);
+  }
+  PyObject* put = nullptr;
+  if (cell->depth >= cell->capacity) [[unlikely]] {
+    if (cell->policy != kDropOld) {
+      return refuse(c, cell, it, cell->policy == kDropNew ? kFullDropNew : kFull);
+    }
+    Item oldest;
+    if (cell->box.pop_least(oldest)) {
+      cell->depth--;
+      c->n_accepted--;
+      put = refuse(c, cell, oldest, kFullDropOld);
+      if (put == nullptr) {
+        item_release(it);
+        return nullptr;
+      }
+    }
+  }
+  if (this_thread() != c->thread) [[unlikely]] {
+    if (!send_across(c, cell, it, lane)) {
+      item_release(it);
+      return PyErr_NoMemory();
+    }
+  } else if (!cell->box.push(it, lane)) {
+    item_release(it);
+    return PyErr_NoMemory();
+  } else {
+    make_ready(c, cell);
+  }
+  cell->depth++;
+  c->n_accepted++;
+  return put != nullptr ? put : Py_NewRef(c->accepted);
+}
+
+bool check_message_slow(Core* c, PyTypeObject* type) {
+  PyObject* yes = PyObject_CallOneArg(c->hook_is_message, reinterpret_cast<PyObject*>(type));
+  if (yes == nullptr) return false;
+  Py_DECREF(yes);
+  PyTypeObject*& slot = c->known_types[type_slot(type)];
+  Py_INCREF(type);
+  Py_XSETREF(slot, type);
+  return true;
+}
+
+namespace {
+
+Cell* sender_now(Core* c, const Options& o) {
+  if (o.sender != nullptr) return self_of(Py_NewRef(o.sender));
+  return current_sender(c);
+}
+
+}  // namespace
+
+PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
+  Cell* cell = self_of(o);
+  Core* c = cell->core;
+  if (nargs != 1) {
+    PyErr_Format(PyExc_TypeError, "tell() takes one message, got %zd", nargs);
+    return nullptr;
+  }
+  PyObject* msg = args[0];
+  if (!check_message(c, Py_TYPE(msg))) return nullptr;
+  if (names == nullptr) [[likely]] {
+    if (this_thread() == c->thread && (cell->state & kClosed) == 0 &&
+        cell->depth < cell->capacity && !c->closing) [[likely]] {
+      const Item it{Py_NewRef(msg), current_sender(c), nullptr};
+      if (!cell->box.push(it)) return PyErr_NoMemory();
+      cell->depth++;
+      c->n_accepted++;
+      make_ready(c, cell);
+      return Py_NewRef(c->accepted);
+    }
+    Item it{Py_NewRef(msg), current_sender(c), nullptr};
+    return offer(c, cell, it, actinium::kNormal);
+  }
+  Options options;
+  if (!read_options(c, args + nargs, names, &options)) return nullptr;
+  PyObject* extra = nullptr;
+  if (options.deadline != 0) {
+    extra = reinterpret_cast<PyObject*>(envelope_new(kTell, nullptr, options.deadline));
+    if (extra == nullptr) return nullptr;
+  }
+  Item it{Py_NewRef(msg), sender_now(c, options), extra};
+  return offer(c, cell, it, options.lane);
+}
+
+// Like tell, but a message that is refused stays with the caller: None when taken, else why.
+PyObject* cell_refusal(PyObject* o, PyObject*) {
+  Cell* cell = self_of(o);
+  Core* c = cell->core;
+  if ((cell->state & kClosed) != 0 || (c->closing && c->current == nullptr)) {
+    return PyLong_FromLong(kIsClosed);
+  }
+  if (cell->depth < cell->capacity || cell->policy == kDropOld) Py_RETURN_NONE;
+  return PyLong_FromLong(cell->policy == kDropNew ? kFullDropNew : kFull);
+}
+
+PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
+  Cell* cell = self_of(o);
+  Core* c = cell->core;
+  if (nargs < 1 || nargs > 2) {
+    PyErr_Format(PyExc_TypeError, "ask() takes a message and a timeout, got %zd values", nargs);
+    return nullptr;
+  }
+  PyObject* msg = args[0];
+  if (!check_message(c, Py_TYPE(msg))) return nullptr;
+  if (this_thread() != c->thread) {
+    PyErr_SetString(UsageError,
+                    "ask() belongs to the thread of the system's event loop; from another "
+                    "thread use ac.blocking(system).ask(ref, msg)");
+    return nullptr;
+  }
+  Options options;
+  if (nargs == 2 && args[1] != Py_None &&
+      !read_seconds(args[1], "timeout", &options.timeout, &options.forever)) {
+    return nullptr;
+  }
+  if (names != nullptr && !read_options(c, args + nargs, names, &options)) return nullptr;
+  Reply* r = reply_new(cell);
+  if (r == nullptr) return nullptr;
+  const std::int64_t wait = options.timeout >= 0 ? options.timeout : c->ask_timeout_ns;
+  if (!options.forever) {
+    // A long timeout may come late by the coarse clock's slack, never early.
+    const bool coarse = wait > 20 * kCoarseSlackNs && c->virtual_ns < 0;
+    r->deadline = (coarse ? coarse_ns() + kCoarseSlackNs : core_now(c)) + wait;
+  }
+  if (options.deadline != 0 && (r->deadline == 0 || options.deadline < r->deadline)) {
+    r->deadline = options.deadline;
+  }
+  if (c->current != nullptr && c->deadline != 0 &&
+      (r->deadline == 0 || c->deadline < r->deadline)) {
+    r->deadline = c->deadline;
+    r->inherited = 1;
+  }
+  auto* reply = reinterpret_cast<PyObject*>(r);
+  if ((cell->state & kClosed) == 0 && r->deadline != 0) {
+    // One tick late at most, never early: the tick after the deadline's own.
+    const auto due = static_cast<std::uint64_t>(r->deadline / 1'000'000 + 1);
+    r->timer =
+        c->wheel->schedule(due, reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(r) | 1));
+    r->timed = 1;
+    if (!c->armed && !c->pumping) core_arm_timer(c);
+  }
+  Item it{Py_NewRef(msg), sender_now(c, options), Py_NewRef(reply)};
+  PyObject* put = offer(c, cell, it, options.lane);
+  if (put == nullptr) {
+    Py_DECREF(reply);
+    return nullptr;
+  }
+  Py_DECREF(put);
+  return reply;
+}
+
+// (msg, stream) -> Put: opens a stream; `stream` is what the generator's items go to.
+PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
+  Cell* cell = self_of(o);
+  Core* c = cell->core;
+  if (nargs != 3) {
+    PyErr_SetString(PyExc_TypeError, "open_stream() takes a message, a stream and seconds");
+    return nullptr;
+  }
+  if (!check_message(c, Py_TYPE(args[0]))) return nullptr;
+  std::int64_t deadline = 0;
+  bool forever = true;
+  if (args[2] != Py_None && !read_seconds(args[2], "timeout", &deadline, &forever)) return nullptr;
+  deadline = forever ? 0 : core_now(c) + deadline;
+  if (c->current != nullptr && c->deadline != 0 && (deadline == 0 || c->deadline < deadline)) {
+    deadline = c->deadline;
+  }
+  Envelope* e = envelope_new(kStream, args[1], deadline);
+  if (e == nullptr) return nullptr;
+  Item it{Py_NewRef(args[0]), current_sender(c), reinterpret_cast<PyObject*>(e)};
+  return offer(c, cell, it, actinium::kNormal);
+}
+
+// Signals of the runtime reach the mailbox whatever its bound (MB-3).
+PyObject* cell_deliver(PyObject* o, PyObject* msg) {
+  Cell* cell = self_of(o);
+  Core* c = cell->core;
+  if ((cell->state & kStopped) != 0) Py_RETURN_FALSE;
+  Envelope* e = envelope_new(kNotice, nullptr, 0);
+  if (e == nullptr) return nullptr;
+  const Item it{Py_NewRef(msg), nullptr, reinterpret_cast<PyObject*>(e)};
+  if (!cell->box.push(it)) return PyErr_NoMemory();
+  cell->depth++;
+  c->n_accepted++;
+  make_ready(c, cell);
+  Py_RETURN_TRUE;
+}
+
+namespace {
+
+void envelope_dealloc(PyObject* o) {
+  PyTypeObject* type = Py_TYPE(o);
+  Py_XDECREF(reinterpret_cast<Envelope*>(o)->stream);
+  PyObject_Free(o);
+  Py_DECREF(type);
+}
+
+PyObject* envelope_stream(PyObject* o, void*) {
+  PyObject* s = reinterpret_cast<Envelope*>(o)->stream;
+  return Py_NewRef(s != nullptr ? s : Py_None);
+}
+
+PyGetSetDef envelope_getset[] = {{"stream", envelope_stream, nullptr, nullptr, nullptr},
+                                 {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyType_Slot envelope_slots[] = {
+    {Py_tp_doc, const_cast<char*>("What a message carries beyond sender and value.")},
+    {Py_tp_dealloc, reinterpret_cast<void*>(envelope_dealloc)},
+    {Py_tp_getset, envelope_getset},
+    {0, nullptr}};
+
+PyType_Spec envelope_spec = {"actinium._native.Envelope", sizeof(Envelope), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                             envelope_slots};
+
+}  // namespace
+
+int init_send(PyObject* module) {
+  s_deadline = PyUnicode_InternFromString("deadline");
+  s_priority = PyUnicode_InternFromString("priority");
+  s_timeout = PyUnicode_InternFromString("timeout");
+  s_sender = PyUnicode_InternFromString("sender");
+  const char* lanes[] = {"critical", "high", "normal", "low"};
+  for (int i = 0; i < actinium::kLanes; i++)
+    s_lane[i] = PyUnicode_InternFromString(lanes[i]);
+  return add_type(module, &EnvelopeType, &envelope_spec);
+}
+
+}  // namespace binding
