@@ -20,8 +20,8 @@ PyTypeObject* ActivationType;
 
 namespace {
 
-PyObject* f_enter_task;
-PyObject* f_leave_task;
+PyObject* f_swap_task;    // Python 3.12 and later
+PyObject* current_tasks;  // 3.11: the dict behind asyncio.current_task()
 PyObject* f_cancelled_error;
 PyObject* s_throw;
 PyObject* s_blocking;
@@ -30,17 +30,24 @@ PyObject* s_cancel;
 PyObject* kw_context;
 PyObject* kw_msg;
 
-void call_task_function(Core* c, PyObject* fn, Activation* a) {
-  PyObject* args[3] = {nullptr, c->loop, reinterpret_cast<PyObject*>(a)};
-  PyObject* r = PyObject_Vectorcall(fn, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
-  if (r == nullptr) report_unraisable(fn);
-  Py_XDECREF(r);
+// Makes `task` (or None) the loop's current task, whichever was it before.
+void set_current_task(Core* c, PyObject* task) {
+  if (current_tasks != nullptr) {
+    const int bad = task != Py_None ? PyDict_SetItem(current_tasks, c->loop, task)
+                                    : PyDict_DelItem(current_tasks, c->loop);
+    if (bad < 0) report_unraisable(c->loop);
+    return;
+  }
+  PyObject* args[3] = {nullptr, c->loop, task};
+  PyObject* before =
+      PyObject_Vectorcall(f_swap_task, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  if (before == nullptr) report_unraisable(f_swap_task);
+  Py_XDECREF(before);
 }
 
 inline void enter(Core* c, Activation* a) {
   if (c->entered == a) return;
-  if (c->entered != nullptr) call_task_function(c, f_leave_task, c->entered);
-  call_task_function(c, f_enter_task, a);
+  set_current_task(c, reinterpret_cast<PyObject*>(a));
   c->entered = a;
 }
 
@@ -324,7 +331,7 @@ bool cancel_activation(Activation* a, PyObject* message) {
 
 void leave_entered(Core* c) {
   if (c->entered == nullptr) return;
-  call_task_function(c, f_leave_task, c->entered);
+  set_current_task(c, Py_None);
   c->entered = nullptr;
 }
 
@@ -504,8 +511,15 @@ int init_activation(PyObject* module) {
   PyObject* tasks = PyImport_ImportModule("asyncio.tasks");
   PyObject* errors = PyImport_ImportModule("asyncio.exceptions");
   if (tasks == nullptr || errors == nullptr) return -1;
-  f_enter_task = PyObject_GetAttrString(tasks, "_enter_task");
-  f_leave_task = PyObject_GetAttrString(tasks, "_leave_task");
+  f_swap_task = PyObject_GetAttrString(tasks, "_swap_current_task");
+  if (f_swap_task == nullptr) {
+    PyErr_Clear();
+    current_tasks = PyObject_GetAttrString(tasks, "_current_tasks");
+    if (current_tasks == nullptr || !PyDict_Check(current_tasks)) {
+      PyErr_SetString(PyExc_ImportError, "this Python's asyncio offers no way to set its task");
+      return -1;
+    }
+  }
   f_cancelled_error = PyObject_GetAttrString(errors, "CancelledError");
   Py_DECREF(tasks);
   Py_DECREF(errors);
@@ -515,7 +529,7 @@ int init_activation(PyObject* module) {
   s_cancel = PyUnicode_InternFromString("cancel");
   kw_context = Py_BuildValue("(s)", "context");
   kw_msg = Py_BuildValue("(s)", "msg");
-  if (!f_enter_task || !f_leave_task || !f_cancelled_error || !kw_context || !kw_msg) return -1;
+  if (!f_cancelled_error || !kw_context || !kw_msg) return -1;
   return add_type(module, &ActivationType, &spec);
 }
 
