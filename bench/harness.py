@@ -39,6 +39,10 @@ class Scenario:
     extras: tuple[str, ...] = ()
     goal: str = ""
 
+    def figure(self, value: float) -> str:
+        """A value of the metric with its unit, to three digits."""
+        return f"{value / self.divisor:.3g} {self.unit}"
+
 
 def _present() -> str | None:
     return None
@@ -75,6 +79,12 @@ class Cell:
     @property
     def values(self) -> list[float]:
         return [float(r[self.scenario.metric]) for r in self.runs if "failed" not in r]
+
+    @property
+    def per_core_second(self) -> float | None:
+        """Median throughput per second of processor time, where that is what is measured."""
+        found = [r["rate"] / r["on_core"] for r in self.runs if r.get("on_core")]
+        return statistics.median(found) if found and self.scenario.metric == "rate" else None
 
     def median_of(self, field: str) -> float | None:
         found = [float(r[field]) for r in self.runs if field in r]
@@ -130,7 +140,7 @@ def measure(
                 continue
             run = run_once(by_name[cell.subject], cell.scenario, scale)
             cell.runs.append(run)
-            shown = run.get("failed") or _figure(cell.scenario, run[cell.scenario.metric])
+            shown = run.get("failed") or cell.scenario.figure(run[cell.scenario.metric])
             name = f"{cell.scenario.name:12} {cell.subject:18}"
             note(f"round {round_number}/{rounds}  {name} {shown}")
     return cells
@@ -156,58 +166,6 @@ def available(subjects: Iterable[Subject], note: Callable[[str], None] = print) 
         else:
             note(f"skipped {subject.name}: {reason}")
     return found
-
-
-def _figure(scenario: Scenario, value: float) -> str:
-    scaled = value / scenario.divisor
-    return f"{scaled:.3g} {scenario.unit}"
-
-
-def table(cells: Sequence[Cell], reference: str, ours: str) -> str:
-    """A Markdown table: median, spread, ratio to the reference, and ours over each rival."""
-    rows = [
-        (
-            "scenario",
-            "subject",
-            "median",
-            "min - max",
-            f"/ {reference}",
-            f"{ours} /",
-            "on core",
-            "also",
-        )
-    ]
-    index = {(c.scenario.name, c.subject): c for c in cells}
-    for cell in cells:
-        name = cell.scenario.name
-        if cell.failure is not None or not cell.values:
-            rows.append((name, cell.subject, "failed", "", "", "", "", cell.failure or ""))
-            continue
-        low, high = (_figure(cell.scenario, f(cell.values)) for f in (min, max))
-        base, own = index.get((name, reference)), index.get((name, ours))
-        rows.append((
-            name,
-            cell.subject,
-            _figure(cell.scenario, statistics.median(cell.values)),
-            f"{low.split()[0]} - {high.split()[0]}",
-            _ratio(cell.ratio_to(base) if base else None),
-            _ratio(own.ratio_to(cell) if own else None),
-            f"{busy:.0%}" if (busy := cell.median_of("on_core")) is not None else "",
-            ", ".join(
-                f"{field} {value:g}"
-                for field in cell.scenario.extras
-                if (value := cell.median_of(field)) is not None
-            ),
-        ))  # fmt: skip
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["| " + " | ".join(v.ljust(w) for v, w in zip(row, widths, strict=True)) + " |"
-             for row in rows]  # fmt: skip
-    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
-    return "\n".join(lines)
-
-
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
 
 
 def as_json(cells: Sequence[Cell], machine: Mapping[str, Any]) -> str:

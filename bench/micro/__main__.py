@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from bench import machine
-from bench.harness import as_json, available, measure, pin, say, table
+from bench.harness import as_json, available, measure, pin, say
 from bench.micro.scenarios import BY_NAME, SCENARIOS
 from bench.micro.subjects import BY_SUBJECT
+from bench.table import table
 
 OURS = "actinium"
 REFERENCE = "floor"

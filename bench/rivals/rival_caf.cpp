@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -28,6 +29,7 @@ using hop_a = atom_constant<atom("hop")>;
 
 struct Result {
   double seconds = 0;
+  double cpu_seconds = 0;
   std::string extra;
 };
 
@@ -111,11 +113,16 @@ Result run(const std::string& w, long n) {
   const actor self = actor_cast<actor>(me);
   Result result;
   std::chrono::steady_clock::time_point began;
-  const auto start = [&] { began = std::chrono::steady_clock::now(); };
+  std::clock_t cpu_began = 0;
+  const auto start = [&] {
+    cpu_began = std::clock();
+    began = std::chrono::steady_clock::now();
+  };
   const auto wait = [&](long k) {
     for (long i = 0; i < k; ++i) me->receive([](done_a) {});
     const auto took = std::chrono::steady_clock::now() - began;
     result.seconds = std::chrono::duration<double>(took).count();
+    result.cpu_seconds = double(std::clock() - cpu_began) / CLOCKS_PER_SEC;
   };
   std::vector<actor> actors;
   if (w == "spawn") {
@@ -182,9 +189,9 @@ int main(int argc, char** argv) {
   const Result r = run(w, n);
   const long handled = w == "timer" ? n * kWaits : n;
   std::printf("{\"workload\": \"%s\", \"n\": %ld, \"seconds\": %.6f, \"rate\": %.1f, "
-              "\"version\": \"CAF %d\"%s}\n",
-              w.c_str(), n, r.seconds, double(handled) / r.seconds, CAF_VERSION,
-              r.extra.c_str());
+              "\"on_core\": %.3f, \"version\": \"CAF %d\"%s}\n",
+              w.c_str(), n, r.seconds, double(handled) / r.seconds, r.cpu_seconds / r.seconds,
+              CAF_VERSION, r.extra.c_str());
   std::fflush(stdout);
   _exit(0);
 }

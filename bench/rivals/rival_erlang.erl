@@ -14,7 +14,10 @@ main([Workload, Size]) ->
     Warm = case W of spawn -> min(N, 1000); _ -> max(N div 10, min(N, ?PAIRS)) end,
     _ = run(W, Warm),
     erlang:garbage_collect(),
+    {Cpu0, _} = erlang:statistics(runtime),
     {Seconds, Extra} = run(W, N),
+    {Cpu1, _} = erlang:statistics(runtime),  % milliseconds, with what run sets up
+    OnCore = min(1.0, (Cpu1 - Cpu0) / 1000 / Seconds),
     Done = case W of timer -> N * ?WAITS; _ -> N end,
     Ideal = case W of
                 timer -> io_lib:format(", \"times_ideal\": ~.3f",
@@ -22,8 +25,8 @@ main([Workload, Size]) ->
                 _ -> ""
             end,
     io:format("{\"workload\": \"~s\", \"n\": ~b, \"seconds\": ~.6f, \"rate\": ~.1f, "
-              "\"version\": \"OTP ~s\"~s~s}~n",
-              [W, N, Seconds, Done / Seconds, erlang:system_info(otp_release), Ideal, Extra]),
+              "\"on_core\": ~.3f, \"version\": \"OTP ~s\"~s~s}~n",
+              [W, N, Seconds, Done / Seconds, OnCore, erlang:system_info(otp_release), Ideal, Extra]),
     halt(0).
 
 now_s() -> erlang:monotonic_time(nanosecond) / 1.0e9.

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -37,6 +38,14 @@ func resident() int {
 		}
 	}
 	return 0
+}
+
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		panic(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 func counter(in chan message, want int, done *sync.WaitGroup) {
@@ -210,11 +219,16 @@ func main() {
 	}
 	run(workload, warm)
 	runtime.GC()
+	cpuBegan := cpuTime()
 	took, extra := run(workload, n)
+	onCore := (cpuTime() - cpuBegan).Seconds() / took.Seconds() // with what run sets up
+	if onCore > 1 {
+		onCore = 1
+	}
 	handled := n
 	if workload == "timer" {
 		handled *= waits
 	}
-	fmt.Printf(`{"workload": "%s", "n": %d, "seconds": %.6f, "rate": %.1f, "version": "%s"%s}`+"\n",
-		workload, n, took.Seconds(), float64(handled)/took.Seconds(), runtime.Version(), extra)
+	fmt.Printf(`{"workload": "%s", "n": %d, "seconds": %.6f, "rate": %.1f, "on_core": %.3f, "version": "%s"%s}`+"\n",
+		workload, n, took.Seconds(), float64(handled)/took.Seconds(), onCore, runtime.Version(), extra)
 }
