@@ -6,13 +6,12 @@ python -m bench.serving.gateway_subject PORT UPSTREAM_PORT
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 
 import uvloop
 
 from actinium.inference import Deployment, Inference
-from actinium.serve import Gateway
+from actinium.serve import Gateway, settle
 
 
 async def main(port: int, upstream: int) -> None:
@@ -26,7 +25,7 @@ async def main(port: int, upstream: int) -> None:
     inference = Inference([deployment])
     await inference.start()
     async with Gateway(inference, port=port):
-        gc.freeze()
+        settle()
         await asyncio.Event().wait()
 
 

@@ -51,6 +51,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_parts",
         "_paused",
+        "_raw_headers",
         "_tail",
         "_transport",
         "_until_close",
@@ -59,9 +60,9 @@ class Connection(asyncio.Protocol):
         "busy",
         "complete",
         "headed",
-        "headers",
         "idle_since",
         "on_body",
+        "on_header",
         "reusable",
         "status",
     )
@@ -82,7 +83,8 @@ class Connection(asyncio.Protocol):
         self.reusable = True
         self.idle_since = 0.0
         self.status = 0
-        self.headers: dict[bytes, bytes] = {}
+        self._raw_headers: dict[bytes, bytes] = {}
+        self.on_header = self._raw_headers.__setitem__
         self.answered = False  # any byte of the answer has come
         self.complete = False
         self.headed = False
@@ -93,13 +95,18 @@ class Connection(asyncio.Protocol):
     # What the owner of an exchange calls.
 
     @property
+    def headers(self) -> dict[bytes, bytes]:
+        """The headers of the answer by their names in lower case."""
+        return {name.lower(): value for name, value in self._raw_headers.items()}
+
+    @property
     def closed(self) -> bool:
         return self._error is not None or self._transport is None or self._transport.is_closing()
 
     def start(self, message: bytes) -> None:
         """Takes a whole request; it is written at the end of the loop's turn."""
         self.answered = self.complete = self.headed = False
-        self.headers = {}
+        self._raw_headers.clear()
         self._buffered = self._head_bytes = 0
         self._parts.clear()
         self.busy = True
@@ -114,7 +121,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(message)
 
     async def head(self) -> int:
-        """Waits for the head of the answer; the status. ``headers`` has lower-case names."""
+        """Waits for the head of the answer; the status."""
         while not self.headed:
             await self.event()
         return self.status
@@ -251,10 +258,7 @@ class Connection(asyncio.Protocol):
         self._owner.forget(self)
         self._wake()
 
-    # What the parser calls (``on_body`` is the list's own append).
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.lower()] = value
+    # What the parser calls (``on_body`` and ``on_header`` are the containers' own methods).
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -262,12 +266,16 @@ class Connection(asyncio.Protocol):
             return
         self.status = status
         self.headed = True
-        headers = self.headers
-        self._until_close = b"content-length" not in headers and b"transfer-encoding" not in headers
+        self._until_close = False
+        if not self._parser.should_keep_alive():
+            headers = self.headers
+            self._until_close = not (
+                b"content-length" in headers or b"transfer-encoding" in headers
+            )
 
     def on_message_complete(self) -> None:
         if not self.headed:
-            self.headers = {}  # it was an informational answer; the real one follows
+            self._raw_headers.clear()  # it was an informational answer; the real one follows
             return
         if self.complete:
             raise ValueError("a second answer")

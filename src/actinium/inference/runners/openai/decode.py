@@ -126,22 +126,26 @@ def decode_whole(body: bytes, choices: int) -> Burst:
         raise from_event(answer.error)
     burst: Burst = []
     finished: set[int] = set()
-    for choice in answer.choices or ():
+    given = answer.choices or ()
+    for choice in given:
         if choice.finish_reason is None or choice.index in finished:
             raise ProtocolError(f"the upstream's choice {choice.index} has not one finish")
         finished.add(choice.index)
         finish = _FINISH.get(choice.finish_reason, "stop")
         text = choice.message or choice.delta or WireText(content=choice.text)
-        burst += chunks_of(choice.index, text, choice.logprobs, finish)
+        usage = answer.usage if choice is given[-1] else None
+        burst += chunks_of(choice.index, text, choice.logprobs, finish, usage)
     if len(finished) < choices:
         raise ProtocolError(f"the upstream gave {len(finished)} choices, {choices} were asked for")
-    if answer.usage is not None:
-        burst.append(Chunk(usage=usage_of(answer.usage)))
     return burst
 
 
 def chunks_of(
-    index: int, text: WireText, logprobs: WireLogprobs | None, finish: Finish | None
+    index: int,
+    text: WireText,
+    logprobs: WireLogprobs | None,
+    finish: Finish | None,
+    usage: WireUsage | None = None,
 ) -> Burst:
     """The chunks of one choice: text and finish in one, each piece of a tool call in its own."""
     chunks: Burst = []
@@ -159,7 +163,8 @@ def chunks_of(
     refusal = text.refusal or ""
     tokens = _logprobs_of(logprobs) if logprobs is not None else ()
     if content or reasoning or refusal or tokens or finish is not None:
-        chunks.append(Chunk(index, content, finish, None, tokens, None, reasoning, refusal))
+        used = usage_of(usage) if usage is not None else None
+        chunks.append(Chunk(index, content, finish, None, tokens, used, reasoning, refusal))
     return chunks
 
 
