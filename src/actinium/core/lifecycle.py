@@ -342,6 +342,11 @@ class Lifecycle:
     # -- start, restart, stop
 
     def system(self, cell: Cell, flags: int) -> Coroutine[Any, Any, None] | None:
+        due = _native.SYS_START | _native.SYS_RESTART
+        if flags & _native.SYS_DRAIN and flags & due and not flags & _native.SYS_STOP:
+            # What waits shall still be handled, and for that the actor has to start first.
+            flags &= ~_native.SYS_DRAIN
+            cell.signal(_native.SYS_DRAIN)
         if flags & (_native.SYS_STOP | _native.SYS_DRAIN):
             return self._stop(cell, drain=not flags & _native.SYS_STOP)
         if flags & _native.SYS_RESTART:

@@ -93,13 +93,14 @@ class LocalRef(_Cell[A_co]):
     @property
     def path(self) -> str:
         """Where the actor lives in the tree, as ``/user/parent/child``."""
-        parent = self.parent
-        if parent is None:
-            return "/"
-        extra: Extra | None = self.extra
-        name = extra.name if extra is not None and extra.name is not None else f"${self.uid}"
-        above = parent.path
-        return f"{above}{name}" if above == "/" else f"{above}/{name}"
+        names: list[str] = []
+        cell, parent = self, self.parent
+        while parent is not None:  # a tree may be deeper than Python's stack
+            extra: Extra | None = cell.extra
+            name = extra.name if extra is not None else None
+            names.append(name if name is not None else f"${cell.uid}")
+            cell, parent = parent, parent.parent
+        return "/" + "/".join(reversed(names))
 
     @property
     def alive(self) -> bool:
