@@ -40,7 +40,7 @@ class Replica:
     ) -> None:
         self.deployment = deployment
         self.runner = runner
-        self.capabilities = runner.capabilities()
+        self._learn()
         self.state: State = "new"
         self.reason = "not started"
         self.slots = Slots(deployment.max_concurrent, deployment.queue)
@@ -66,7 +66,7 @@ class Replica:
         except BaseException as error:
             self.state, self.reason = "failed", f"loading failed: {error}"
             raise
-        self.capabilities = self.runner.capabilities()
+        self._learn()
         self.state, self.reason = "ready", ""
 
     async def generate(self, request: Request) -> AsyncGenerator[Burst]:
@@ -200,6 +200,18 @@ class Replica:
         await self.runner.close()
         self._watches.stop()
         self.state, self.reason = "closed", "the deployment is closed"
+
+    def _learn(self) -> None:
+        """Asks the runner what it can; ``versatile`` means everything a request may ask for."""
+        can = self.capabilities = self.runner.capabilities()
+        self.versatile = (
+            can.chat
+            and can.completion
+            and can.tools
+            and can.logprobs
+            and can.seed
+            and can.json_schema
+        )
 
     def _accept(self, request: Request | None) -> Watch:
         if self.state != "ready":

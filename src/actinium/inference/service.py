@@ -194,6 +194,8 @@ class Inference:
 def _check(request: Request, replica: Replica) -> None:
     """Refuses what the runner cannot do before anything is spent. Raises Unsupported."""
     can = replica.capabilities
+    if replica.versatile and request.n <= can.n:
+        return
     name = replica.deployment.name
     sampling = request.sampling
     lacks: tuple[str, str] | None = None

@@ -165,7 +165,7 @@ class Connection(asyncio.Protocol):
 
         Where only the end mark of the answer is missing still, it has a second to come.
         """
-        if self.closed:
+        if self._error is not None:
             self.abort()
         elif not self.complete:
             self._tail = self._loop.call_later(_TAIL_SECONDS, self.abort)

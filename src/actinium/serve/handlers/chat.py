@@ -24,7 +24,7 @@ async def chat(context: Context, call: Call) -> None:
         whole.add(await inference.complete(request))
         model = request.model
         body = whole.chat(call.id, model, context.now(), context.fingerprint(model))
-        call.reply.send(200, body, headers=call.headers(_ignored(context, request, door)))
+        call.reply.send(200, body, headers=_headers(context, call, request, door))
         return
     async with aclosing(inference.generate(request)) as source:
         encoder = ChatStream(
@@ -35,14 +35,18 @@ async def chat(context: Context, call: Call) -> None:
             choices=request.n,
             usage=door.usage,
         )
-        headers = call.headers(_ignored(context, request, door))
+        headers = _headers(context, call, request, door)
         await Events(call.reply, headers).send(source, encoder.events, encoder.end)
 
 
+def _headers(context: Context, call: Call, request: Request, door: Door) -> bytes:
+    """The headers of the answer, with the fields of the body that had no effect."""
+    if request.extra or door.dropped:
+        return call.headers(_ignored(context, request, door))
+    return call.headers()
+
+
 def _ignored(context: Context, request: Request, door: Door) -> tuple[str, ...]:
-    """The fields of the body that have no effect on this runner."""
-    if not request.extra:
-        return door.dropped
     if context.inference.replica(request.model).capabilities.passthrough:
         return door.dropped
     # Metadata is the client's own note; it has no effect anywhere.

@@ -48,6 +48,7 @@ class RequestParser:
         "_expects",
         "_fed",
         "_head_size",
+        "_headers",
         "_limits",
         "_llhttp",
         "_url",
@@ -66,6 +67,7 @@ class RequestParser:
         self._deliver = deliver
         self._expects = expects
         self._url = b""
+        self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._body_size = 0
         self._head_size = 0
@@ -99,7 +101,8 @@ class RequestParser:
     # What llhttp calls.
 
     def on_message_begin(self) -> None:
-        self.partial = HttpRequest()
+        request = self.partial = HttpRequest()
+        self._headers = request.headers
         self._url = b""
         self._head_size = 0
 
@@ -107,22 +110,19 @@ class RequestParser:
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        request = self.partial
-        if request is None or request.method:
-            return  # a trailer: no field of it has a meaning here
-        headers = request.headers
         name = name.lower()
-        if name in headers:
+        first = self._headers.setdefault(name, value)
+        if first is not value:
             if name in _ONCE:
                 raise Refused(400, f"the header {name.decode('latin-1')!r} came twice")
-            value = headers[name] + b", " + value
-        headers[name] = value
+            self._headers[name] = first + b", " + value
 
     def on_headers_complete(self) -> None:
         request = self.partial
         if request is None:
             return
         headers = request.headers
+        self._headers = {}  # what comes now are trailers: no field of them has a meaning here
         llhttp = self._llhttp
         method = request.method = llhttp.get_method()
         if len(headers) > self._limits.headers:

@@ -64,12 +64,16 @@ def read_chat(raw: bytes, id: str, session: str | None) -> tuple[Request, Door]:
         extra["metadata"] = body.metadata
     if body.tools is not None or body.response_format is not None or extra:
         _check_depth((body.tools, body.tool_choice, body.response_format, extra))
-    session = _session(body, session)
+    alternatives = None
+    if body.logprobs or body.top_logprobs:
+        alternatives = _logprobs(body)
+    if session is not None or body.metadata or body.user is not None:
+        session = _session(body, session)
     request = Request(
         id=id,
         model=body.model,
         messages=body.messages,
-        sampling=body.sampling(body.max_completion_tokens or body.max_tokens, _logprobs(body)),
+        sampling=body.sampling(body.max_completion_tokens or body.max_tokens, alternatives),
         n=body.n or 1,
         tools=body.tools or (),
         tool_choice=body.tool_choice,
@@ -179,13 +183,11 @@ def _check_depth(values: tuple[Any, ...]) -> None:
     )
 
 
-def _logprobs(body: ChatBody) -> int | None:
+def _logprobs(body: ChatBody) -> int:
     if not body.logprobs:
-        if body.top_logprobs:
-            raise BadRequest(
-                "top_logprobs needs logprobs: true beside it", "top_logprobs", "invalid_value"
-            )
-        return None
+        raise BadRequest(
+            "top_logprobs needs logprobs: true beside it", "top_logprobs", "invalid_value"
+        )
     return body.top_logprobs or 0
 
 
