@@ -131,13 +131,13 @@ class Stream(Generic[T]):
     __slots__ = ("_channel", "_message", "_opened", "_ref", "_timeout", "_timer")
 
     def __init__(self, ref: LocalRef[Any], message: Any, items: int, timeout: float | None) -> None:
+        self._opened = False
         if items < 1:
             raise UsageError(f"a stream needs a window of 1 item or more, got {items!r}")
         self._ref = ref
         self._message = message
         self._timeout = timeout
         self._channel = Channel(items)
-        self._opened = False
         self._timer: asyncio.TimerHandle | None = None
 
     def _open(self) -> None:
