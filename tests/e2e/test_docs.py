@@ -35,7 +35,7 @@ USUAL_URL = "http://127.0.0.1:8080"
 
 _FENCE = re.compile(r"^```(\w*)[ ]?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-_TEST = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
+_TEST = re.compile(r"((?:native/)?tests/[\w/]+\.(?:py|cpp))(?:::(\w+))?")
 _NAME = re.compile(r"`(actinium(?!\.toml)(?:\.\w+)+)`")
 _RUN_WORDS = {"append", "test", "client", "after-kill"}
 
@@ -225,9 +225,16 @@ def test_named_tests_exist(page: Path) -> None:
         assert file.is_file(), f"{page.relative_to(ROOT)} names {path}, which is not there"
         if name:
             source = file.read_text(encoding="utf-8")
-            assert re.search(rf"def {name}\b|class {name}\b", source), (
+            assert re.search(rf"(def |class |^TEST\(){name}\b", source, re.MULTILINE), (
                 f"{page.relative_to(ROOT)} names {path}::{name}, which is not there"
             )
+
+
+def test_each_invariant_of_the_semantics_is_listed_with_its_test() -> None:
+    listed = [row[0] for row in table_of("explain/semantics.md", "The tests")]
+    assert len(listed) == len(set(listed))
+    text = (ROOT / "docs/explain/semantics.md").read_text(encoding="utf-8").split("## The tests")[0]
+    assert set(re.findall(r"\b(?:inf_)?[A-Z]{2}-\d\b", text)) <= set(listed)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])
