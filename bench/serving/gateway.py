@@ -70,12 +70,15 @@ def process(command: str, core: int, port: int, *, realtime: bool) -> Iterator[p
                 time.sleep(0.1)
         yield psutil.Process(started.pid)
     finally:
-        children = psutil.Process(started.pid).children(recursive=True)
-        for child in children:
-            with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(started.pid).children(recursive=True):
                 child.terminate()
         started.terminate()
-        started.wait(20)
+        try:
+            started.wait(5)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
 
 
 def _path() -> str:
