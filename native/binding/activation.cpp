@@ -335,6 +335,12 @@ void leave_entered(Core* c) {
   c->entered = nullptr;
 }
 
+void drop_spare(Core* c) {
+  Activation* spare = c->spare;
+  c->spare = nullptr;
+  Py_XDECREF(spare);
+}
+
 namespace {
 
 Activation* self_of(PyObject* o) { return reinterpret_cast<Activation*>(o); }
@@ -371,6 +377,7 @@ PyObject* activation_call(PyObject* o, PyObject*, PyObject*) {
   leave_entered(c);
   c->deadline = 0;
   c->pumping = 0;
+  if (c->closed) drop_spare(c);
   Py_DECREF(o);
   if (c->want_idle && !c->armed && core_arm(c) < 0) return nullptr;
   Py_RETURN_NONE;

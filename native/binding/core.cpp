@@ -290,9 +290,7 @@ PyObject* core_close(PyObject* o, PyObject* hooks) {
   Py_CLEAR(c->pump);  // bound methods of this very object
   Py_CLEAR(c->on_timer);
   Py_CLEAR(c->user);
-  Activation* spare = c->spare;
-  c->spare = nullptr;
-  Py_XDECREF(spare);
+  if (!c->pumping) drop_spare(c);  // else it may be in use: the slice drops it at its end
   Py_RETURN_NONE;
 }
 

@@ -319,7 +319,7 @@ std::int64_t run_cell(Core* c, Cell* cell, std::int64_t limit) {
   const bool waits = (cell->sys & ~kSysDrain) != 0;  // the runtime, for handlers to end
   const bool user =
       (cell->state & (kBusy | kPaused | kStopped)) == 0 && !waits && !cell->box.empty();
-  if (system || user) {
+  if ((system || user) && !c->closed) {
     cell->state |= kQueued;
     c->ready.push(reinterpret_cast<std::uintptr_t>(cell));  // keeps its reference
   } else {
@@ -401,6 +401,10 @@ void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages) {
   if (PyContext_Exit(c->scratch) < 0) report_unraisable(c->scratch);
   c->pumping = 0;
   c->deadline = 0;
+  if (c->closed) {
+    drop_spare(c);
+    return;
+  }
   core_arm_timer(c);
   if (c->want_idle && c->ready.empty() && c->n_running == 0 &&
       c->inbox_size.load(std::memory_order_relaxed) == 0) {

@@ -20,6 +20,7 @@ Step start_coroutine(Core* c, Cell* cell, Handler* h, PyObject* coro, Item& item
 void resume_activation(Core* c, Activation* a);
 bool cancel_activation(Activation* a, PyObject* message);
 void leave_entered(Core* c);
+void drop_spare(Core* c);  // it refers to its core: a closed core lets it go
 
 // ---- reply.cpp
 Reply* reply_new(Cell* target);
