@@ -1,0 +1,1 @@
+"""Trains, exports and evaluates the small language model that ships inside Actinium."""

@@ -1,0 +1,1 @@
+"""Seeded grammar of short dialogues: the whole training text of the embedded model."""
