@@ -370,8 +370,8 @@ class Lifecycle:
         if instance is not None:
             try:
                 await _bounded(instance.restarting(failure))
-            except Exception:  # noqa: BLE001 - a hook must not keep its actor from restarting
-                _log.exception("%s: the restarting hook failed", cell.path)
+            except BaseException as e:  # noqa: BLE001 - nor may a hook keep it from restarting
+                self._hook_failed(cell, "restarting", e)
         self._cancel_timers(extra)
         await self._stop_children(cell, drain=False)
         del instance
@@ -396,11 +396,11 @@ class Lifecycle:
         try:
             return cell.instance.stopping(reason)
         except BaseException as e:  # noqa: BLE001 - a hook must not keep its actor from stopping
-            self._stopping_failed(cell, e)
+            self._hook_failed(cell, "stopping", e)
             return None
 
-    def _stopping_failed(self, cell: Cell, failure: BaseException) -> None:
-        _log.error("%s: the stopping hook failed", cell.path, exc_info=failure)
+    def _hook_failed(self, cell: Cell, hook: str, failure: BaseException) -> None:
+        _log.error("%s: the %s hook failed", cell.path, hook, exc_info=failure)
         if isinstance(failure, (KeyboardInterrupt, SystemExit)):
             self._fatal(failure)
 
@@ -409,7 +409,7 @@ class Lifecycle:
             await self._stop_children(cell, drain=drain)
             await _bounded(self._call_stopping(cell))
         except BaseException as e:  # noqa: BLE001 - as above
-            self._stopping_failed(cell, e)
+            self._hook_failed(cell, "stopping", e)
         finally:
             self._finish(cell, None)
 
