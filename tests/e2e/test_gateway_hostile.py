@@ -172,6 +172,24 @@ def test_a_head_without_end_is_cut_at_the_limit() -> None:
     run(body, limits=Limits(head_bytes=2000))
 
 
+@pytest.mark.parametrize("drip", [b"y" * 100, b"\r\nX: y"])
+def test_trailers_without_end_are_cut_at_the_limit(drip: bytes) -> None:
+    async def body(s: Served) -> None:
+        async with await Client.to(s.port) as client:
+            client.send(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n")
+            client.send(b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\nX: ")
+            answer = asyncio.create_task(client.answer())
+            for _ in range(400):
+                client.send(drip)
+                await client.writer.drain()
+                await asyncio.wait((answer,), timeout=0.001)
+                if answer.done():
+                    break
+            assert (await answer).status == 431
+
+    run(body, limits=Limits(head_bytes=2000))
+
+
 def test_a_refused_upload_is_not_kept_and_its_answer_arrives() -> None:
     async def body(s: Served) -> None:
         async with await Client.to(s.port) as client:

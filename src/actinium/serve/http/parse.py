@@ -47,10 +47,12 @@ class RequestParser:
         "_deliver",
         "_expects",
         "_fed",
+        "_fields",
         "_head_size",
         "_headers",
         "_limits",
         "_llhttp",
+        "_moved",
         "_url",
         "partial",
     )
@@ -72,12 +74,15 @@ class RequestParser:
         self._body_size = 0
         self._head_size = 0
         self._fed = 0
+        self._fields = 0
+        self._moved = False  # whether a head ended or body came in the bytes of now
         self.partial: HttpRequest | None = None
         self._llhttp: Any = httptools.HttpRequestParser(self)
 
     def feed(self, data: bytes) -> None:
         """Takes bytes. Raises Refused; the parser must not be used after that."""
         self._fed = len(data)
+        self._moved = False
         try:
             self._llhttp.feed_data(data)
         except httptools.HttpParserCallbackError as error:
@@ -88,7 +93,9 @@ class RequestParser:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             raise Refused(400, f"this is not an HTTP/1.1 request: {error}") from None
         request = self.partial
-        if request is not None and not request.method:
+        if request is not None and not self._moved:
+            # Neither body nor the end of a head has come: it is head, or trailers, which are
+            # collected by llhttp's binding until they end. Both have the same limit.
             self._head_size += self._fed
             if self._head_size > self._limits.head_bytes:
                 raise self._head_too_long()
@@ -105,11 +112,16 @@ class RequestParser:
         self._headers = request.headers
         self._url = b""
         self._head_size = 0
+        self._fields = 0
 
     def on_url(self, url: bytes) -> None:
         self._url = self._url + url if self._url else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields += 1
+        if self._fields > self._limits.headers:
+            text = f"more than {self._limits.headers} headers"
+            raise Refused(431, text, "headers_too_large")
         name = name.lower()
         first = self._headers.setdefault(name, value)
         if first is not value:
@@ -125,12 +137,11 @@ class RequestParser:
         self._headers = {}  # what comes now are trailers: no field of them has a meaning here
         llhttp = self._llhttp
         method = request.method = llhttp.get_method()
-        if len(headers) > self._limits.headers:
-            text = f"more than {self._limits.headers} headers"
-            raise Refused(431, text, "headers_too_large")
+        self._moved = True
         limit = self._limits.head_bytes
         if self._head_size + self._fed > limit and self._head_length(headers) > limit:
             raise self._head_too_long()
+        self._head_size = 0
         # HTTP/1.1 keeps alive unless a header says otherwise: only the rest needs a look.
         if b"connection" in headers or b"host" not in headers or not llhttp.should_keep_alive():
             self._check_version(request, llhttp.get_http_version())
@@ -149,6 +160,8 @@ class RequestParser:
             self._check_expect(request)
 
     def on_body(self, piece: bytes) -> None:
+        self._moved = True
+        self._head_size = 0
         request = self.partial
         if request is None or request.refusal is not None:
             return  # nobody will read it
