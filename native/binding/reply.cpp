@@ -183,6 +183,8 @@ PyObject* reply_throw(PyObject*, PyObject* const* args, Py_ssize_t n) {
     PyErr_SetString(PyExc_TypeError, "throw() needs an exception");
   } else if (PyExceptionInstance_Check(args[0])) {
     raise_object(args[0]);
+  } else if (!PyExceptionClass_Check(args[0])) {
+    PyErr_Format(PyExc_TypeError, "expected an exception, got %R", args[0]);
   } else if (n > 1 && args[1] != Py_None) {
     PyErr_SetObject(args[0], args[1]);
   } else {

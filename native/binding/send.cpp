@@ -18,6 +18,9 @@ PyObject* s_lane[actinium::kLanes];
 
 Cell* self_of(PyObject* o) { return reinterpret_cast<Cell*>(o); }
 
+// Zero stands for "no deadline"; a virtual clock may well show it.
+std::int64_t instant(std::int64_t ns) { return ns != 0 ? ns : 1; }
+
 // What may be said beside the message.
 struct Options {
   std::int64_t deadline = 0;
@@ -68,7 +71,7 @@ bool read_options(Core* c, PyObject* const* values, PyObject* names, Options* ou
     if (PyUnicode_Compare(name, s_deadline) == 0) {
       std::int64_t ns;
       if (!read_seconds(value, "deadline", &ns, &forever)) return false;
-      if (!forever) out->deadline = core_now(c) + ns;
+      if (!forever) out->deadline = instant(core_now(c) + ns);
     } else if (PyUnicode_Compare(name, s_timeout) == 0) {
       if (!read_seconds(value, "timeout", &out->timeout, &out->forever)) return false;
     } else if (PyUnicode_Compare(name, s_priority) == 0) {
@@ -256,7 +259,7 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
   if (!options.forever) {
     // A long timeout may come late by the coarse clock's slack, never early.
     const bool coarse = wait > 20 * kCoarseSlackNs && c->virtual_ns < 0;
-    r->deadline = (coarse ? coarse_ns() + kCoarseSlackNs : core_now(c)) + wait;
+    r->deadline = instant((coarse ? coarse_ns() + kCoarseSlackNs : core_now(c)) + wait);
   }
   if (options.deadline != 0 && (r->deadline == 0 || options.deadline < r->deadline)) {
     r->deadline = options.deadline;
@@ -297,7 +300,7 @@ PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs)
   std::int64_t deadline = 0;
   bool forever = true;
   if (args[2] != Py_None && !read_seconds(args[2], "timeout", &deadline, &forever)) return nullptr;
-  deadline = forever ? 0 : core_now(c) + deadline;
+  deadline = forever ? 0 : instant(core_now(c) + deadline);
   if (c->current != nullptr && c->deadline != 0 && (deadline == 0 || c->deadline < deadline)) {
     deadline = c->deadline;
   }

@@ -9,8 +9,7 @@
     ├── MissingExtra                 an optional dependency is not installed
     ├── Unavailable                  cannot work here and now, with the reason
     ├── MessageError
-    │   ├── NotAMessage              a mutable object was sent
-    │   └── DecodeError              bytes that are not the type they should be
+    │   └── NotAMessage              a mutable object was sent
     ├── ActorError
     │   ├── ActorNotFound  ActorStopped  ActorRestarted  NameTaken
     │   ├── Unhandled                no handler for this type
@@ -24,7 +23,7 @@
     │   ├── AskTimeout
     │   └── DeadlineExceeded
     ├── StreamError
-    │   ├── StreamIdle  StreamBroken  StreamCancelled
+    │   └── StreamCancelled          the consumer closed the stream
     ├── StoreError
     │   ├── SequenceConflict         another writer was first
     │   └── StoreCorrupt             a file that is not what was written
@@ -92,10 +91,6 @@ class MessageError(ActiniumError):
 
 class NotAMessage(MessageError, TypeError):
     """A mutable object was sent as a message."""
-
-
-class DecodeError(MessageError, ValueError):
-    """Bytes could not be decoded to the expected type."""
 
 
 class ActorError(ActiniumError):
@@ -176,14 +171,6 @@ class DeadlineExceeded(Timeout):
 
 class StreamError(ActiniumError):
     """Base of errors about one stream."""
-
-
-class StreamIdle(StreamError):
-    """Neither side moved for longer than the idle limit."""
-
-
-class StreamBroken(StreamError):
-    """The stream lost its other end or an item."""
 
 
 class StreamCancelled(StreamError):
@@ -417,9 +404,3 @@ class StreamInterrupted(InferenceError):
         super().__init__(f"the answer broke off after {chunks_sent} chunks: {cause}")
         self.cause = cause
         self.chunks_sent = chunks_sent
-
-
-class SlowConsumer(InferenceError):
-    """The reader of a stream did not read for longer than allowed."""
-
-    http = 499

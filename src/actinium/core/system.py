@@ -237,7 +237,7 @@ class System:
             async with asyncio.timeout(limit):
                 if self._life.fatal is None:
                     await self.idle()
-                self._root.stop(drain=True)
+                self._root.stop(drain=self._life.fatal is None)
                 await self._root.stopped()
         except TimeoutError:
             forced = await self._force()
