@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from actinium.base.address import is_loopback
 from actinium.errors import ConfigError, UsageError
-from actinium.inference.http.endpoint import is_loopback
 
 from ..loop import new_runner
 from ..places import state_folder

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from actinium.base.secret import Secret
+from actinium.serve import settle
 from actinium.topology import Plan
 
 from ..places import IN_MEMORY, NO_STORE, short, store_path
@@ -26,6 +27,7 @@ async def serve(plan: Plan, key: Secret | None, screen: Screen) -> None:
             with loading(screen) as progress:
                 loaded = await until(signals.stop, host.inference.start(progress))
             if loaded:
+                settle()
                 announce(screen, plan, host, key is not None, time.monotonic() - began)
                 await signals.stop.wait()
             if screen.live:

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import msgspec
 
+from actinium.base.address import is_loopback
 from actinium.base.secret import Secret, read_secret
 from actinium.errors import ConfigError, RuntimeNotInferred
 from actinium.inference import Deployment
-from actinium.inference.http.endpoint import is_loopback
 from actinium.topology import GatewaySection, Plan, SystemSection, plan_of, read_plan
 
 from ..failures import USAGE, CommandFailed

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from actinium.base.address import is_loopback as is_loopback
+from actinium.base.address import is_loopback
 from actinium.errors import ConfigError
 
 
