@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ DONE: Final = b"data: [DONE]\n\n"
 _lines: Final = msgspec.json.Encoder().encode_lines
 
 
-class EventStream:
+class EventStream(ABC):
     """What both kinds share: the frame around each event, usage, and the end.
 
     The frame of an event is the same for the whole answer and is made once; a burst of plain
@@ -121,8 +122,9 @@ class EventStream:
     def _begin(self, first: Chunk, out: list[bytes]) -> None:
         self._started.add(first.index)
 
+    @abstractmethod
     def _pieces(self, chunk: Chunk) -> list[bytes]:
-        raise NotImplementedError
+        """The choice's part of the events for one chunk."""
 
 
 class ChatStream(EventStream):
