@@ -1,7 +1,8 @@
 """The one timer of this project: scenarios times subjects, interleaved, each run a fresh process.
 
-A round runs every subject once per scenario, one after another (A B C, A B C, ...), all pinned
-to the same core, so that a noisy neighbour meets them alike. Shown are the median, the spread
+A round runs every subject once per scenario, one after another, and each round begins with
+another of them (A B C, B C A, ...), all pinned to the same core, so that a noisy neighbour and
+what a process leaves behind meet them alike. Shown are the median, the spread
 (least and greatest) and the median of the ratios within each round; on a busy machine believe
 the ratios.
 """
@@ -127,15 +128,13 @@ def measure(
     note: Callable[[str], None] = print,
 ) -> list[Cell]:
     """Runs all of it; a subject that fails in a scenario is not tried there again."""
-    cells = [
-        Cell(scenario, subject.name)
+    groups = [
+        [Cell(scenario, s.name) for s in subjects if scenario.name in s.workloads]
         for scenario in scenarios
-        for subject in subjects
-        if scenario.name in subject.workloads
     ]
     by_name = {s.name: s for s in subjects}
     for round_number in range(1, rounds + 1):
-        for cell in cells:
+        for cell in (c for group in groups for c in _rotated(group, round_number - 1)):
             if cell.failure is not None:
                 continue
             run = run_once(by_name[cell.subject], cell.scenario, scale)
@@ -143,7 +142,12 @@ def measure(
             shown = run.get("failed") or cell.scenario.figure(run[cell.scenario.metric])
             name = f"{cell.scenario.name:12} {cell.subject:18}"
             note(f"round {round_number}/{rounds}  {name} {shown}")
-    return cells
+    return [cell for group in groups for cell in group]
+
+
+def _rotated(group: list[Cell], by: int) -> list[Cell]:
+    first = by % len(group) if group else 0
+    return group[first:] + group[:first]
 
 
 def pin(core: int | None) -> int:
