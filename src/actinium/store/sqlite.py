@@ -127,11 +127,11 @@ class SqliteStore:
     async def close(self) -> None:
         """Finish what was asked before, then close the file and end both threads."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._writer.stop()
-                self._reader.stop()
-        for worker in (self._writer, self._reader):
+            self._closed = True
+        # One after the other: the last connection to close folds the log into the file, and two
+        # that close at the same moment each take the other for one that stays.
+        for worker in (self._reader, self._writer):
+            worker.stop()
             await asyncio.to_thread(worker.join)
 
     def __del__(self) -> None:
