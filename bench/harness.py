@@ -1,10 +1,10 @@
 """The one timer of this project: scenarios times subjects, interleaved, each run a fresh process.
 
-A round runs every subject once per scenario, one after another, and each round begins with
-another of them (A B C, B C A, ...), all pinned to the same core, so that a noisy neighbour and
-what a process leaves behind meet them alike. Shown are the median, the spread
-(least and greatest) and the median of the ratios within each round; on a busy machine believe
-the ratios.
+A round runs every subject once per scenario, one after another, in an order of its own (A B C,
+C A B, ...; the same in every run of the harness), all pinned to the same core, so that a noisy
+neighbour and what a process leaves behind for the next one meet them alike. Shown are the
+median, the spread (least and greatest) and the median of the ratios within each round; on a
+busy machine believe the ratios.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -134,7 +135,7 @@ def measure(
     ]
     by_name = {s.name: s for s in subjects}
     for round_number in range(1, rounds + 1):
-        for cell in (c for group in groups for c in _rotated(group, round_number - 1)):
+        for cell in (c for group in groups for c in _order(group, round_number)):
             if cell.failure is not None:
                 continue
             run = run_once(by_name[cell.subject], cell.scenario, scale)
@@ -145,9 +146,8 @@ def measure(
     return [cell for group in groups for cell in group]
 
 
-def _rotated(group: list[Cell], by: int) -> list[Cell]:
-    first = by % len(group) if group else 0
-    return group[first:] + group[:first]
+def _order(group: list[Cell], round_number: int) -> list[Cell]:
+    return random.Random(round_number).sample(group, len(group))
 
 
 def pin(core: int | None) -> int:
