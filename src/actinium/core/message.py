@@ -14,7 +14,7 @@ import fractions
 import pathlib
 import types
 import uuid
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -24,7 +24,19 @@ from actinium.errors import NotAMessage
 T = TypeVar("T")
 
 
-class Message(msgspec.Struct, frozen=True):
+if TYPE_CHECKING:
+    # What a type checker has to know: subclasses are frozen without saying so.
+    @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+    class _Frozen(msgspec.Struct, frozen=True):
+        pass
+
+else:
+
+    class _Frozen(msgspec.Struct, frozen=True):
+        pass
+
+
+class Message(_Frozen, frozen=True):
     """Base of your messages: an immutable struct with typed fields.
 
     >>> class Add(Message):
