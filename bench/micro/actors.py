@@ -89,6 +89,29 @@ class YieldingCounter(ac.Actor, mailbox=ac.Unbounded()):
         return self.n
 
 
+class Sink(ac.Actor, mailbox=ac.Unbounded()):
+    __slots__ = ()
+
+    @ac.on
+    def take(self, m: int) -> None:
+        pass
+
+    @ac.on
+    def depth(self, m: Get) -> int:
+        return 0
+
+
+class Forwarder(ac.Actor, mailbox=ac.Unbounded()):
+    __slots__ = ("to",)
+
+    def __init__(self, to: ac.LocalRef[Sink]) -> None:
+        self.to = to
+
+    @ac.on
+    def hand_on(self, m: int) -> None:
+        self.to.tell(m)
+
+
 class Flooder(ac.Actor):
     __slots__ = ("to",)
 
@@ -224,6 +247,19 @@ async def tell(n: int, clock: Clock) -> None:
 
 async def tell_burst(n: int, clock: Clock) -> None:
     await _flood(Counter, BurstFlooder, 1, n, clock)
+
+
+async def forward(n: int, clock: Clock) -> None:
+    async with _system() as system:
+        sink = system.spawn(Sink)
+        tell = system.spawn(Forwarder, sink).tell
+        before = system.statistics()["handled"]
+        clock.start()
+        for i in range(n // 2):
+            tell(i)
+        await system.idle()
+        clock.stop()
+        assert system.statistics()["handled"] - before == n // 2 * 2
 
 
 async def fanin(n: int, clock: Clock) -> None:
@@ -380,6 +416,7 @@ async def threads(n: int, clock: Clock) -> None:
 WORKLOADS: dict[str, Workload] = {
     "tell": tell,
     "tell_burst": tell_burst,
+    "forward": forward,
     "fanin": fanin,
     "ring": ring,
     "ask1": ask1,

@@ -9,6 +9,8 @@ SCENARIOS: tuple[Scenario, ...] = (
              goal="15 M/s"),
     Scenario("tell_burst", "the same in bursts of 256, each awaited before the next",
              1_000_000),
+    Scenario("forward", "one actor hands each of N/2 messages on to another; N handled; "
+             "handlers do nothing else", 1_000_000, goal="15 M/s"),
     Scenario("fanin", "1000 actors send N ints in total to one", 1_000_000),
     Scenario("ring", "a token makes N hops around 503 actors", 1_000_000, goal="6 M/s"),
     Scenario("ask1", "one actor asks another N times, one at a time", 500_000, goal="4 M/s"),

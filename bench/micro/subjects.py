@@ -12,7 +12,8 @@ from bench.harness import ROOT, Subject
 from bench.micro.scenarios import BY_NAME
 from bench.rivals.build import OUT
 
-ALL = frozenset(BY_NAME)
+OURS = frozenset(BY_NAME)
+ALL = OURS - {"forward"}
 CLASSIC = frozenset({"tell", "fanin", "ring", "ask1", "ask1000", "timer", "spawn"})
 RIVAL_PYTHON = os.environ.get("BENCH_RIVAL_PYTHON", sys.executable)
 """The interpreter that has pykka, thespian and xoscar, if not this one."""
@@ -49,9 +50,9 @@ def _slow(workloads: frozenset[str], divisor: int, **own: int) -> dict[str, int]
 
 
 SUBJECTS: tuple[Subject, ...] = (
-    Subject("floor", _module("bench.rivals.floor"), ALL),
-    Subject("actinium", _module("bench.micro.actors"), ALL, {"BENCH_LOOP": "uvloop"}),
-    Subject("actinium-asyncio", _module("bench.micro.actors"), ALL, {"BENCH_LOOP": "asyncio"}),
+    Subject("floor", _module("bench.rivals.floor"), OURS),
+    Subject("actinium", _module("bench.micro.actors"), OURS, {"BENCH_LOOP": "uvloop"}),
+    Subject("actinium-asyncio", _module("bench.micro.actors"), OURS, {"BENCH_LOOP": "asyncio"}),
     Subject("naive", _module("bench.rivals.naive"),
             CLASSIC | {"tell_burst", "async"}),
     Subject("asyncio", _module("bench.rivals.asyncio_queue"), ALL,

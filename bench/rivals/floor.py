@@ -140,6 +140,32 @@ async def lateness(n: int, clock: Clock) -> Figures:
     return {**quantiles(late), **{f"turn_{k}": v for k, v in quantiles(turns).items()}}
 
 
+class Sink:
+    __slots__ = ()
+
+    def take(self, m: int) -> None:
+        pass
+
+
+class Forwarder:
+    __slots__ = ("to",)
+
+    def __init__(self, to: Sink) -> None:
+        self.to = to
+
+    def hand_on(self, m: int) -> None:
+        self.to.take(m)
+
+
+def forward(n: int, clock: Clock) -> None:
+    """One handler calls the other."""
+    hand_on = Forwarder(Sink()).hand_on
+    clock.start()
+    for i in range(n // 2):
+        hand_on(i)
+    clock.stop()
+
+
 def threads(n: int, clock: Clock) -> None:
     """A thread puts into a SimpleQueue, this one takes and calls."""
     counter = Counter()
@@ -161,6 +187,7 @@ def threads(n: int, clock: Clock) -> None:
 WORKLOADS: dict[str, Workload] = {
     "tell": tell,
     "tell_burst": tell,
+    "forward": forward,
     "fanin": tell,
     "ring": ring,
     "ask1": ask1,
