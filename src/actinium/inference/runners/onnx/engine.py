@@ -122,8 +122,8 @@ class Engine:
             self._left.clear()
         for job in left:
             if job.running:
+                self.counters.cancelled += 1  # before its slot is seen to be free
                 self._drop(job.entry)
-                self.counters.cancelled += 1
         return True
 
     def _feed(self) -> None:
