@@ -49,7 +49,6 @@ PyMODINIT_FUNC PyInit__native() {
                   PyModule_AddIntConstant(m, "SYS_RESTART", kSysRestart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_STOP", kSysStop) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_DRAIN", kSysDrain) == 0 &&
-                  PyModule_AddIntConstant(m, "SYS_USER", kSysUser) == 0 &&
                   PyModule_AddIntConstant(m, "FULL", kFull) == 0 &&
                   PyModule_AddIntConstant(m, "FULL_DROP_NEW", kFullDropNew) == 0 &&
                   PyModule_AddIntConstant(m, "FULL_DROP_OLD", kFullDropOld) == 0 &&

@@ -92,7 +92,6 @@ Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadlin
   e->stream = Py_XNewRef(stream);
   e->deadline = deadline;
   e->kind = kind;
-  e->replayed = 0;
   return e;
 }
 

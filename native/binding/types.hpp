@@ -87,7 +87,6 @@ enum : std::uint16_t {
   kSysRestart = 2,
   kSysStop = 4,
   kSysDrain = 8,  // stop once the mailbox is empty
-  kSysUser = 16,  // the first of the flags that only the Python side reads
 };
 
 struct Cell {
@@ -218,7 +217,6 @@ struct Envelope {
   PyObject* stream;
   std::int64_t deadline;
   std::uint8_t kind;
-  std::uint8_t replayed;
 };
 
 struct Activation {
