@@ -157,6 +157,6 @@ class Entities:
         if cell.depth or cell.running or cell.sys or cell.paused_flag or cell.children():
             return False
         extra_of(cell).reason = "passivated"
-        life = self._system._life
-        life._finish(cell, life._call_stopping(cell))
+        start_stop = self._system._life.start_stop
+        start_stop.finish(cell, start_stop.call_stopping(cell))
         return True

@@ -109,7 +109,7 @@ class System:
         tb: TracebackType | None,
     ) -> None:
         await self.shutdown()
-        fatal = self._life.fatal
+        fatal = self._life.supervisor.fatal
         if fatal is not None and exc is None:
             raise SystemFailed(f"system {self.name!r} was shut down by a failure") from fatal
 
@@ -118,8 +118,6 @@ class System:
         if self._core is not None:
             raise UsageError(f"system {self.name!r} was started already")
         s = self.settings
-        self._life = Lifecycle(s.supervise, s.dead_letters, self._core_options.get("seed", 0))
-        self._life.fatal_event = asyncio.Event()
         self._core = core = _native.Core(
             asyncio.get_running_loop(),
             LocalRef,
@@ -129,7 +127,7 @@ class System:
             ask_timeout=s.ask_timeout,
             **self._core_options,
         )
-        self._life.bind(core)
+        self._life = Lifecycle(core, s.supervise, s.dead_letters, self._core_options.get("seed", 0))
         _systems[id(core)] = self
         self._root = core.spawn_root(Guardian)
         self._user = core.spawn_plain(self._root, Guardian, (), None)
@@ -142,8 +140,7 @@ class System:
         )
 
     async def _end_on_fatal(self) -> None:
-        assert self._life.fatal_event is not None
-        await self._life.fatal_event.wait()
+        await self._life.supervisor.fatal_event.wait()
         await self._end()
 
     # -- use
@@ -180,9 +177,9 @@ class System:
         core = self._running()
         return {
             **core.statistics(),
-            "dead_lettered": self._life.undelivered,
+            "dead_lettered": self._life.undelivered.count,
             "dead_letters": sum(self.dead_letters.counts.values()),
-            "restarts": self._life.restarts,
+            "restarts": self._life.supervisor.restarts,
         }
 
     def now(self) -> float:
@@ -235,19 +232,19 @@ class System:
         core.set_closing()
         try:
             async with asyncio.timeout(limit):
-                if self._life.fatal is None:
+                if self._life.supervisor.fatal is None:
                     await self.idle()
-                self._root.stop(drain=self._life.fatal is None)
+                self._root.stop(drain=self._life.supervisor.fatal is None)
                 await self._root.stopped()
         except TimeoutError:
             forced = await self._force()
         core.want_idle(False)
         counts = core.statistics()
-        known = counts["handled"] + counts["withdrawn"] + self._life.undelivered
+        known = counts["handled"] + counts["withdrawn"] + self._life.undelivered.count
         self._report = Report(
             accepted=counts["accepted"],
             handled=counts["handled"],
-            dead_lettered=self._life.undelivered,
+            dead_lettered=self._life.undelivered.count,
             withdrawn=counts["withdrawn"],
             forced=forced,
             seconds=time.monotonic() - began,

@@ -1,0 +1,121 @@
+"""Messages that reach no handler: their askers are told, and a dead letter keeps each."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from actinium import _native
+from actinium.errors import (
+    ActorStopped,
+    AskCycle,
+    AskTimeout,
+    DeadlineExceeded,
+    MailboxFull,
+    Unhandled,
+)
+
+from .deadletters import DeadLetters, Reason
+from .put import Put
+from .ref import LocalRef
+from .stream import Channel
+
+if TYPE_CHECKING:
+    from .actor import Actor
+    from .extra import Extra
+
+Cell = LocalRef[Any]
+
+_CODES: dict[int, Any] = {
+    _native.FULL: "rejected",
+    _native.FULL_DROP_NEW: "dropped_new",
+    _native.FULL_DROP_OLD: "dropped_old",
+    _native.CLOSED: "closed",
+}
+
+
+def tell_asker(extra: Any, error: BaseException) -> bool:
+    """Lets whoever waits for an answer know; False when nobody does."""
+    if isinstance(extra, _native.Reply):
+        if not extra.done():
+            extra.reject(error)
+        return True
+    if isinstance(extra, _native.Envelope) and isinstance(extra.stream, Channel):
+        extra.stream.fail(error)
+        return True
+    return False
+
+
+class Undelivered:
+    """The hooks for what is refused, expired, unhandled, or left behind by the dead.
+
+    ``count`` are the messages that had been accepted.
+    """
+
+    def __init__(self, letters: DeadLetters) -> None:
+        self.letters = letters
+        self.count = 0
+
+    def refused(self, cell: Cell, msg: Any, sender: Cell | None, extra: Any, code: int) -> Put:
+        taken = code == _native.FULL_DROP_OLD  # the new message is in, the oldest one is out
+        put = Put(ok=taken, code=_CODES[code], depth=cell.depth, capacity=cell.capacity)
+        if code == _native.CLOSED:
+            error: Exception = ActorStopped(f"{cell.path} has stopped")
+            reason: Reason = "actor_stopped" if cell.stopped_flag else "mailbox_closed"
+        else:
+            error = MailboxFull(f"the mailbox of {cell.path} is full ({cell.capacity} messages)")
+            reason = "mailbox_full"
+        if not tell_asker(extra, error):
+            self.letters.record(reason, cell, sender, msg)
+        return put
+
+    def record(
+        self,
+        reason: Reason,
+        cell: Cell,
+        msg: Any,
+        sender: Cell | None,
+        extra: Any,
+        error: BaseException,
+    ) -> None:
+        self.count += 1
+        tell_asker(extra, error)
+        self.letters.record(reason, cell, sender, msg, error)
+
+    def unhandled(self, cell: Cell, msg: Any, sender: Cell | None, extra: Any) -> None:
+        cls: type[Actor] = cell.cls
+        known = sorted(t.__qualname__ for t in cls._handlers)
+        handler = next((h for t in type(msg).__mro__ if (h := cls._handlers.get(t))), None)
+        if handler is not None:
+            streams = inspect.isasyncgenfunction(handler)
+            advice = (
+                f"{handler.__qualname__} is a stream: use ref.stream(...)"
+                if streams
+                else f"{handler.__qualname__} is no stream: use ref.tell(...) or ref.ask(...)"
+            )
+        else:
+            advice = f"it handles {', '.join(known) or 'nothing'}"
+        error = Unhandled(f"{cls.__qualname__} cannot take a {type(msg).__qualname__}: {advice}")
+        self.record("unhandled", cell, msg, sender, extra, error)
+
+    def expired(self, cell: Cell, msg: Any, sender: Cell | None, extra: Any) -> None:
+        error = DeadlineExceeded(f"the message to {cell.path} expired before it was handled")
+        self.record("expired", cell, msg, sender, extra, error)
+
+    def closed(self, cell: Cell, msg: Any, sender: Cell | None, extra: Any) -> None:
+        known: Extra | None = cell.extra
+        forced = known is not None and known.killed
+        error = ActorStopped(f"{cell.path} stopped before it handled the message")
+        self.record("forced_stop" if forced else "actor_stopped", cell, msg, sender, extra, error)
+
+    def timeout(self, reply: _native.Reply) -> Exception:
+        path = reply.target.path
+        if reply.inherited:
+            return DeadlineExceeded(f"the deadline of the outer ask passed while asking {path}")
+        return AskTimeout(f"{path} did not answer in time")
+
+    def cycle(self, asker: Cell, target: Cell) -> AskCycle:
+        return AskCycle(
+            f"{asker.path} asks {target.path}, which waits for {asker.path} already; "
+            "use tell, or give one of the classes concurrent=2"
+        )
