@@ -180,6 +180,13 @@ PyObject* get_cell_type(PyObject* cls) {
   return b;
 }
 
+// hook(cell): somebody listens to what comes and goes.
+void tell_observer(PyObject* hook, Cell* cell) {
+  PyObject* r = PyObject_CallOneArg(hook, reinterpret_cast<PyObject*>(cell));
+  if (r == nullptr) report_unraisable(hook);
+  Py_XDECREF(r);
+}
+
 }  // namespace
 
 void signal_cell(Cell* cell, std::uint16_t flags) {
@@ -193,6 +200,7 @@ void cell_finish(Core* c, Cell* cell) {
   cell->state |= kStopped | kClosed;
   cell->sys = 0;
   c->n_cells--;
+  const bool lived = cell->obj != nullptr || cell->incarnation > 0;  // else its making failed
   drop_instance(cell);
   // Handlers that would not end are left behind; their messages are accounted for here.
   for (Activation* a = cell->activations; a != nullptr; a = a->next) {
@@ -208,6 +216,8 @@ void cell_finish(Core* c, Cell* cell) {
   }
   Py_CLEAR(cell->args);
   Py_CLEAR(cell->kwargs);
+  if (c->observed && lived) [[unlikely]]
+    tell_observer(c->hook_ended, cell);
   unlink_from_parent(c, cell);
 }
 
@@ -264,6 +274,8 @@ PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObj
     cell->state |= kPaused;
     signal_cell(cell, kSysStart);
   }
+  if (c->observed) [[unlikely]]
+    tell_observer(c->hook_spawned, cell);
   return reinterpret_cast<PyObject*>(cell);
 }
 

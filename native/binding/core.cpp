@@ -31,6 +31,7 @@ constexpr Hook kHooks[] = {
     {"stream", &Core::hook_stream},       {"timeout", &Core::hook_timeout},
     {"cycle", &Core::hook_cycle},         {"idle", &Core::hook_idle},
     {"spawn", &Core::hook_spawn},         {"noticed", &Core::hook_noticed},
+    {"spawned", &Core::hook_spawned},     {"ended", &Core::hook_ended},
 };
 
 PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
@@ -227,6 +228,11 @@ PyObject* core_want_idle(PyObject* o, PyObject* on) {
   Py_RETURN_NONE;
 }
 
+PyObject* core_observe(PyObject* o, PyObject* on) {
+  self_of(o)->observed = on == Py_True;
+  Py_RETURN_NONE;
+}
+
 PyObject* core_set_closing(PyObject* o, PyObject*) {
   self_of(o)->closing = 1;
   Py_RETURN_NONE;
@@ -341,6 +347,7 @@ PyMethodDef methods[] = {{"set_hooks", core_set_hooks, METH_O, nullptr},
                          {"tick", core_tick, METH_NOARGS, nullptr},
                          {"statistics", core_statistics, METH_NOARGS, nullptr},
                          {"set_closing", core_set_closing, METH_NOARGS, nullptr},
+                         {"observe", core_observe, METH_O, nullptr},
                          {"close", core_close, METH_O, nullptr},
                          {nullptr, nullptr, 0, nullptr}};
 

@@ -160,6 +160,8 @@ struct Core {
   PyObject* hook_cycle;
   PyObject* hook_idle;
   PyObject* hook_noticed;
+  PyObject* hook_spawned;
+  PyObject* hook_ended;
   PyObject* hook_spawn;  // for spawns with more than class and arguments
 
   std::uintptr_t thread;
@@ -178,6 +180,7 @@ struct Core {
   std::uint8_t manual;  // stepped by a test, never by the loop
   std::uint8_t want_idle;
   std::uint8_t closing;  // takes nothing from outside any more
+  std::uint8_t observed;  // somebody wants to hear of actors that come and go
   std::uint8_t closed;
 
   std::uint64_t n_accepted;

@@ -5,6 +5,22 @@ from .context import Context, ReplyToken
 from .deadletters import DeadLetter, DeadLetters, Replayed
 from .durable import Durable
 from .entity import EntityRef
+from .events.kinds import (
+    ActorEvent,
+    ActorFailedEvent,
+    ActorRestartedEvent,
+    ActorStartedEvent,
+    ActorStoppedEvent,
+    ActorStuckEvent,
+    DeadLetterEvent,
+    Event,
+    Missed,
+    PhaseEvent,
+    PressureEvent,
+)
+from .events.stream import Events
+from .events.subscription import Subscription
+from .feed import Feed
 from .handler import on
 from .mailbox import Mailbox, Unbounded
 from .message import Message, Unchecked
@@ -18,17 +34,30 @@ from .threads import Blocking, blocking
 
 __all__ = [
     "Actor",
+    "ActorEvent",
+    "ActorFailedEvent",
+    "ActorRestartedEvent",
+    "ActorStartedEvent",
+    "ActorStoppedEvent",
+    "ActorStuckEvent",
     "Blocking",
     "Context",
     "DeadLetter",
+    "DeadLetterEvent",
     "DeadLetters",
     "Durable",
     "EntityRef",
+    "Event",
+    "Events",
+    "Feed",
     "Idle",
     "LocalRef",
     "Mailbox",
     "Message",
+    "Missed",
     "OneForOne",
+    "PhaseEvent",
+    "PressureEvent",
     "Put",
     "Ref",
     "Replayed",
@@ -37,6 +66,7 @@ __all__ = [
     "Settings",
     "Stop",
     "Stream",
+    "Subscription",
     "System",
     "Terminated",
     "Unbounded",

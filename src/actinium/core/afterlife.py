@@ -80,5 +80,10 @@ class Afterlife:
     def orphans(self, cell: Any) -> None:
         """Nobody waits for children any more."""
 
+    def spawned(self, cell: Any) -> None:
+        """Nobody listens any more."""
+
+    ended = spawned
+
     def idle(self) -> None:
         """Nobody waits for quiet any more."""

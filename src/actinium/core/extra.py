@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Extra:
         "idle",
         "killed",
         "name",
+        "on_stop",
         "orphans",
         "reason",
         "senders",
@@ -50,6 +52,7 @@ class Extra:
         self.idle: tuple[float, _native.Timer] | None = None
         self.senders: deque[Future[None]] | None = None
         self.stopped: list[Future[str]] | None = None
+        self.on_stop: list[Callable[[LocalRef[Any], str], object]] | None = None
         self.orphans: Future[None] | None = None
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from actinium import _native
 from actinium.errors import ActorRestarted, ActorStopped, ChildFailed, HandlerError
 
+from .events.kinds import ActorFailedEvent
+from .events.stream import Events
 from .extra import Extra, extra_of
 from .ref import LocalRef
 from .signals import Stop
@@ -29,9 +31,15 @@ class Supervisor:
     """
 
     def __init__(
-        self, core: _native.Core, undelivered: Undelivered, default: OneForOne, seed: int
+        self,
+        core: _native.Core,
+        undelivered: Undelivered,
+        events: Events,
+        default: OneForOne,
+        seed: int,
     ) -> None:
         self.core = core
+        self.events = events
         self.undelivered = undelivered
         self.default = default
         self.random = random.Random(seed or None)
@@ -106,6 +114,7 @@ class Supervisor:
             "%s failed (%s: %s): %s", cell.path, type(failure).__name__, failure, directive,
             exc_info=failure,
         )  # fmt: skip
+        self.events.emit(ActorFailedEvent, cell, failure, directive)
         if directive == "resume":
             if cell.instance is not None:
                 cell.unpause()

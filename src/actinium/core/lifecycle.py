@@ -15,7 +15,9 @@ from actinium.errors import ActorNotFound
 
 from . import deathwatch
 from .deadletters import DeadLetters
-from .extra import extra_of
+from .events.kinds import ActorStartedEvent, ActorStoppedEvent
+from .events.stream import Events
+from .extra import Extra, extra_of
 from .failure import Supervisor
 from .message import is_message
 from .names import Names
@@ -47,7 +49,8 @@ class Lifecycle:
         self.names = Names()
         self.dead_letters = DeadLetters(core.tick, dead_letters_limit)
         self.undelivered = Undelivered(self.dead_letters)
-        self.supervisor = Supervisor(core, self.undelivered, supervise, seed)
+        self.events = Events(core.loop, core.observe)
+        self.supervisor = Supervisor(core, self.undelivered, self.events, supervise, seed)
         self.start_stop = StartStop(self.supervisor, self.names)
         self.idle_waiters: list[asyncio.Future[None]] = []
         self.refused = self.undelivered.refused
@@ -61,6 +64,14 @@ class Lifecycle:
         self.system = self.start_stop.system
         self.orphans = self.start_stop.orphans
         core.set_hooks(self)
+
+    def spawned(self, cell: Cell) -> None:
+        self.events.emit(ActorStartedEvent, cell)
+
+    def ended(self, cell: Cell) -> None:
+        known: Extra | None = cell.extra
+        reason = (known.reason if known is not None else None) or "stopped"
+        self.events.emit(ActorStoppedEvent, cell, reason)
 
     def room(self, cell: Cell) -> None:
         senders = extra_of(cell).senders

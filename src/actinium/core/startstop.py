@@ -12,6 +12,7 @@ from actinium import _native
 from actinium.errors import HandlerError, UsageError
 
 from . import deathwatch
+from .events.kinds import ActorRestartedEvent
 from .extra import Extra, extra_of
 from .failure import Supervisor
 from .names import Names
@@ -71,6 +72,7 @@ class StartStop:
         cell.rebuild()
         await _bounded(cell.instance.started())
         cell.unpause()
+        self.supervisor.events.emit(ActorRestartedEvent, cell, cell.incarnation, failure)
 
     def _stop(self, cell: Cell, *, drain: bool) -> Coroutine[Any, Any, None] | None:
         """Children first (LC-2), then the hook, then the cell itself."""
@@ -127,10 +129,11 @@ class StartStop:
                 f"{cell.cls.__qualname__}.stopping returned an awaitable; use async def"
             )
         extra: Extra | None = cell.extra
-        cell.finish()
         if extra is None:
+            cell.finish()
             return
-        extra.reason = extra.reason or "stopped"
+        reason = extra.reason = extra.reason or "stopped"
+        cell.finish()
         self._cancel_timers(extra)
         if extra.name is not None:
             self.names.remove(cell.parent, extra.name)
@@ -140,8 +143,10 @@ class StartStop:
                 waiter.set_result(None)  # it looks again and finds the actor closed
         for done in extra.stopped or ():
             if not done.done():
-                done.set_result(extra.reason)
-        extra.stopped = extra.senders = None
+                done.set_result(reason)
+        for tell in tuple(extra.on_stop or ()):
+            tell(cell, reason)
+        extra.stopped = extra.senders = extra.on_stop = None
 
 
 async def _bounded(hook: Any) -> None:

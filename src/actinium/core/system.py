@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from actinium.store import Store
 
     from .entity import Entities, EntityRef
+    from .events.stream import Events
 
 A = TypeVar("A", bound=Actor)
 
@@ -172,6 +173,12 @@ class System:
         """Every message that reached no handler."""
         return self._life.dead_letters
 
+    @property
+    def events(self) -> Events:
+        """Publish and subscribe: events of the runtime and of the program."""
+        self._running()
+        return self._life.events
+
     def statistics(self) -> dict[str, int]:
         """Counters of the shard; all but gauges only grow."""
         core = self._running()
@@ -239,6 +246,7 @@ class System:
         except TimeoutError:
             forced = await self._force()
         core.want_idle(False)
+        self._life.events.close()
         counts = core.statistics()
         known = counts["handled"] + counts["withdrawn"] + self._life.undelivered.count
         self._report = Report(

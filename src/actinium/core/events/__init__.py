@@ -1,0 +1,1 @@
+"""Publish and subscribe within one system: events of the runtime and of the program."""
