@@ -12,13 +12,15 @@
 // then reads the state, cannot both miss each other (given seq_cst on the state word, MB-2).
 #pragma once
 
-#include <atomic>
 #include <cstdint>
+
+#include "actinium/atomics.hpp"
 
 namespace actinium {
 
-struct MpscNode {
-  std::atomic<MpscNode*> next{nullptr};
+template <class A>
+struct BasicMpscNode {
+  typename A::template Atomic<BasicMpscNode*> next{nullptr};
 };
 
 enum class Pop : std::uint8_t {
@@ -27,27 +29,30 @@ enum class Pop : std::uint8_t {
   linking,  // a producer is between its two steps; try again later
 };
 
-class MpscQueue {
+template <class A>
+class BasicMpscQueue {
  public:
-  MpscQueue() noexcept : tail_(&stub_), head_(&stub_) {}
-  MpscQueue(const MpscQueue&) = delete;
-  MpscQueue& operator=(const MpscQueue&) = delete;
+  using Node = BasicMpscNode<A>;
+
+  BasicMpscQueue() noexcept : tail_(&stub_), head_(&stub_) {}
+  BasicMpscQueue(const BasicMpscQueue&) = delete;
+  BasicMpscQueue& operator=(const BasicMpscQueue&) = delete;
 
   // Any thread. The node belongs to the queue until `pop` hands it out.
-  void push(MpscNode* node) noexcept { push_chain(node, node); }
+  void push(Node* node) noexcept { push_chain(node, node); }
 
   // Any thread. Appends nodes already linked first -> ... -> last in one exchange; nobody else's
   // node comes between them.
-  void push_chain(MpscNode* first, MpscNode* last) noexcept {
+  void push_chain(Node* first, Node* last) noexcept {
     last->next.store(nullptr, std::memory_order_relaxed);
-    MpscNode* const before = tail_.exchange(last, std::memory_order_seq_cst);
+    Node* const before = tail_.exchange(last, std::memory_order_seq_cst);
     before->next.store(first, std::memory_order_release);
   }
 
   // Consumer only. Sets `out` when the result is `Pop::node`, else leaves it alone.
-  Pop pop(MpscNode*& out) noexcept {
-    MpscNode* head = head_;
-    MpscNode* next = head->next.load(std::memory_order_acquire);
+  Pop pop(Node*& out) noexcept {
+    Node* head = head_;
+    Node* next = head->next.load(std::memory_order_acquire);
     if (head == &stub_) {
       if (next == nullptr) {
         return empty() ? Pop::empty : Pop::linking;
@@ -79,9 +84,12 @@ class MpscQueue {
 
  private:
   // Producers write the tail, the consumer the head: separate cache lines.
-  alignas(64) std::atomic<MpscNode*> tail_;
-  alignas(64) MpscNode* head_;
-  MpscNode stub_;
+  alignas(64) typename A::template Atomic<Node*> tail_;
+  alignas(64) Node* head_;
+  Node stub_;
 };
+
+using MpscNode = BasicMpscNode<StdAtomics>;
+using MpscQueue = BasicMpscQueue<StdAtomics>;
 
 }  // namespace actinium
