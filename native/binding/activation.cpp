@@ -99,11 +99,7 @@ void retire(Core* c, Activation* a) {
   const Py_ssize_t known = 1 + (c->entered == a ? 1 : 0);
   const bool unknown = Py_REFCNT(a) == known && a->weakrefs == nullptr && a->name == nullptr;
   if (unknown && (c->spare == nullptr || c->spare == a)) {
-    // Kept for the next handler unless this one changed it: equal contexts share their map.
-    if (PyObject_RichCompareBool(a->context, c->context, Py_EQ) != 1) {
-      PyErr_Clear();
-      Py_CLEAR(a->context);
-    }
+    if (!same_context(a->context, c->context)) Py_CLEAR(a->context);  // this handler changed it
     Py_CLEAR(a->cancel_message);
     Py_CLEAR(a->throwing);
     a->cell = nullptr;

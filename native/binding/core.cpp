@@ -216,7 +216,7 @@ PyObject* core_set_time(PyObject* o, PyObject* seconds) {
 
 PyObject* core_next_timer(PyObject* o, PyObject*) {
   Core* c = self_of(o);
-  const auto next = c->wheel->next_due();
+  const auto next = next_due(c);
   if (!next) Py_RETURN_NONE;
   return PyFloat_FromDouble(double(*next) / 1e3);
 }
@@ -252,6 +252,13 @@ PyObject* core_tick(PyObject* o, PyObject*) {
   return PyLong_FromUnsignedLongLong(c->hlc->tick(ms));
 }
 
+std::size_t count_timers(const Core* c) {
+  std::size_t n = c->wheel->size();
+  for (const Reply* r = c->first_due; r != nullptr; r = r->later)
+    n++;
+  return n;
+}
+
 PyObject* core_statistics(PyObject* o, PyObject*) {
   Core* c = self_of(o);
   const actinium::SlabStats slab = actinium::slab_stats();
@@ -260,7 +267,7 @@ PyObject* core_statistics(PyObject* o, PyObject*) {
       c->n_handled, "withdrawn", c->n_withdrawn, "late_replies", c->n_late, "slices", c->n_slices,
       "actors", static_cast<long long>(c->n_cells), "running", static_cast<long long>(c->n_running),
       "ready", static_cast<Py_ssize_t>(c->ready.size()), "timers",
-      static_cast<Py_ssize_t>(c->wheel->size()), "slab_segments",
+      static_cast<Py_ssize_t>(count_timers(c)), "slab_segments",
       static_cast<unsigned long long>(slab.segments), "slab_blocks",
       static_cast<unsigned long long>(slab.live_blocks), "slab_bytes",
       static_cast<unsigned long long>(slab.live_bytes));
@@ -278,10 +285,13 @@ PyObject* core_close(PyObject* o, PyObject* hooks) {
     const std::uintptr_t entry = c->ready.pop();
     Py_DECREF(reinterpret_cast<PyObject*>(entry & ~std::uintptr_t(1)));
   }
+  for (Reply* r = c->first_due; r != nullptr; r = r->later)
+    r->timed = kUntimed;
+  c->first_due = c->last_due = nullptr;
   c->wheel->drain([](void* payload) {
     const auto tagged = reinterpret_cast<std::uintptr_t>(payload);
     if ((tagged & 1) != 0) {
-      reinterpret_cast<Reply*>(tagged & ~std::uintptr_t(1))->timed = 0;
+      reinterpret_cast<Reply*>(tagged & ~std::uintptr_t(1))->timed = kUntimed;
     } else {
       reinterpret_cast<Timer*>(payload)->armed = 0;
       Py_DECREF(reinterpret_cast<PyObject*>(payload));

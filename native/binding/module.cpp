@@ -1,4 +1,5 @@
 // actinium._native: the only part of the native code that sees Python.
+#include "context.hpp"
 #include "types.hpp"
 
 namespace binding {
@@ -42,7 +43,8 @@ PyMODINIT_FUNC PyInit__native() {
   }
   UsageError = PyObject_GetAttrString(errors, "UsageError");
   Py_DECREF(errors);
-  const bool ok = UsageError != nullptr && init_actor(m) == 0 && init_behaviour(m) == 0 &&
+  const bool ok = UsageError != nullptr && init_context() == 0 &&
+                  init_actor(m) == 0 && init_behaviour(m) == 0 &&
                   init_send(m) == 0 && init_cell(m) == 0 && init_reply(m) == 0 &&
                   init_activation(m) == 0 && init_timer(m) == 0 && init_core(m) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&

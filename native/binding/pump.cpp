@@ -271,12 +271,10 @@ void tell_room(Core* c, Cell* cell) {
 }
 
 // What a `def` handler did to contextvars ends with its actor's turn: the scratch context is
-// replaced once it differs from the clean one. Equal contexts share their map, so this compares
-// two pointers.
-void renew_scratch(Core* c) {
-  if (PyObject_RichCompareBool(c->scratch, c->context, Py_EQ) == 1) [[likely]]
+// replaced once it differs from the clean one.
+inline void renew_scratch(Core* c) {
+  if (same_context(c->scratch, c->context)) [[likely]]
     return;
-  PyErr_Clear();
   if (PyContext_Exit(c->scratch) < 0) report_unraisable(c->scratch);
   PyObject* fresh = PyContext_Copy(c->context);
   if (fresh == nullptr) {
@@ -349,9 +347,10 @@ inline std::uintptr_t next_ready(Core* c) {
 }
 
 void fire_timers(Core* c) {
-  if (c->wheel->size() == 0) return;
-  const std::int64_t now = core_now(c);
-  c->wheel->advance(static_cast<std::uint64_t>(now / 1'000'000), 512, [c](void* payload) {
+  if (c->wheel->size() == 0 && c->first_due == nullptr) return;
+  const auto tick = static_cast<std::uint64_t>(core_now(c) / 1'000'000);
+  fire_replies(c, tick, 512);
+  c->wheel->advance(tick, 512, [c](void* payload) {
     const auto tagged = reinterpret_cast<std::uintptr_t>(payload);
     if ((tagged & 1) != 0) {
       reply_on_timer(c, reinterpret_cast<Reply*>(tagged & ~std::uintptr_t(1)));
@@ -428,8 +427,8 @@ int core_arm(Core* c) {
 
 // Sees to it that the loop wakes for the next timer, once.
 void core_arm_timer(Core* c) {
-  if (c->manual || c->closed || c->wheel->size() == 0) return;
-  const auto next = c->wheel->next_due();
+  if (c->manual || c->closed) return;
+  const auto next = next_due(c);
   if (!next || (c->timer_handle != nullptr && c->timer_due <= *next)) return;
   if (c->timer_handle != nullptr) {
     PyObject* r = PyObject_CallMethod(c->timer_handle, "cancel", nullptr);

@@ -30,13 +30,21 @@ void soon(Reply* r, PyObject* fn, PyObject* context) {
   Py_XDECREF(x);
 }
 
+void untime(Reply* r) {
+  Core* c = r->target->core;
+  if (r->timed == kInList) [[likely]] {
+    (r->earlier != nullptr ? r->earlier->later : c->first_due) = r->later;
+    (r->later != nullptr ? r->later->earlier : c->last_due) = r->earlier;
+  } else if (r->timed == kOnWheel) {
+    void* payload;
+    c->wheel->cancel(r->timer, &payload);
+  }
+  r->timed = kUntimed;
+}
+
 void finish(Reply* r) {
   r->done = 1;
-  if (r->timed) {
-    void* payload;
-    r->target->core->wheel->cancel(r->timer, &payload);
-    r->timed = 0;
-  }
+  untime(r);
   if (r->waiter != nullptr) {
     Activation* a = r->waiter;
     r->waiter = nullptr;
@@ -103,8 +111,42 @@ void reply_fail(Reply* r, PyObject* exc) {
   finish(r);
 }
 
+// Watches the deadline of an ask that is under way.
+void reply_time(Core* c, Reply* r, bool by_default) {
+  if (by_default && (c->last_due == nullptr || c->last_due->deadline <= r->deadline)) {
+    r->earlier = c->last_due;
+    (c->last_due != nullptr ? c->last_due->later : c->first_due) = r;
+    c->last_due = r;
+    r->timed = kInList;
+    return;
+  }
+  r->timer = c->wheel->schedule(
+      tick_after(r->deadline), reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(r) | 1));
+  r->timed = kOnWheel;
+}
+
+// Ends the asks of the list whose time has come.
+void fire_replies(Core* c, std::uint64_t tick, int budget) {
+  while (c->first_due != nullptr && tick_after(c->first_due->deadline) <= tick && budget-- > 0) {
+    Reply* r = c->first_due;
+    Py_INCREF(r);
+    untime(r);
+    reply_on_timer(c, r);
+    Py_DECREF(r);
+  }
+}
+
+std::optional<std::uint64_t> next_due(const Core* c) {
+  auto next = c->wheel->next_due();
+  if (c->first_due != nullptr) {
+    const std::uint64_t tick = tick_after(c->first_due->deadline);
+    if (!next || tick < *next) next = tick;
+  }
+  return next;
+}
+
 void reply_on_timer(Core* c, Reply* r) {
-  r->timed = 0;
+  r->timed = kUntimed;
   if (r->done) return;
   r->expired = 1;
   PyObject* exc = PyObject_CallOneArg(c->hook_timeout, reinterpret_cast<PyObject*>(r));
@@ -119,10 +161,7 @@ namespace {
 void reply_dealloc(PyObject* o) {
   Reply* r = self_of(o);
   PyTypeObject* type = Py_TYPE(o);
-  if (r->timed) {
-    void* payload;
-    r->target->core->wheel->cancel(r->timer, &payload);
-  }
+  untime(r);
   Py_XDECREF(r->result);
   Py_XDECREF(r->exc);
   Py_XDECREF(r->waiter);

@@ -1,6 +1,9 @@
 // What the types do to one another: sending, readiness, replies, stepping.
 #pragma once
 
+#include <optional>
+
+#include "context.hpp"
 #include "types.hpp"
 
 namespace binding {
@@ -27,6 +30,14 @@ Reply* reply_new(Cell* target);
 void reply_set(Reply* r, PyObject* value);
 void reply_fail(Reply* r, PyObject* exc);
 void reply_on_timer(Core* c, Reply* r);
+void reply_time(Core* c, Reply* r, bool by_default);
+void fire_replies(Core* c, std::uint64_t tick, int budget);
+std::optional<std::uint64_t> next_due(const Core* c);  // the tick of the next timer
+
+// The tick an instant is due at: one late at most, never early.
+inline std::uint64_t tick_after(std::int64_t instant) {
+  return static_cast<std::uint64_t>(instant / 1'000'000 + 1);
+}
 
 // ---- cell.cpp
 Cell* cell_new(Core* c, Behaviour* b, Cell* parent);

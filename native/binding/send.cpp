@@ -128,6 +128,23 @@ bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
   return true;
 }
 
+// Whether an ordinary message goes straight into the mailbox.
+inline bool has_room(const Core* c, const Cell* cell) {
+  return (cell->state & kClosed) == 0 && cell->depth < cell->capacity && !c->closing;
+}
+
+// False when memory ran out; uses up the item either way. On the shard's thread only.
+inline bool put(Core* c, Cell* cell, Item& it) {
+  if (!cell->box.push(it)) [[unlikely]] {
+    item_release(it);
+    return false;
+  }
+  cell->depth++;
+  c->n_accepted++;
+  make_ready(c, cell);
+  return true;
+}
+
 }  // namespace
 
 // Puts an item into the mailbox, or says why not. Uses up the item; returns the Put.
@@ -197,16 +214,10 @@ PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObje
   PyObject* msg = args[0];
   if (!check_message(c, Py_TYPE(msg))) return nullptr;
   if (names == nullptr) [[likely]] {
-    if (this_thread() == c->thread && (cell->state & kClosed) == 0 &&
-        cell->depth < cell->capacity && !c->closing) [[likely]] {
-      const Item it{Py_NewRef(msg), current_sender(c), nullptr};
-      if (!cell->box.push(it)) return PyErr_NoMemory();
-      cell->depth++;
-      c->n_accepted++;
-      make_ready(c, cell);
-      return Py_NewRef(c->accepted);
-    }
     Item it{Py_NewRef(msg), current_sender(c), nullptr};
+    if (this_thread() == c->thread && has_room(c, cell)) [[likely]] {
+      return put(c, cell, it) ? Py_NewRef(c->accepted) : PyErr_NoMemory();
+    }
     return offer(c, cell, it, actinium::kNormal);
   }
   Options options;
@@ -270,21 +281,22 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
   }
   auto* reply = reinterpret_cast<PyObject*>(r);
   if ((cell->state & kClosed) == 0 && r->deadline != 0) {
-    // One tick late at most, never early: the tick after the deadline's own.
-    const auto due = static_cast<std::uint64_t>(r->deadline / 1'000'000 + 1);
-    r->timer =
-        c->wheel->schedule(due, reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(r) | 1));
-    r->timed = 1;
+    reply_time(c, r, options.timeout < 0 && options.deadline == 0 && !r->inherited);
     if (!c->armed && !c->pumping) core_arm_timer(c);
   }
   Item it{Py_NewRef(msg), sender_now(c, options), Py_NewRef(reply)};
-  PyObject* put = offer(c, cell, it, options.lane);
-  if (put == nullptr) {
-    Py_DECREF(reply);
-    return nullptr;
+  if (options.lane == actinium::kNormal && has_room(c, cell)) [[likely]] {
+    if (put(c, cell, it)) return reply;
+    PyErr_NoMemory();
+  } else {
+    PyObject* outcome = offer(c, cell, it, options.lane);
+    if (outcome != nullptr) {
+      Py_DECREF(outcome);
+      return reply;
+    }
   }
-  Py_DECREF(put);
-  return reply;
+  Py_DECREF(reply);
+  return nullptr;
 }
 
 // (msg, stream) -> Put: opens a stream; `stream` is what the generator's items go to.

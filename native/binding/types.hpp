@@ -140,6 +140,8 @@ struct Core {
   PyObject* scratch;  // a copy of it that `def` handlers run in
   PyObject* timer_handle;
   std::uint64_t timer_due;
+  Reply* first_due;  // asks that wait for as long as asks do, oldest first
+  Reply* last_due;
 
   PyTypeObject* ref_type;
   PyTypeObject* context_type;
@@ -193,6 +195,10 @@ struct Core {
   actinium::HybridClock* hlc;
 };
 
+// Where the end of an ask's patience is kept. Most asks wait for the default time, so their
+// deadlines come in order: a list holds those, at a tenth of the wheel's cost.
+enum Timed : std::uint8_t { kUntimed, kOnWheel, kInList };
+
 struct Reply {
   PyObject_HEAD
   PyObject* result;
@@ -203,8 +209,10 @@ struct Reply {
   PyObject* more;  // list of (callback, context) beyond the first
   Cell* target;
   actinium::TimerWheel::Handle timer;
+  Reply* earlier;  // in the core's list
+  Reply* later;
   std::int64_t deadline;
-  std::uint8_t timed;
+  std::uint8_t timed;  // Timed
   std::uint8_t done;
   std::uint8_t blocking;
   std::uint8_t cancelled;
