@@ -28,6 +28,8 @@ RING = 503
 """Actors in the ring; a prime, as in the usual thread-ring benchmark."""
 BURST = 256
 """Messages ``tell_burst`` sends before it waits until they are handled."""
+BATCH = 1000
+"""Messages ``tell_many`` hands over at a time."""
 WAITS = 10
 """Messages per actor in ``timer``; each takes ``WAIT_S`` to handle."""
 WAIT_S = 0.010

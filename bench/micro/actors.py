@@ -12,6 +12,7 @@ from typing import Any
 
 import actinium as ac
 from bench.workload import (
+    BATCH,
     BURST,
     PAIRS,
     RING,
@@ -52,6 +53,21 @@ class Counter(ac.Actor, mailbox=ac.Unbounded()):
     @ac.on
     def add(self, m: int) -> None:
         self.n += 1
+
+    @ac.on
+    def get(self, m: Get) -> int:
+        return self.n
+
+
+class BatchCounter(ac.Actor, mailbox=ac.Unbounded()):
+    __slots__ = ("n",)
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    @ac.on(batch=64)
+    def add(self, ms: list[int]) -> None:
+        self.n += len(ms)
 
     @ac.on
     def get(self, m: Get) -> int:
@@ -142,6 +158,22 @@ class BurstFlooder(ac.Actor):
             await ask(Get())
 
 
+class ManyFlooder(ac.Actor):
+    """Hands lists over and waits after each sixteenth until all are handled."""
+
+    __slots__ = ("to",)
+
+    def __init__(self, to: ac.LocalRef[ac.Actor]) -> None:
+        self.to = to
+
+    @ac.on
+    async def go(self, m: Go) -> None:
+        for first in range(0, m.n, BATCH):
+            self.to.tell_many(list(range(first, first + BATCH)))
+            if first % (16 * BATCH) == 0:
+                await self.to.ask(Get())
+
+
 class Echo(ac.Actor):
     __slots__ = ()
 
@@ -186,7 +218,7 @@ class Sleeper(ac.Actor):
 
     @ac.on
     async def work(self, m: int) -> None:
-        await asyncio.sleep(WAIT_S)
+        await self.ctx.sleep(WAIT_S)
         self.n += 1
 
     @ac.on
@@ -247,6 +279,10 @@ async def tell(n: int, clock: Clock) -> None:
 
 async def tell_burst(n: int, clock: Clock) -> None:
     await _flood(Counter, BurstFlooder, 1, n, clock)
+
+
+async def tell_many(n: int, clock: Clock) -> None:
+    await _flood(BatchCounter, ManyFlooder, 1, n // BATCH * BATCH, clock)
 
 
 async def forward(n: int, clock: Clock) -> None:
@@ -416,6 +452,7 @@ async def threads(n: int, clock: Clock) -> None:
 WORKLOADS: dict[str, Workload] = {
     "tell": tell,
     "tell_burst": tell_burst,
+    "tell_many": tell_many,
     "forward": forward,
     "fanin": fanin,
     "ring": ring,

@@ -24,6 +24,7 @@ from bench.harness import ROOT, say
 SIZES = {
     "tell": 5000,
     "tell_burst": 2560,
+    "tell_many": 8000,
     "ring": 5000,
     "ask1": 3000,
     "async": 3000,

@@ -9,6 +9,9 @@ SCENARIOS: tuple[Scenario, ...] = (
              goal="15 M/s"),
     Scenario("tell_burst", "the same in bursts of 256, each awaited before the next",
              1_000_000),
+    Scenario("tell_many", "lists of 1000 ints into a handler that takes up to 64 at a time, "
+             "each sixteenth list awaited",
+             3_000_000, goal="35 M/s"),
     Scenario("forward", "one actor hands each of N/2 messages on to another; N handled; "
              "handlers do nothing else", 1_000_000, goal="15 M/s"),
     Scenario("fanin", "1000 actors send N ints in total to one", 1_000_000),

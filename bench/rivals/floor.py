@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 
-from bench.workload import RING, WAIT_S, WAITS, Clock, Figures, Workload, main, quantiles
+from bench.workload import BATCH, RING, WAIT_S, WAITS, Clock, Figures, Workload, main, quantiles
 
 
 class Counter:
@@ -23,6 +23,9 @@ class Counter:
 
     def add(self, m: int) -> None:
         self.n += 1
+
+    def add_many(self, ms: list[int]) -> None:
+        self.n += len(ms)
 
     async def add_async(self, m: int) -> None:
         self.n += 1
@@ -51,6 +54,18 @@ def tell(n: int, clock: Clock) -> None:
         add(i)
     clock.stop()
     assert counter.n == n
+
+
+def tell_many(n: int, clock: Clock) -> None:
+    """Makes the lists and hands them over in slices."""
+    counter = Counter()
+    clock.start()
+    for first in range(0, n, BATCH):
+        messages = list(range(first, first + BATCH))
+        for start in range(0, BATCH, 64):
+            counter.add_many(messages[start : start + 64])
+    clock.stop()
+    assert counter.n == n // BATCH * BATCH
 
 
 def ring(n: int, clock: Clock) -> None:
@@ -187,6 +202,7 @@ def threads(n: int, clock: Clock) -> None:
 WORKLOADS: dict[str, Workload] = {
     "tell": tell,
     "tell_burst": tell,
+    "tell_many": tell_many,
     "forward": forward,
     "fanin": tell,
     "ring": ring,

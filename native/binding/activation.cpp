@@ -119,7 +119,7 @@ void retire(Core* c, Activation* a) {
 bool closes_circle(const Cell* asker, const Reply* reply) {
   for (int depth = 0; depth < 16; depth++) {
     const Cell* target = reply->target;
-    if (target == nullptr || target->behaviour->concurrent != 1) return false;
+    if (target == nullptr || reply->sleeping || target->behaviour->concurrent != 1) return false;
     if (target == asker) return true;
     const Activation* busy = target->activations;
     if (busy == nullptr || busy->waiting == nullptr || Py_TYPE(busy->waiting) != ReplyType) {
@@ -142,7 +142,7 @@ void wait_for_reply(Core* c, Activation* a, PyObject* awaited) {
     schedule_activation(a);
     return;
   }
-  if (a->cell->behaviour->concurrent == 1 && closes_circle(a->cell, r)) {
+  if (!r->sleeping && a->cell->behaviour->concurrent == 1 && closes_circle(a->cell, r)) {
     PyObject* args[3] = {nullptr, reinterpret_cast<PyObject*>(a->cell),
                          reinterpret_cast<PyObject*>(r->target)};
     PyObject* exc =

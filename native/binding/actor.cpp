@@ -93,7 +93,12 @@ PyObject* context_spawn(PyObject* o, PyObject* const* args, Py_ssize_t nargs, Py
   return spawn_from_call(cell->core, cell, args, nargs, names);
 }
 
+PyObject* context_sleep(PyObject* o, PyObject* seconds) {
+  return cell_sleep(reinterpret_cast<PyObject*>(cell_of_context(o)), seconds);
+}
+
 PyMethodDef context_methods[] = {
+    {"sleep", context_sleep, METH_O, nullptr},
     {"spawn", method(context_spawn), METH_FASTCALL | METH_KEYWORDS, nullptr},
     {"take_reply", context_take_reply, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};

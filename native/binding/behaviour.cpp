@@ -34,11 +34,12 @@ Handler* behaviour_find_slow(Behaviour* b, PyTypeObject* type) {
 namespace {
 
 PyObject* handler_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"fn", "kind", "raises", "cancellable", "name", nullptr};
+  static const char* names[] = {"fn", "kind", "raises", "cancellable", "name", "batch", nullptr};
   PyObject *fn, *raises = Py_None, *name = Py_None;
   int kind = 0, cancellable = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|OpO", const_cast<char**>(names), &fn, &kind,
-                                   &raises, &cancellable, &name)) {
+  unsigned short batch = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|OpOH", const_cast<char**>(names), &fn, &kind,
+                                   &raises, &cancellable, &name, &batch)) {
     return nullptr;
   }
   PyObject* o = type->tp_alloc(type, 0);
@@ -49,6 +50,8 @@ PyObject* handler_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   h->name = Py_NewRef(name);
   h->kind = static_cast<std::uint8_t>(kind);
   h->cancellable = cancellable != 0;
+  h->batch = batch;
+  h->special = kind == kGenerator || batch > 0;
   return o;
 }
 

@@ -1,4 +1,5 @@
 // The cell: one actor, and every local ref to it: its tree, life and attributes.
+#include "batch.hpp"
 #include "runtime.hpp"
 #include "send.hpp"
 
@@ -207,6 +208,7 @@ void cell_finish(Core* c, Cell* cell) {
     if (a->item.msg == nullptr) continue;
     Item taken = a->item;
     a->item = Item{};
+    c->n_handled += handled_before_end(taken, false);
     give_to_hook(c->hook_closed, cell, taken);
   }
   Item it;
@@ -363,6 +365,7 @@ PyObject* cell_set_mailbox(PyObject* o, PyObject* args) {
 }
 
 PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWORDS, nullptr},
+                         {"tell_many", cell_tell_many, METH_O, nullptr},
                          {"ask", method(cell_ask), METH_FASTCALL | METH_KEYWORDS, nullptr},
                          {"refusal", cell_refusal, METH_NOARGS, nullptr},
                          {"open_stream", method(cell_open_stream), METH_FASTCALL, nullptr},

@@ -3,6 +3,7 @@
 // A slice ends after its time or when nothing is ready; then the loop gets its turn for I/O and
 // other tasks. Time is read once per 16 messages while those are quick, and after each message
 // once they are slow, so that the bound holds without a clock read per message (SC-4).
+#include "batch.hpp"
 #include "runtime.hpp"
 
 namespace binding {
@@ -152,7 +153,7 @@ void handler_failed(Core* c, Cell* cell, Item& it, Handler* h) {
   if (r == nullptr) {
     report_unraisable(c->hook_failed);
   } else {
-    if (r == Py_True && it.msg != nullptr) c->n_handled++;
+    if (it.msg != nullptr) c->n_handled += handled_before_end(it, r == Py_True);
     Py_DECREF(r);
   }
   Py_DECREF(exc);
@@ -161,7 +162,8 @@ void handler_failed(Core* c, Cell* cell, Item& it, Handler* h) {
 
 void handler_done(Core* c, Item& it, PyObject* value) {
   if (it.msg == nullptr) return;  // its actor was stopped by force meanwhile
-  c->n_handled++;
+  const Envelope* batch = batch_of(it);
+  c->n_handled += batch != nullptr ? batch->count : 1;
   answer(c, it, value);
   item_release(it);
 }
@@ -180,7 +182,27 @@ inline bool is_stream(const Item& it) {
          reinterpret_cast<Envelope*>(it.extra)->kind == kStream;
 }
 
-// One message into its handler. Uses up the item.
+void tell_room(Core* c, Cell* cell) {
+  PyObject* r = PyObject_CallOneArg(c->hook_room, reinterpret_cast<PyObject*>(cell));
+  if (r == nullptr) report_unraisable(c->hook_room);
+  Py_XDECREF(r);
+}
+
+// What the handler is called with: the message, or a list. Takes what else goes into the batch.
+PyObject* argument_of(Core* c, Cell* cell, Handler* h, Item& it) {
+  if (h->batch == 0) return Py_NewRef(it.msg);
+  if (it.extra == nullptr) {
+    if (!gather_batch(cell, h, it)) return nullptr;
+    for (std::uint32_t n = batch_of(it)->count; n > 1 && (cell->state & kWaiters) != 0; n--)
+      tell_room(c, cell);
+    return Py_NewRef(it.msg);
+  }
+  PyObject* alone = PyList_New(1);
+  if (alone != nullptr) PyList_SET_ITEM(alone, 0, Py_NewRef(it.msg));
+  return alone;
+}
+
+// One message into its handler, with a batch handler more of its kind. Uses up the item.
 inline void dispatch(Core* c, Cell* cell, Item& it) {
   if (it.extra != nullptr) [[unlikely]] {
     if (Py_TYPE(it.extra) != ReplyType || reinterpret_cast<Reply*>(it.extra)->done ||
@@ -190,16 +212,26 @@ inline void dispatch(Core* c, Cell* cell, Item& it) {
   }
   Behaviour* b = cell->behaviour;
   Handler* h = behaviour_find(b, Py_TYPE(it.msg));
-  if (h == nullptr || (h->kind == kGenerator) != is_stream(it)) [[unlikely]] {
-    if (PyErr_Occurred()) report_unraisable(reinterpret_cast<PyObject*>(b));
-    give_to_hook(c->hook_unhandled, cell, it);
-    return;
+  PyObject* argument = it.msg;
+  if (h == nullptr || h->special || is_stream(it)) [[unlikely]] {
+    if (h == nullptr || (h->kind == kGenerator) != is_stream(it)) {
+      if (PyErr_Occurred()) report_unraisable(reinterpret_cast<PyObject*>(b));
+      give_to_hook(c->hook_unhandled, cell, it);
+      return;
+    }
+    argument = argument_of(c, cell, h, it);
+    if (argument == nullptr) {
+      handler_failed(c, cell, it, h);
+      return;
+    }
   }
   c->current = cell;
   c->item = &it;
   c->deadline = deadline_of(it);
-  PyObject* args[3] = {nullptr, cell->obj, it.msg};
+  PyObject* args[3] = {nullptr, cell->obj, argument};
   PyObject* r = PyObject_Vectorcall(h->fn, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  if (h->special) [[unlikely]]
+    Py_DECREF(argument);
   c->current = nullptr;
   c->item = nullptr;
   if (r == nullptr) [[unlikely]] {
@@ -262,12 +294,6 @@ void run_system(Core* c, Cell* cell) {
 inline bool system_due(Cell* cell) {
   if ((cell->sys & ~kSysDrain) != 0) return true;
   return cell->box.empty();
-}
-
-void tell_room(Core* c, Cell* cell) {
-  PyObject* r = PyObject_CallOneArg(c->hook_room, reinterpret_cast<PyObject*>(cell));
-  if (r == nullptr) report_unraisable(c->hook_room);
-  Py_XDECREF(r);
 }
 
 // What a `def` handler did to contextvars ends with its actor's turn: the scratch context is

@@ -120,8 +120,8 @@ void reply_time(Core* c, Reply* r, bool by_default) {
     r->timed = kInList;
     return;
   }
-  r->timer = c->wheel->schedule(
-      tick_after(r->deadline), reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(r) | 1));
+  r->timer = c->wheel->schedule(tick_after(r->deadline),
+                                reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(r) | 1));
   r->timed = kOnWheel;
 }
 
@@ -148,6 +148,10 @@ std::optional<std::uint64_t> next_due(const Core* c) {
 void reply_on_timer(Core* c, Reply* r) {
   r->timed = kUntimed;
   if (r->done) return;
+  if (r->sleeping) {
+    reply_set(r, Py_None);
+    return;
+  }
   r->expired = 1;
   PyObject* exc = PyObject_CallOneArg(c->hook_timeout, reinterpret_cast<PyObject*>(r));
   if (exc == nullptr) exc = take_exception();

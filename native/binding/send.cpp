@@ -86,14 +86,19 @@ bool read_options(Core* c, PyObject* const* values, PyObject* names, Options* ou
   return true;
 }
 
+}  // namespace
+
 Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadline) {
   Envelope* e = PyObject_New(Envelope, EnvelopeType);
   if (e == nullptr) return nullptr;
   e->stream = Py_XNewRef(stream);
   e->deadline = deadline;
+  e->count = 0;
   e->kind = kind;
   return e;
 }
+
+namespace {
 
 // hook(cell, msg, sender, extra, code) -> Put; uses up the item.
 PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
@@ -126,11 +131,6 @@ bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
     if (core_arm(c) < 0) report_unraisable(nullptr);
   }
   return true;
-}
-
-// Whether an ordinary message goes straight into the mailbox.
-inline bool has_room(const Core* c, const Cell* cell) {
-  return (cell->state & kClosed) == 0 && cell->depth < cell->capacity && !c->closing;
 }
 
 // False when memory ran out; uses up the item either way. On the shard's thread only.
@@ -299,6 +299,28 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
   return nullptr;
 }
 
+// sleep(seconds) -> awaitable: on the shard's own timers, at a fraction of what the loop's cost.
+PyObject* cell_sleep(PyObject* o, PyObject* seconds) {
+  Cell* cell = self_of(o);
+  Core* c = cell->core;
+  std::int64_t ns;
+  bool forever;
+  if (!read_seconds(seconds, "seconds", &ns, &forever)) return nullptr;
+  if (this_thread() != c->thread) {
+    PyErr_SetString(UsageError, "sleep() belongs to the thread of the system's event loop");
+    return nullptr;
+  }
+  Reply* r = reply_new(cell);
+  if (r == nullptr) return nullptr;
+  r->sleeping = 1;
+  if (!forever) {
+    r->deadline = instant(core_now(c) + ns - 1);  // an instant on a tick is due at that tick
+    reply_time(c, r, false);
+    if (!c->armed && !c->pumping) core_arm_timer(c);
+  }
+  return reinterpret_cast<PyObject*>(r);
+}
+
 // (msg, stream) -> Put: opens a stream; `stream` is what the generator's items go to.
 PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
   Cell* cell = self_of(o);
@@ -350,7 +372,12 @@ PyObject* envelope_stream(PyObject* o, void*) {
   return Py_NewRef(s != nullptr ? s : Py_None);
 }
 
+PyObject* envelope_count(PyObject* o, void*) {
+  return PyLong_FromUnsignedLong(reinterpret_cast<Envelope*>(o)->count);
+}
+
 PyGetSetDef envelope_getset[] = {{"stream", envelope_stream, nullptr, nullptr, nullptr},
+                                 {"count", envelope_count, nullptr, nullptr, nullptr},
                                  {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 PyType_Slot envelope_slots[] = {

@@ -7,11 +7,14 @@ namespace binding {
 
 PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names);
 PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names);
+PyObject* cell_tell_many(PyObject* o, PyObject* messages);
+PyObject* cell_sleep(PyObject* o, PyObject* seconds);
 PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs);
 PyObject* cell_refusal(PyObject* o, PyObject*);
 PyObject* cell_deliver(PyObject* o, PyObject* msg);
 
 PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane);
+Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadline);
 bool check_message_slow(Core* c, PyTypeObject* type);
 void signal_cell(Cell* cell, std::uint16_t flags);
 PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObject* kwargs);
@@ -36,6 +39,11 @@ inline Cell* current_sender(Core* c) {
   if (cell == nullptr || this_thread() != c->thread) return nullptr;
   Py_INCREF(cell);
   return cell;
+}
+
+// Whether an ordinary message goes straight into the mailbox.
+inline bool has_room(const Core* c, const Cell* cell) {
+  return (cell->state & kClosed) == 0 && cell->depth < cell->capacity && !c->closing;
 }
 
 }  // namespace binding

@@ -46,7 +46,9 @@ struct Handler {
   PyObject* fn;
   PyObject* raises;  // tuple of classes that are a reply and not a failure, or null
   PyObject* name;
+  std::uint16_t batch;  // most messages it takes in one call, as a list; 0: one, bare
   std::uint8_t kind;
+  std::uint8_t special;  // a stream or a batch: anything but one message in, one answer out
   std::uint8_t cancellable;
 };
 
@@ -181,7 +183,7 @@ struct Core {
   std::uint8_t slice_over;
   std::uint8_t manual;  // stepped by a test, never by the loop
   std::uint8_t want_idle;
-  std::uint8_t closing;  // takes nothing from outside any more
+  std::uint8_t closing;   // takes nothing from outside any more
   std::uint8_t observed;  // somebody wants to hear of actors that come and go
   std::uint8_t closed;
 
@@ -218,15 +220,17 @@ struct Reply {
   std::uint8_t cancelled;
   std::uint8_t expired;
   std::uint8_t deferred;
+  std::uint8_t sleeping;   // no ask: ends with its deadline, and ends well
   std::uint8_t inherited;  // the deadline came from the message being handled
 };
 
-enum EnvelopeKind : std::uint8_t { kTell, kStream, kNotice };
+enum EnvelopeKind : std::uint8_t { kTell, kStream, kNotice, kBatch };
 
 struct Envelope {
   PyObject_HEAD
   PyObject* stream;
   std::int64_t deadline;
+  std::uint32_t count;  // of messages, where the item's message is a list of them (kBatch)
   std::uint8_t kind;
 };
 

@@ -50,6 +50,9 @@ class Fifo {
     return true;
   }
 
+  // The item pop() would take, or null.
+  const T* front() const { return first_ != nullptr ? &first_->items[first_->head] : nullptr; }
+
   bool pop(T& out) {
     Segment* s = first_;
     if (s == nullptr) {

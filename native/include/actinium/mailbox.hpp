@@ -89,6 +89,24 @@ class Mailbox {
     return rest_.pop(out);
   }
 
+  // The item pop() would take, or null.
+  const T* front() const {
+    if (lanes_ != nullptr) {
+      const T* any = nullptr;
+      for (int i = 0; i < kLanes; i++) {
+        const T* item = lanes_->queue[i].front();
+        if (item != nullptr && lanes_->credit[i] > 0) {
+          return item;
+        }
+        if (any == nullptr) {
+          any = item;
+        }
+      }
+      return any;
+    }
+    return static_cast<bool>(slot_) ? &slot_ : rest_.front();
+  }
+
   // Takes the oldest of the least important lane that holds anything: what drop_old evicts.
   bool pop_least(T& out) {
     if (lanes_ == nullptr) {

@@ -121,8 +121,9 @@ def _make_behaviour(cls: type[Actor]) -> _native.Behaviour:
             kind = kind_of(fn)
             called = fn if kind == GENERATOR else cls._wrap(fn)
             handlers[fn] = _native.Handler(
-                called, kind_of(called), spec.raises or None, spec.cancellable, fn.__qualname__
-            )
+                called, kind_of(called), spec.raises or None, spec.cancellable, fn.__qualname__,
+                spec.batch,
+            )  # fmt: skip
         table[message_type] = handlers[fn]
     box = cls._mailbox
     return _native.Behaviour(

@@ -16,6 +16,7 @@ from .deadletters import DeadLetters
 from .message import is_message
 from .put import ACCEPTED, Put
 from .stream import Channel
+from .undelivered import messages_of
 
 _GONE = "its system has ended"
 
@@ -45,7 +46,8 @@ class Afterlife:
         else:
             letters = self._dead_letters()
             if letters is not None:
-                letters.record("actor_stopped", cell, sender, msg)
+                for one in messages_of(msg, extra):
+                    letters.record("actor_stopped", cell, sender, one)
 
     unhandled = expired = closed
 

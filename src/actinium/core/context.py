@@ -65,6 +65,13 @@ class Context(_native.ContextBase):
         def spawn(self, cls: type[A], /, *args: Any, **kwargs: Any) -> LocalRef[A]:
             """Starts a child; see :meth:`System.spawn`."""
 
+        def sleep(self, seconds: float, /) -> _native.Reply:
+            """``await ctx.sleep(0.5)``: like ``asyncio.sleep``, on the system's own timers.
+
+            Never early and at most a millisecond late; several times cheaper where thousands
+            of actors wait at once.
+            """
+
     @property
     def system(self) -> System:
         """The system this actor lives in."""

@@ -19,6 +19,8 @@ from .ref import LocalRef
 from .stream import Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from actinium import _native
 
     from .system import System
@@ -57,6 +59,10 @@ class EntityRef(Generic[A]):
     def tell(self, msg: Any, /) -> Put:
         """See :meth:`Ref.tell`."""
         return self._live().tell(msg)
+
+    def tell_many(self, messages: Iterable[Any], /) -> int:
+        """See :meth:`Ref.tell_many`."""
+        return self._live().tell_many(messages)
 
     def ask(self, msg: Any, timeout: float | None = None, /) -> _native.Reply:
         """See :meth:`Ref.ask`."""

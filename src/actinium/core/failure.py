@@ -17,7 +17,7 @@ from .ref import LocalRef
 from .signals import Stop
 from .stream import Channel
 from .supervision import OneForOne, RestartWindow
-from .undelivered import Undelivered, tell_asker
+from .undelivered import Undelivered, messages_of, tell_asker
 
 Cell = LocalRef[Any]
 
@@ -79,8 +79,9 @@ class Supervisor:
             error = HandlerError(f"{where} failed: {type(failure).__name__}: {failure}", failure)
             error.__cause__ = failure
             tell_asker(extra, error)
-            self.undelivered.count += 1
-            self.undelivered.letters.record("handler_failed", cell, sender, msg, failure)
+            for one in messages_of(msg, extra):
+                self.undelivered.count += 1
+                self.undelivered.letters.record("handler_failed", cell, sender, one, failure)
         self.decide(cell, failure)
         return False
 

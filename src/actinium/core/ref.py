@@ -14,7 +14,7 @@ from .put import Put
 from .stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable
 
 A_co = TypeVar("A_co", covariant=True)
 C = TypeVar("C")
@@ -24,14 +24,16 @@ C = TypeVar("C")
 class Ref(Protocol):
     """What every reference offers, wherever its actor lives.
 
-    ``tell`` hands a message over and never waits; ``ask`` awaits one answer; ``stream`` opens a
-    flow of items; ``send`` waits for room in a full mailbox.
+    ``tell`` hands a message over and never waits, ``tell_many`` many at once; ``ask`` awaits
+    one answer; ``stream`` opens a flow of items; ``send`` waits for room in a full mailbox.
     """
 
     @property
     def path(self) -> str: ...
 
     def tell(self, msg: Any, /) -> Put: ...
+
+    def tell_many(self, messages: Iterable[Any], /) -> int: ...
 
     def ask(self, msg: Any, timeout: float | None = None, /) -> Awaitable[Any]: ...
 
@@ -85,6 +87,13 @@ class LocalRef(_Cell[A_co]):
             ``priority`` (critical, high, normal, low) matters in a mailbox with 4 lanes.
             After ``deadline`` seconds the message is not handled any more but a dead letter.
             Raises NotAMessage for what may not be sent. Safe from any thread.
+            """
+
+        def tell_many(self, messages: Iterable[Any], /) -> int:
+            """Hands many messages over in one call; returns how many were taken.
+
+            Like as many ``tell``: in order, and what is refused becomes a dead letter. An error
+            from the iterable, or NotAMessage, leaves those before it sent. Safe from any thread.
             """
 
         def children(self) -> list[LocalRef[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from actinium import _native
@@ -46,6 +47,13 @@ def tell_asker(extra: Any, error: BaseException) -> bool:
     return False
 
 
+def messages_of(msg: Any, extra: Any) -> Sequence[Any]:
+    """The messages of an item: those left of a batch, or the one that it is."""
+    if isinstance(extra, _native.Envelope) and extra.count:
+        return list(msg[: extra.count])
+    return (msg,)
+
+
 class Undelivered:
     """The hooks for what is refused, expired, unhandled, or left behind by the dead.
 
@@ -78,9 +86,10 @@ class Undelivered:
         extra: Any,
         error: BaseException,
     ) -> None:
-        self.count += 1
         tell_asker(extra, error)
-        self.letters.record(reason, cell, sender, msg, error)
+        for one in messages_of(msg, extra):
+            self.count += 1
+            self.letters.record(reason, cell, sender, one, error)
 
     def unhandled(self, cell: Cell, msg: Any, sender: Cell | None, extra: Any) -> None:
         cls: type[Actor] = cell.cls
