@@ -252,6 +252,8 @@ PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObj
     return nullptr;
   }
   PyObject* b = get_cell_type(cls);
+  if (b != nullptr && c->behaviour_of != nullptr) [[unlikely]]
+    Py_SETREF(b, instrumented_behaviour(c, cls));
   if (b == nullptr) return nullptr;
   Cell* cell = cell_new(c, reinterpret_cast<Behaviour*>(b), parent);
   Py_DECREF(b);

@@ -8,6 +8,9 @@ namespace binding {
 
 PyTypeObject* CoreType;
 PyObject* core_schedule(PyObject* o, PyObject* args);
+PyObject* core_instrument(PyObject* o, PyObject* args);
+PyObject* core_ready_uids(PyObject* o, PyObject*);
+PyObject* core_offer(PyObject* o, PyObject* args);
 
 namespace {
 
@@ -35,17 +38,16 @@ constexpr Hook kHooks[] = {
 };
 
 PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"loop",        "ref_type", "context_type", "slice_ns",   "batch",
-                                "ask_timeout", "manual",   "seed",         "virtual_ns", nullptr};
+  static const char* names[] = {"loop",        "ref_type", "context_type", "slice_ns", "batch",
+                                "ask_timeout", "manual",   "virtual_ns",   nullptr};
   PyObject *loop, *ref_type, *context_type;
   long long slice = 200'000, virtual_ns = -1;
   unsigned batch = 64;
   double ask_timeout = 5.0;
   int manual = 0;
-  unsigned long long seed = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!O!|LIdpKL", const_cast<char**>(names), &loop,
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!O!|LIdpL", const_cast<char**>(names), &loop,
                                    &PyType_Type, &ref_type, &PyType_Type, &context_type, &slice,
-                                   &batch, &ask_timeout, &manual, &seed, &virtual_ns)) {
+                                   &batch, &ask_timeout, &manual, &virtual_ns)) {
     return nullptr;
   }
   auto* refs = reinterpret_cast<PyTypeObject*>(ref_type);
@@ -69,7 +71,6 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   c->batch = batch;
   c->ask_timeout_ns = static_cast<std::int64_t>(ask_timeout * 1e9);
   c->manual = manual != 0;
-  c->rng = seed;
   c->next_uid = 1;
   c->loop = Py_NewRef(loop);
   c->ref_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(ref_type));
@@ -234,7 +235,7 @@ PyObject* core_observe(PyObject* o, PyObject* on) {
 }
 
 PyObject* core_set_closing(PyObject* o, PyObject*) {
-  self_of(o)->closing = 1;
+  self_of(o)->closing |= kClosing;
   Py_RETURN_NONE;
 }
 
@@ -280,7 +281,8 @@ PyObject* core_close(PyObject* o, PyObject* hooks) {
   PyObject* set = core_set_hooks(o, hooks);
   if (set == nullptr) return nullptr;
   Py_DECREF(set);
-  c->closed = c->closing = 1;
+  c->closed = 1;
+  c->closing = kClosing;
   while (!c->ready.empty()) {
     const std::uintptr_t entry = c->ready.pop();
     Py_DECREF(reinterpret_cast<PyObject*>(entry & ~std::uintptr_t(1)));
@@ -306,6 +308,9 @@ PyObject* core_close(PyObject* o, PyObject* hooks) {
   Py_CLEAR(c->pump);  // bound methods of this very object
   Py_CLEAR(c->on_timer);
   Py_CLEAR(c->user);
+  Py_CLEAR(c->choose);  // a test's closures may hold this object
+  Py_CLEAR(c->tap);
+  Py_CLEAR(c->behaviour_of);
   if (!c->pumping) drop_spare(c);  // else it may be in use: the slice drops it at its end
   Py_RETURN_NONE;
 }
@@ -330,6 +335,9 @@ void core_dealloc(PyObject* o) {
   Py_XDECREF(c->context_type);
   Py_XDECREF(c->user);
   Py_XDECREF(c->spare);
+  Py_XDECREF(c->choose);
+  Py_XDECREF(c->tap);
+  Py_XDECREF(c->behaviour_of);
   delete c->wheel;
   delete c->inbox;
   delete c->hlc;
@@ -359,6 +367,9 @@ PyMethodDef methods[] = {{"set_hooks", core_set_hooks, METH_O, nullptr},
                          {"set_closing", core_set_closing, METH_NOARGS, nullptr},
                          {"observe", core_observe, METH_O, nullptr},
                          {"close", core_close, METH_O, nullptr},
+                         {"instrument", core_instrument, METH_VARARGS, nullptr},
+                         {"ready_uids", core_ready_uids, METH_NOARGS, nullptr},
+                         {"offer", core_offer, METH_VARARGS, nullptr},
                          {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef getset[] = {{"closed", core_get_closed, nullptr, nullptr, nullptr},

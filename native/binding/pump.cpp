@@ -353,12 +353,8 @@ std::int64_t run_cell(Core* c, Cell* cell, std::int64_t limit) {
 }
 
 inline std::uintptr_t next_ready(Core* c) {
-  if (c->rng != 0) [[unlikely]] {  // xorshift64: a schedule that a seed can repeat
-    c->rng ^= c->rng << 13;
-    c->rng ^= c->rng >> 7;
-    c->rng ^= c->rng << 17;
-    c->ready.bring_to_head(c->rng % c->ready.size());
-  }
+  if (c->choose != nullptr) [[unlikely]]
+    choose_next(c);
   const std::uintptr_t entry = c->ready.pop();
   if (c->ready.size() > 8) {
     __builtin_prefetch(reinterpret_cast<void*>(c->ready.peek(7) & ~std::uintptr_t(1)));

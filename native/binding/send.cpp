@@ -100,22 +100,6 @@ Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadlin
 
 namespace {
 
-// hook(cell, msg, sender, extra, code) -> Put; uses up the item.
-PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
-  PyObject* number = PyLong_FromLong(code);
-  PyObject* args[6] = {nullptr,
-                       reinterpret_cast<PyObject*>(cell),
-                       it.msg,
-                       it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
-                       it.extra ? it.extra : Py_None,
-                       number};
-  PyObject* put =
-      PyObject_Vectorcall(c->hook_refused, args + 1, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
-  Py_XDECREF(number);
-  item_release(it);
-  return put;
-}
-
 // Hands an item to the shard of the cell from any other thread; one wake-up per burst.
 bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
   void* p = actinium::slab_alloc(sizeof(Inbound));
@@ -147,9 +131,33 @@ inline bool put(Core* c, Cell* cell, Item& it) {
 
 }  // namespace
 
+// hook(cell, msg, sender, extra, code) -> Put; uses up the item.
+PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
+  PyObject* number = PyLong_FromLong(code);
+  PyObject* args[6] = {nullptr,
+                       reinterpret_cast<PyObject*>(cell),
+                       it.msg,
+                       it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
+                       it.extra ? it.extra : Py_None,
+                       number};
+  PyObject* put =
+      PyObject_Vectorcall(c->hook_refused, args + 1, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  Py_XDECREF(number);
+  item_release(it);
+  return put;
+}
+
 // Puts an item into the mailbox, or says why not. Uses up the item; returns the Put.
 PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane) {
-  const bool outside = it.sender == nullptr && c->closing;
+  if ((c->closing & kTapped) != 0) [[unlikely]] {
+    PyObject* put = nullptr;
+    if (tapped(c, cell, it, lane, &put)) return put;
+  }
+  return offer_untapped(c, cell, it, lane);
+}
+
+PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
+  const bool outside = it.sender == nullptr && (c->closing & kClosing) != 0;
   if ((cell->state & kClosed) != 0 || outside) [[unlikely]] {
     return refuse(c, cell, it, kIsClosed);
   }
@@ -235,7 +243,7 @@ PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObje
 PyObject* cell_refusal(PyObject* o, PyObject*) {
   Cell* cell = self_of(o);
   Core* c = cell->core;
-  if ((cell->state & kClosed) != 0 || (c->closing && c->current == nullptr)) {
+  if ((cell->state & kClosed) != 0 || ((c->closing & kClosing) != 0 && c->current == nullptr)) {
     return PyLong_FromLong(kIsClosed);
   }
   if (cell->depth < cell->capacity || cell->policy == kDropOld) Py_RETURN_NONE;

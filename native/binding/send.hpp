@@ -15,6 +15,8 @@ PyObject* cell_deliver(PyObject* o, PyObject* msg);
 
 PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane);
 Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadline);
+PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane);
+PyObject* refuse(Core* c, Cell* cell, Item& it, long code);
 bool check_message_slow(Core* c, PyTypeObject* type);
 void signal_cell(Cell* cell, std::uint16_t flags);
 PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObject* kwargs);

@@ -116,6 +116,12 @@ struct Cell {
   std::uint8_t policy;
 };
 
+// Core::closing: why a message does not go straight into its mailbox.
+enum : std::uint8_t {
+  kClosing = 1,  // takes nothing from outside any more
+  kTapped = 2,   // a test looks at each message first
+};
+
 struct Core {
   PyObject_HEAD
   actinium::Ring ready;  // Cell*, or Activation* with the lowest bit set
@@ -174,7 +180,6 @@ struct Core {
   std::int64_t virtual_ns;  // < 0: the real clock
   std::int64_t slice_end;
   std::int64_t last_check;
-  std::uint64_t rng;  // != 0: the ready queue is drawn from at random
   std::uint64_t next_uid;
   std::uint32_t batch;
   std::int32_t until_check;
@@ -183,7 +188,7 @@ struct Core {
   std::uint8_t slice_over;
   std::uint8_t manual;  // stepped by a test, never by the loop
   std::uint8_t want_idle;
-  std::uint8_t closing;   // takes nothing from outside any more
+  std::uint8_t closing;   // no plain sending: kClosing, kTapped
   std::uint8_t observed;  // somebody wants to hear of actors that come and go
   std::uint8_t closed;
 
@@ -195,6 +200,10 @@ struct Core {
   std::int64_t n_cells;
   std::int64_t n_running;
   actinium::HybridClock* hlc;
+
+  PyObject* choose;  // a test's, or null: see instrument.cpp
+  PyObject* tap;
+  PyObject* behaviour_of;
 };
 
 // Where the end of an ask's patience is kept. Most asks wait for the default time, so their
