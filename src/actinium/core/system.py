@@ -119,6 +119,8 @@ class System:
         if self._core is not None:
             raise UsageError(f"system {self.name!r} was started already")
         s = self.settings
+        options = dict(self._core_options)
+        seed = options.pop("seed", 0)
         self._core = core = _native.Core(
             asyncio.get_running_loop(),
             LocalRef,
@@ -126,9 +128,9 @@ class System:
             slice_ns=s.slice_us * 1000,
             batch=s.batch,
             ask_timeout=s.ask_timeout,
-            **self._core_options,
+            **options,
         )
-        self._life = Lifecycle(core, s.supervise, s.dead_letters, self._core_options.get("seed", 0))
+        self._life = Lifecycle(core, s.supervise, s.dead_letters, seed)
         _systems[id(core)] = self
         self._root = core.spawn_root(Guardian)
         self._user = core.spawn_plain(self._root, Guardian, (), None)
