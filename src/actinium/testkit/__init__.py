@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .events import Events
-    from .search import Failure, explore, find_failure
     from .failure import ExpectationFailed, InjectedFault
     from .faults import Faults
     from .loop import VirtualLoop
     from .probe import Probe
     from .runner import run
+    from .search import Failure, explore, find_failure
     from .system import TestSystem
 
 _HOMES = {

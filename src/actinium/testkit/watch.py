@@ -102,9 +102,6 @@ class Watch:
         if not self._core.closed:
             self._core.set_hooks(self._system._life)
             self._core.instrument(None, None, None)
-        # A failure that is kept somewhere keeps its traceback, and that a frame of a handler
-        # here: it must not keep the whole system, which the collector does not look into.
-        del self._system, self._core, self._choose
 
     def release(self) -> None:
         """Delivers what a fault has delayed."""
