@@ -1,6 +1,7 @@
 """Actors in one process: messages, mailboxes, supervision, streams, an orderly end."""
 
 from .actor import Actor
+from .admission import Admission
 from .context import Context, ReplyToken
 from .deadletters import DeadLetter, DeadLetters, Replayed
 from .durable import Durable
@@ -23,7 +24,9 @@ from .events.subscription import Subscription
 from .feed import Feed
 from .handler import on
 from .mailbox import Mailbox, Unbounded
+from .memory import Memory, MemoryReport
 from .message import Message, Unchecked
+from .pressure import Pressure
 from .put import Put
 from .ref import LocalRef, Ref
 from .signals import Idle, Stop, Terminated
@@ -40,6 +43,7 @@ __all__ = [
     "ActorStartedEvent",
     "ActorStoppedEvent",
     "ActorStuckEvent",
+    "Admission",
     "Blocking",
     "Context",
     "DeadLetter",
@@ -53,10 +57,13 @@ __all__ = [
     "Idle",
     "LocalRef",
     "Mailbox",
+    "Memory",
+    "MemoryReport",
     "Message",
     "Missed",
     "OneForOne",
     "PhaseEvent",
+    "Pressure",
     "PressureEvent",
     "Put",
     "Ref",

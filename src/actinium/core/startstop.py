@@ -146,8 +146,7 @@ class StartStop:
                 done.set_result(reason)
         for tell in tuple(extra.on_stop or ()):
             tell(cell, reason)
-        # A failure keeps its traceback, and that the instance: it would outlive its cell.
-        extra.stopped = extra.senders = extra.on_stop = extra.failure = None
+        extra.stopped = extra.senders = extra.on_stop = None
 
 
 async def _bounded(hook: Any) -> None:
