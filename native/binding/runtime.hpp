@@ -46,6 +46,11 @@ void cell_finish(Core* c, Cell* cell);
 // ---- behaviour.cpp
 Handler* behaviour_find_slow(Behaviour* b, PyTypeObject* type);  // null without error: none
 
+// ---- instrument.cpp
+void choose_next(Core* c);
+PyObject* instrumented_behaviour(Core* c, PyObject* cls);
+bool tapped(Core* c, Cell* cell, Item& it, unsigned lane, PyObject** put);
+
 // ---- timer.cpp
 void timer_fire(Core* c, Timer* t);
 

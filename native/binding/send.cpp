@@ -4,8 +4,6 @@
 #include <cmath>
 #include <new>
 
-#include "guard.hpp"
-
 namespace binding {
 
 PyTypeObject* EnvelopeType;
@@ -100,21 +98,7 @@ Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadlin
   return e;
 }
 
-// hook(cell, msg, sender, extra, code) -> Put; uses up the item.
-PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
-  PyObject* number = PyLong_FromLong(code);
-  PyObject* args[6] = {nullptr,
-                       reinterpret_cast<PyObject*>(cell),
-                       it.msg,
-                       it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
-                       it.extra ? it.extra : Py_None,
-                       number};
-  PyObject* put =
-      PyObject_Vectorcall(c->hook_refused, args + 1, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
-  Py_XDECREF(number);
-  item_release(it);
-  return put;
-}
+namespace {
 
 // Hands an item to the shard of the cell from any other thread; one wake-up per burst.
 bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
@@ -133,8 +117,6 @@ bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
   return true;
 }
 
-namespace {
-
 // False when memory ran out; uses up the item either way. On the shard's thread only.
 inline bool put(Core* c, Cell* cell, Item& it) {
   if (!cell->box.push(it)) [[unlikely]] {
@@ -149,14 +131,51 @@ inline bool put(Core* c, Cell* cell, Item& it) {
 
 }  // namespace
 
+// hook(cell, msg, sender, extra, code) -> Put; uses up the item.
+PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
+  PyObject* number = PyLong_FromLong(code);
+  PyObject* args[6] = {nullptr,
+                       reinterpret_cast<PyObject*>(cell),
+                       it.msg,
+                       it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
+                       it.extra ? it.extra : Py_None,
+                       number};
+  PyObject* put =
+      PyObject_Vectorcall(c->hook_refused, args + 1, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  Py_XDECREF(number);
+  item_release(it);
+  return put;
+}
+
 // Puts an item into the mailbox, or says why not. Uses up the item; returns the Put.
 PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane) {
-  const bool outside = it.sender == nullptr && c->closing;
+  if ((c->closing & kTapped) != 0) [[unlikely]] {
+    PyObject* put = nullptr;
+    if (tapped(c, cell, it, lane, &put)) return put;
+  }
+  return offer_untapped(c, cell, it, lane);
+}
+
+PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
+  const bool outside = it.sender == nullptr && (c->closing & kClosing) != 0;
   if ((cell->state & kClosed) != 0 || outside) [[unlikely]] {
     return refuse(c, cell, it, kIsClosed);
   }
-  if (cell->depth >= cell->straight) [[unlikely]] {
-    return offer_guarded(c, cell, it, lane);
+  PyObject* put = nullptr;
+  if (cell->depth >= cell->capacity) [[unlikely]] {
+    if (cell->policy != kDropOld) {
+      return refuse(c, cell, it, cell->policy == kDropNew ? kFullDropNew : kFull);
+    }
+    Item oldest;
+    if (cell->box.pop_least(oldest)) {
+      cell->depth--;
+      c->n_accepted--;
+      put = refuse(c, cell, oldest, kFullDropOld);
+      if (put == nullptr) {
+        item_release(it);
+        return nullptr;
+      }
+    }
   }
   if (this_thread() != c->thread) [[unlikely]] {
     if (!send_across(c, cell, it, lane)) {
@@ -171,7 +190,7 @@ PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane) {
   }
   cell->depth++;
   c->n_accepted++;
-  return Py_NewRef(c->accepted);
+  return put != nullptr ? put : Py_NewRef(c->accepted);
 }
 
 bool check_message_slow(Core* c, PyTypeObject* type) {
@@ -220,24 +239,15 @@ PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObje
   return offer(c, cell, it, options.lane);
 }
 
-// (message, sender or None) -> why a tell of it would be refused now; None: it would be taken.
-PyObject* cell_refusal(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
+// Like tell, but a message that is refused stays with the caller: None when taken, else why.
+PyObject* cell_refusal(PyObject* o, PyObject*) {
   Cell* cell = self_of(o);
   Core* c = cell->core;
-  if (nargs != 2) {
-    PyErr_SetString(PyExc_TypeError, "refusal() takes a message and its sender");
-    return nullptr;
-  }
-  if ((cell->state & kClosed) != 0 || (c->closing && c->current == nullptr)) {
+  if ((cell->state & kClosed) != 0 || ((c->closing & kClosing) != 0 && c->current == nullptr)) {
     return PyLong_FromLong(kIsClosed);
   }
-  if (cell->depth < cell->straight) Py_RETURN_NONE;
-  Cell* sender =
-      PyObject_TypeCheck(args[1], CellType) ? self_of(Py_NewRef(args[1])) : current_sender(c);
-  const long code = guarded_refusal(c, cell, Item{args[0], sender, nullptr}, actinium::kNormal);
-  Py_XDECREF(reinterpret_cast<PyObject*>(sender));
-  if (code == 0) Py_RETURN_NONE;
-  return PyLong_FromLong(code);
+  if (cell->depth < cell->capacity || cell->policy == kDropOld) Py_RETURN_NONE;
+  return PyLong_FromLong(cell->policy == kDropNew ? kFullDropNew : kFull);
 }
 
 PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
@@ -352,8 +362,6 @@ PyObject* cell_deliver(PyObject* o, PyObject* msg) {
   if (!cell->box.push(it)) return PyErr_NoMemory();
   cell->depth++;
   c->n_accepted++;
-  if (cell->straight == 0) [[unlikely]]
-    message_delivered(c, cell, msg);
   make_ready(c, cell);
   Py_RETURN_TRUE;
 }

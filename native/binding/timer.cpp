@@ -29,7 +29,7 @@ void timer_fire(Core* c, Timer* t) {
   t->armed = 0;
   Cell* cell = t->cell;
   const bool alive =
-      !t->cancelled && !(c->closing && cell != nullptr) &&
+      !t->cancelled && !((c->closing & kClosing) != 0 && cell != nullptr) &&
       (cell == nullptr || ((cell->state & kStopped) == 0 && cell->incarnation == t->incarnation));
   if (alive && cell == nullptr) {
     PyObject* r = PyObject_CallNoArgs(t->what);

@@ -29,8 +29,6 @@ namespace binding {
 struct Activation;
 struct Cell;
 struct Core;
-struct FlowTable;
-struct Limits;
 struct Reply;
 
 // One message in a mailbox. The item owns what it points to.
@@ -61,46 +59,28 @@ struct Behaviour {
   PyObject* resolve;        // called with a type that is not in the table
   PyTypeObject* seen_type;  // a one-entry cache before the table
   Handler* seen;
-  Limits* limits;  // of the mailbox, see guard.hpp
+  std::uint32_t capacity;
   std::uint16_t concurrent;
+  std::uint8_t policy;
+  std::uint8_t lanes;
   std::uint8_t has_started;
   std::uint8_t has_stopping;
 };
 
-enum Policy : std::uint8_t {
-  kReject,
-  kDropNew,
-  kDropOld,
-  kBlock,
-  kDropLow,
-  kOverflow,
-  kSignal,
-};
+enum Policy : std::uint8_t { kReject, kDropNew, kDropOld, kBlock };
 
 // Why a message was not taken; the Python side maps them to `Put` and dead-letter reasons.
-// The messages evicted by drop_old and drop_low are refused after they had been taken.
-enum Refusal : long {
-  kFull = 1,
-  kFullDropNew = 2,
-  kFullDropOld = 3,
-  kIsClosed = 4,
-  kFullDropLow = 5,
-  kNotAccepted = 6,  // its type or its sender is not on the list
-  kTooLarge = 7,
-  kRateLimited = 8,
-  kNoMemory = 9,
-};
+enum Refusal : long { kFull = 1, kFullDropNew = 2, kFullDropOld = 3, kIsClosed = 4 };
 
 // Cell::state
 enum : std::uint16_t {
-  kQueued = 1,     // in the ready queue (SC-2: at most once), or being run
-  kBusy = 2,       // as many handlers are under way as the behaviour allows
-  kPaused = 4,     // starting, restarting or waiting for its supervisor
-  kClosed = 8,     // refuses new user messages
-  kStopped = 16,   // gone for good
-  kWatched = 32,   // somebody wants to know of each message taken out, see message_taken()
-  kOrphans = 64,   // somebody waits for the last child to stop
-  kGuarded = 128,  // has a Guard
+  kQueued = 1,    // in the ready queue (SC-2: at most once), or being run
+  kBusy = 2,      // as many handlers are under way as the behaviour allows
+  kPaused = 4,    // starting, restarting or waiting for its supervisor
+  kClosed = 8,    // refuses new user messages
+  kStopped = 16,  // gone for good
+  kWaiters = 32,  // somebody waits for room
+  kOrphans = 64,  // somebody waits for the last child to stop
 };
 
 // Cell::sys: what the runtime asks of the actor; handled before any user message (MB-3).
@@ -127,12 +107,19 @@ struct Cell {
   PyObject* extra;   // the Python side's rarely needed part, or null
   std::uint64_t uid;
   std::uint32_t depth;
-  std::uint32_t straight;  // the depth up to which a message needs no second look, see guard.hpp
+  std::uint32_t capacity;
   std::uint32_t incarnation;
   std::uint32_t taken;  // messages taken out of the mailbox, modulo 2^32
   std::uint16_t state;
   std::uint16_t sys;
   std::uint16_t running;  // handlers suspended or being stepped
+  std::uint8_t policy;
+};
+
+// Core::closing: why a message does not go straight into its mailbox.
+enum : std::uint8_t {
+  kClosing = 1,  // takes nothing from outside any more
+  kTapped = 2,   // a test looks at each message first
 };
 
 struct Core {
@@ -176,9 +163,6 @@ struct Core {
   PyObject* hook_system;
   PyObject* hook_closed;
   PyObject* hook_room;
-  PyObject* hook_pressed;
-  PyObject* hook_shifted;
-  PyObject* hook_memory;
   PyObject* hook_orphans;
   PyObject* hook_is_message;
   PyObject* hook_stream;
@@ -196,7 +180,6 @@ struct Core {
   std::int64_t virtual_ns;  // < 0: the real clock
   std::int64_t slice_end;
   std::int64_t last_check;
-  std::uint64_t rng;  // != 0: the ready queue is drawn from at random
   std::uint64_t next_uid;
   std::uint32_t batch;
   std::int32_t until_check;
@@ -205,7 +188,7 @@ struct Core {
   std::uint8_t slice_over;
   std::uint8_t manual;  // stepped by a test, never by the loop
   std::uint8_t want_idle;
-  std::uint8_t closing;   // takes nothing from outside any more
+  std::uint8_t closing;   // no plain sending: kClosing, kTapped
   std::uint8_t observed;  // somebody wants to hear of actors that come and go
   std::uint8_t closed;
 
@@ -217,7 +200,10 @@ struct Core {
   std::int64_t n_cells;
   std::int64_t n_running;
   actinium::HybridClock* hlc;
-  FlowTable* flow;
+
+  PyObject* choose;  // a test's, or null: see instrument.cpp
+  PyObject* tap;
+  PyObject* behaviour_of;
 };
 
 // Where the end of an ask's patience is kept. Most asks wait for the default time, so their

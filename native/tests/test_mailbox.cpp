@@ -151,8 +151,10 @@ TEST(ring_brings_any_entry_to_the_head_and_loses_none) {
   while (!ring.empty()) {
     const auto index = random.below(ring.size());
     const auto wanted = ring.peek(index);
+    const auto first = ring.peek(0);
     ring.bring_to_head(index);
     CHECK(ring.peek(0) == wanted);
+    CHECK(index == 0 || ring.peek(1) == first);
     sum -= ring.pop();
   }
   CHECK(sum == 0);

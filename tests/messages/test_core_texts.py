@@ -214,8 +214,7 @@ CALLS: list[tuple[type[ActiniumError], str, Callable[[TestSystem], Any]]] = [
     (UsageError, "actor name 'a b': expected 1-128 letters, digits, '_', '.', '~' or '-'",
      lambda t: t.spawn(Counter, name="a b")),
     (UsageError, "unknown reason 'lost'; use one of mailbox_full, mailbox_closed, actor_stopped, "
-                 "unhandled, handler_failed, expired, drain_timeout, forced_stop, not_accepted, "
-                 "too_large, rate_limited, memory_limit",
+                 "unhandled, handler_failed, expired, drain_timeout, forced_stop",
      lambda t: t.system.dead_letters.find(reason="lost")),
 ]  # fmt: skip
 
@@ -229,7 +228,7 @@ SETTINGS: list[tuple[Callable[[], Any], str]] = [
     (lambda: Mailbox(0), "mailbox capacity must be 1..4294967295, got 0; for no bound write "
                          "ac.Unbounded()"),
     (lambda: Mailbox(5, "drop"), "mailbox policy 'drop' is unknown; use one of reject, drop_new, "  # type: ignore[arg-type]
-                                 "drop_old, block, drop_low, overflow, signal"),
+                                 "drop_old, block"),
     (lambda: Unbounded(lanes=3), "a mailbox has 1 or 4 lanes, got 3"),  # type: ignore[arg-type]
     (lambda: OneForOne(decide={ValueError: "retry"}), "decide[ValueError] is 'retry'; use one of "  # type: ignore[dict-item]
                                                       "resume, restart, stop, escalate"),

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <utility>
 
 namespace actinium {
 
@@ -35,9 +34,13 @@ class Ring {
   // The entry `ahead` places behind the head; the caller checks size().
   std::uintptr_t peek(std::size_t ahead) const { return slots_[(head_ + ahead) & (capacity_ - 1)]; }
 
-  // Brings the entry `index` to the head; used to explore schedules from a seed.
+  // Brings the entry `index` to the head and keeps the order of the rest: for tests that choose.
   void bring_to_head(std::size_t index) {
-    std::swap(slots_[head_ & (capacity_ - 1)], slots_[(head_ + index) & (capacity_ - 1)]);
+    const std::uintptr_t chosen = peek(index);
+    for (; index > 0; index--) {
+      slots_[(head_ + index) & (capacity_ - 1)] = peek(index - 1);
+    }
+    slots_[head_ & (capacity_ - 1)] = chosen;
   }
 
  private:

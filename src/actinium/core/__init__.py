@@ -1,7 +1,6 @@
 """Actors in one process: messages, mailboxes, supervision, streams, an orderly end."""
 
 from .actor import Actor
-from .admission import Admission
 from .context import Context, ReplyToken
 from .deadletters import DeadLetter, DeadLetters, Replayed
 from .durable import Durable
@@ -24,9 +23,7 @@ from .events.subscription import Subscription
 from .feed import Feed
 from .handler import on
 from .mailbox import Mailbox, Unbounded
-from .memory import Memory, MemoryReport
 from .message import Message, Unchecked
-from .pressure import Pressure
 from .put import Put
 from .ref import LocalRef, Ref
 from .signals import Idle, Stop, Terminated
@@ -43,7 +40,6 @@ __all__ = [
     "ActorStartedEvent",
     "ActorStoppedEvent",
     "ActorStuckEvent",
-    "Admission",
     "Blocking",
     "Context",
     "DeadLetter",
@@ -57,13 +53,10 @@ __all__ = [
     "Idle",
     "LocalRef",
     "Mailbox",
-    "Memory",
-    "MemoryReport",
     "Message",
     "Missed",
     "OneForOne",
     "PhaseEvent",
-    "Pressure",
     "PressureEvent",
     "Put",
     "Ref",

@@ -81,7 +81,7 @@ class Actor(_native.ActorBase):
                 "write `def stopping`, and store state in the handlers"
             )
         cls._handlers = _merge(cls)
-        cls._behaviour = _make_behaviour(cls)
+        cls._behaviour = make_behaviour(cls)
 
     def started(self) -> Any:
         """Runs before the first message, and again after each restart; may be ``async``."""
@@ -112,7 +112,10 @@ def _merge(cls: type[Actor]) -> dict[type, Callable[..., Any]]:
     return table
 
 
-def _make_behaviour(cls: type[Actor]) -> _native.Behaviour:
+def make_behaviour(
+    cls: type[Actor], around: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+) -> _native.Behaviour:
+    """What the core knows of a class; ``around`` is put about each of its handlers."""
     handlers: dict[Callable[..., Any], _native.Handler] = {}
     table: dict[type, _native.Handler | None] = {}
     for message_type, fn in cls._handlers.items():
@@ -121,15 +124,19 @@ def _make_behaviour(cls: type[Actor]) -> _native.Behaviour:
             kind = kind_of(fn)
             called = fn if kind == GENERATOR else cls._wrap(fn)
             handlers[fn] = _native.Handler(
-                called, kind_of(called), spec.raises or None, spec.cancellable, fn.__qualname__,
+                around(called) if around is not None else called,
+                kind_of(called), spec.raises or None, spec.cancellable, fn.__qualname__,
                 spec.batch,
             )  # fmt: skip
         table[message_type] = handlers[fn]
+    box = cls._mailbox
     return _native.Behaviour(
         cls,
         table,
         resolve,
-        cls._mailbox.limits(),
+        box.capacity,
+        box.policy,
+        box.lanes,
         cls._concurrent,
         cls.started is not Actor.started,
         cls.stopping is not Actor.stopping,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
+from actinium.base import faults
 from actinium.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ _log = logging.getLogger("actinium.deadletters")
 
 Reason = Literal[
     "mailbox_full", "mailbox_closed", "actor_stopped", "unhandled",
-    "handler_failed", "expired", "drain_timeout", "forced_stop",
-    "not_accepted", "too_large", "rate_limited", "memory_limit",
+    "handler_failed", "expired", "drain_timeout", "forced_stop", "fault",
 ]  # fmt: skip
 REASONS: tuple[str, ...] = get_args(Reason)
 
@@ -104,10 +104,6 @@ class DeadLetters:
             )
         return letter
 
-    def count(self, reason: Reason) -> None:
-        """Counts a message that is not kept: where that was asked for, or for lack of memory."""
-        self.counts[reason] += 1
-
     def __len__(self) -> int:
         return len(self._letters)
 
@@ -143,6 +139,8 @@ class DeadLetters:
             if letter.attempt >= max_attempts:
                 results.append(Replayed(id=letter.id, outcome="refused", code="attempts"))
                 continue
+            if faults.plan is not None:
+                faults.plan.strike("replay.step", letter.path, letter.message)
             put = (to or letter.target).try_tell(letter.message, sender=letter.sender)
             if put.ok:
                 self._letters.remove(letter)

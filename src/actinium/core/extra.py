@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actinium import _native
 
-    from .pressure import Signals
     from .ref import LocalRef
     from .supervision import OneForOne, RestartWindow
 
@@ -31,7 +30,6 @@ class Extra:
         "orphans",
         "reason",
         "senders",
-        "signals",
         "stopped",
         "supervise",
         "timers",
@@ -53,7 +51,6 @@ class Extra:
         self.timers: dict[Any, _native.Timer] | None = None
         self.idle: tuple[float, _native.Timer] | None = None
         self.senders: deque[Future[None]] | None = None
-        self.signals: Signals | None = None
         self.stopped: list[Future[str]] | None = None
         self.on_stop: list[Callable[[LocalRef[Any], str], object]] | None = None
         self.orphans: Future[None] | None = None

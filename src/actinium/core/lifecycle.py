@@ -19,10 +19,8 @@ from .events.kinds import ActorStartedEvent, ActorStoppedEvent
 from .events.stream import Events
 from .extra import Extra, extra_of
 from .failure import Supervisor
-from .memory import Memory
 from .message import is_message
 from .names import Names
-from .pressure import PressureHooks
 from .put import ACCEPTED
 from .ref import LocalRef
 from .spawning import Spawner
@@ -50,10 +48,8 @@ class Lifecycle:
         self.core = core
         self.names = Names()
         self.dead_letters = DeadLetters(core.tick, dead_letters_limit)
+        self.undelivered = Undelivered(self.dead_letters)
         self.events = Events(core.loop, core.observe)
-        self.memory_use = Memory(core)
-        pressure = PressureHooks(self.events, self.memory_use)
-        self.undelivered = Undelivered(self.dead_letters, pressure)
         self.supervisor = Supervisor(core, self.undelivered, self.events, supervise, seed)
         self.start_stop = StartStop(self.supervisor, self.names)
         self.idle_waiters: list[asyncio.Future[None]] = []
@@ -67,9 +63,6 @@ class Lifecycle:
         self.failed = self.supervisor.failed
         self.system = self.start_stop.system
         self.orphans = self.start_stop.orphans
-        self.pressed = pressure.pressed
-        self.shifted = pressure.shifted
-        self.memory = pressure.memory
         core.set_hooks(self)
 
     def spawned(self, cell: Cell) -> None:

@@ -7,10 +7,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from actinium import _native
+from actinium.errors import ActorStopped, MailboxFull
 
 from .extra import Extra, extra_of
 from .put import Put
-from .refusal import put_for, refusal_error
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -118,52 +118,47 @@ class LocalRef(_Cell[A_co]):
 
     def try_tell(self, msg: Any, *, sender: LocalRef[Any] | None = None) -> Put:
         """Like ``tell``, but a refused message stays with the caller: no dead letter is made."""
-        code = self.refusal(msg, sender)
-        if code is not None:
-            return put_for(self, sender, code)
-        return self.tell(msg, sender=sender) if sender is not None else self.tell(msg)
+        code = self.refusal()
+        if code is None:
+            return self.tell(msg, sender=sender) if sender is not None else self.tell(msg)
+        name: Any = {_native.CLOSED: "closed", _native.FULL_DROP_NEW: "dropped_new"}.get(
+            code, "rejected"
+        )
+        return Put(ok=False, code=name, depth=self.depth, capacity=self.capacity)
 
     async def send(self, msg: Any, *, timeout: float = 5.0) -> Put:
-        """Hands a message over, waiting up to ``timeout`` seconds until it is taken.
+        """Hands a message over, waiting for room up to ``timeout`` seconds.
 
-        Raises MailboxFull, RateExceeded or MemoryLimit when that did not come in time (the
-        message stays with the caller), ActorStopped when the actor is gone, NotAccepted and
-        MessageTooLarge for what it never takes.
+        Raises MailboxFull when no room came in time (the message stays with the caller) and
+        ActorStopped when the actor is gone.
         """
-        code = self.refusal(msg, None)
+        code = self.refusal()
         if code is None:
             return self.tell(msg)
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + timeout
-        while code is not None:
-            try:
-                async with asyncio.timeout_at(give_up):
-                    await self._room(code)
-            except TimeoutError:
-                error = refusal_error(self, put_for(self, None, code))
-                error.add_note(f"send() waited {timeout:g} s for it")
-                raise error from None
-            code = self.refusal(msg, None)
-        return self.tell(msg)
-
-    async def _room(self, code: int) -> None:
-        """Waits until a message that was refused so may be offered again."""
-        if code in (_native.CLOSED, _native.NOT_ACCEPTED, _native.TOO_LARGE):
-            raise refusal_error(self, put_for(self, None, code))
-        if code in (_native.RATE_LIMITED, _native.NO_MEMORY):
-            await asyncio.sleep(self.retry_after(code, None))
-            return
         extra = extra_of(self)
         if extra.senders is None:
             extra.senders = deque()
-        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        extra.senders.append(room)
-        self.set_waiters(True)
-        try:
-            await room
-        finally:
-            if not room.done() or room.cancelled():
-                extra.senders.remove(room)
+        give_up = loop.time() + timeout
+        while code is not None:
+            if code == _native.CLOSED:
+                raise ActorStopped(f"{self.path} has stopped")
+            room: asyncio.Future[None] = loop.create_future()
+            extra.senders.append(room)
+            self.set_waiters(True)
+            try:
+                async with asyncio.timeout_at(give_up):
+                    await room
+            except TimeoutError:
+                raise MailboxFull(
+                    f"{self.path} had no room for {timeout:g} s "
+                    f"({self.depth} of {self.capacity} messages wait)"
+                ) from None
+            finally:
+                if not room.done() or room.cancelled():
+                    extra.senders.remove(room)
+            code = self.refusal()
+        return self.tell(msg)
 
     def stream(self, msg: Any, *, items: int = 64, timeout: float | None = None) -> Stream[Any]:
         """Opens a stream: the items an async-generator handler yields for this message.

@@ -146,7 +146,8 @@ class StartStop:
                 done.set_result(reason)
         for tell in tuple(extra.on_stop or ()):
             tell(cell, reason)
-        extra.stopped = extra.senders = extra.on_stop = None
+        # A failure keeps its traceback, and that the instance: it would outlive its cell.
+        extra.stopped = extra.senders = extra.on_stop = extra.failure = None
 
 
 async def _bounded(hook: Any) -> None:

@@ -19,7 +19,6 @@ from .context import Context
 from .deadletters import DeadLetters
 from .extra import extra_of
 from .lifecycle import Lifecycle
-from .memory import Level, Memory
 from .ref import LocalRef
 from .supervision import OneForOne
 
@@ -45,7 +44,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``slice_us``: longest run of actors before the event loop gets its turn (microseconds).
     ``batch``: most messages one actor handles in a row. ``ask_timeout``: seconds an ask waits
     unless told otherwise. ``drain_timeout``: seconds a shutdown lets actors finish.
-    ``memory_limit``: bytes of payload that may wait in mailboxes and streams (0: no limit).
     """
 
     slice_us: int = 200
@@ -54,7 +52,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_timeout: float = 30.0
     dead_letters: int = 4096
     supervise: OneForOne = OneForOne()
-    memory_limit: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +119,8 @@ class System:
         if self._core is not None:
             raise UsageError(f"system {self.name!r} was started already")
         s = self.settings
+        options = dict(self._core_options)
+        seed = options.pop("seed", 0)
         self._core = core = _native.Core(
             asyncio.get_running_loop(),
             LocalRef,
@@ -129,11 +128,9 @@ class System:
             slice_ns=s.slice_us * 1000,
             batch=s.batch,
             ask_timeout=s.ask_timeout,
-            memory_limit=s.memory_limit,
-            **self._core_options,
+            **options,
         )
-        self._life = Lifecycle(core, s.supervise, s.dead_letters, self._core_options.get("seed", 0))
-        self._life.memory_use.on_change(self._relieve)
+        self._life = Lifecycle(core, s.supervise, s.dead_letters, seed)
         _systems[id(core)] = self
         self._root = core.spawn_root(Guardian)
         self._user = core.spawn_plain(self._root, Guardian, (), None)
@@ -183,16 +180,6 @@ class System:
         """Publish and subscribe: events of the runtime and of the program."""
         self._running()
         return self._life.events
-
-    @property
-    def memory(self) -> Memory:
-        """What waiting payload takes of memory, by region, and actions near the limit."""
-        self._running()
-        return self._life.memory_use
-
-    def _relieve(self, level: Level) -> None:
-        if level in ("high", "critical") and self._entities is not None:
-            self._entities.passivate_idle()
 
     def statistics(self) -> dict[str, int]:
         """Counters of the shard; all but gauges only grow."""

@@ -1,4 +1,4 @@
-"""Tools for tests of programs made of actors: virtual time, schedules by seed, probes.
+"""Tools for tests of programs made of actors: virtual time, schedules by seed, probes, faults.
 
 >>> from actinium import testkit
 >>> async def test(t: testkit.TestSystem) -> None:
@@ -6,24 +6,64 @@
 ...     counter.tell(Add(2), sender=probe.ref)
 ...     await probe.expect(Total, where=lambda m: m.n == 2)
 >>> testkit.run(test)
+
+This module is a door: names are imported when first used, so that the pytest plugin, which
+pytest loads wherever the package is installed, costs other projects nothing.
 """
 
-from .events import Events
-from .failure import ExpectationFailed
-from .loop import VirtualLoop
-from .probe import Probe
-from .runner import explore, run
-from .system import TestSystem
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .events import Events
+    from .failure import ExpectationFailed, InjectedFault
+    from .faults import Faults
+    from .loop import VirtualLoop
+    from .probe import Probe
+    from .runner import run
+    from .search import Failure, explore, find_failure
+    from .system import TestSystem
+
+_HOMES = {
+    "Events": "events",
+    "ExpectationFailed": "failure",
+    "Failure": "search",
+    "Faults": "faults",
+    "InjectedFault": "failure",
+    "Probe": "probe",
+    "TestSystem": "system",
+    "VirtualLoop": "loop",
+    "explore": "search",
+    "find_failure": "search",
+    "run": "runner",
+}
 
 __all__ = [
     "Events",
     "ExpectationFailed",
+    "Failure",
+    "Faults",
+    "InjectedFault",
     "Probe",
     "TestSystem",
     "VirtualLoop",
     "explore",
+    "find_failure",
     "run",
 ]
-for _name in __all__:  # what a user sees in a traceback or a repr is the public path
-    globals()[_name].__module__ = __name__
-del _name
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'actinium.testkit' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{home}", __name__), name)
+    value.__module__ = __name__  # what a user sees in a traceback or a repr is the public path
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -50,6 +50,8 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if self.loop is None or (timeout is not None and timeout <= 0):
+            if self.loop is not None:
+                self.loop.before_turn()
             return super().select(timeout)
         return super().select(self.loop.wait_instead(timeout, self))
 
@@ -85,7 +87,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._outside_allowed = outside
         self._outside = 0
         self._scheduled_calls = 0
-        self._driven: list[Driven] = []
+        self._driven: dict[Driven, Callable[[int], bool] | None] = {}
         self._waits: list[_Until] = []
         self._quiet: list[tuple[asyncio.Future[bool], int]] = []
         self._steps = 0
@@ -98,14 +100,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._now
 
-    def drive(self, core: Driven) -> None:
-        """Steps a core whenever the loop has nothing else to do, on the loop's clock."""
-        self._driven.append(core)
+    def drive(self, core: Driven, ahead: Callable[[int], bool] | None = None) -> None:
+        """Steps a core whenever the loop has nothing else to do, on the loop's clock.
+
+        ``ahead(n)`` is asked before each turn of the loop while n actors are ready: whether one
+        of them comes first.
+        """
+        self._driven[core] = ahead
         core.set_time(self._now)
 
     def release(self, core: Driven) -> None:
         """Lets go of a core."""
-        self._driven.remove(core)
+        del self._driven[core]
 
     async def until(self, condition: Callable[[], bool], within: float) -> bool:
         """Waits until a condition holds; False if it does not within so many seconds.
@@ -129,7 +135,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._quiet.append((done, self._steps + most_steps))
         return await done
 
-    # -- instead of waiting
+    # -- before a turn of the loop, and instead of waiting
+
+    def before_turn(self) -> None:
+        """Called where the loop has work: actors may come first."""
+        for core, ahead in list(self._driven.items()):
+            while ahead is not None and (ready := core.step(0)) and ahead(ready):
+                self._steps += 1
+                core.step(1)
 
     def wait_instead(self, timeout: float | None, selector: _Selector) -> float | None:
         """Called where the loop would wait; returns how long it shall, in real seconds."""
