@@ -69,6 +69,10 @@ class World:
         self.keep("ref", ref)
         return ref
 
+    def replay(self) -> None:
+        letters = self.t.system.dead_letters
+        self.keep("replay", asyncio.ensure_future(letters.replay(max_attempts=1, timeout=0)))
+
     # -- one random deed
 
     def act(self, actor: Any = None) -> None:
@@ -87,7 +91,7 @@ class World:
             lambda: self.keep("stream", self.open(ref, message)),
             lambda: (self.take("stream") or self.open(ref, message)).take_ready(),
             lambda: self.take("ref"),
-            lambda: self.t.system.dead_letters.replay(max_attempts=1) if rng.random() < 0.1 else 0,
+            lambda: self.replay() if rng.random() < 0.1 else 0,
             lambda: gc.collect(0),
             self.raises,
         ]

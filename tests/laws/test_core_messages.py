@@ -393,12 +393,12 @@ def test_DL_2_replay_keeps_order_and_loses_nothing(
         new = t.spawn(Worker, book, mailbox=Mailbox(room))
         dead = t.system.dead_letters
         for _ in range(attempts):
-            results = dead.replay(to=new)
+            results = await dead.replay(to=new, timeout=0)
             assert all(r.outcome in ("accepted", "refused") for r in results)
             assert len(dead) + new.depth + len(book.handled) == letters, "DL-2: a letter is lost"
             await t.run_until_idle()
         while len(dead):
-            dead.replay(to=new)
+            await dead.replay(to=new, timeout=0)
             await t.run_until_idle()
         assert [j.n for j in book.handled] == list(range(letters)), "DL-2: order"
 
@@ -412,10 +412,10 @@ def test_DL_2_attempts_end() -> None:
         ref.tell(Job(0, 1, "fail"))
         await t.run_until_idle()
         for attempt in range(1, 4):
-            assert [r.outcome for r in t.system.dead_letters.replay()] == ["accepted"]
+            assert [r.outcome for r in await t.system.dead_letters.replay()] == ["accepted"]
             await t.run_until_idle()
             assert [x.attempt for x in t.system.dead_letters] == [attempt]
-        results = t.system.dead_letters.replay()
+        results = await t.system.dead_letters.replay()
         assert [(r.outcome, r.code) for r in results] == [("refused", "attempts")]
         assert len(t.system.dead_letters) == 1
 

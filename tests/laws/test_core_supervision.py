@@ -301,7 +301,7 @@ def test_SV_1_the_failed_instance_handles_nothing_more_and_is_let_go(
         ref.tell(Do("fail"))
         await t.run_until_idle()
         assert ref.incarnation == 1
-        t.system.dead_letters.replay()
+        await t.system.dead_letters.replay()
         await t.advance(1.0)
         ref.stop()
         await ref.stopped()

@@ -10,6 +10,7 @@ import pytest
 
 from actinium import testkit
 from actinium.core import Actor, Mailbox, Message, OneForOne, Unbounded, on
+from actinium.core.deadletters import REASONS
 from actinium.errors import (
     ActiniumError,
     ActorNotFound,
@@ -213,8 +214,7 @@ CALLS: list[tuple[type[ActiniumError], str, Callable[[TestSystem], Any]]] = [
     (SpawnError, "Needs(0) could not be made: ValueError: too small", lambda t: t.spawn(Needs, 0)),
     (UsageError, "actor name 'a b': expected 1-128 letters, digits, '_', '.', '~' or '-'",
      lambda t: t.spawn(Counter, name="a b")),
-    (UsageError, "unknown reason 'lost'; use one of mailbox_full, mailbox_closed, actor_stopped, "
-                 "unhandled, handler_failed, expired, drain_timeout, forced_stop",
+    (UsageError, "unknown reason 'lost'; use one of " + ", ".join(REASONS),
      lambda t: t.system.dead_letters.find(reason="lost")),
 ]  # fmt: skip
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actinium import _native
 
+    from .entity import EntityRef
     from .ref import LocalRef
     from .supervision import OneForOne, RestartWindow
 
@@ -22,6 +23,7 @@ class Extra:
 
     __slots__ = (
         "blamed",
+        "entity",
         "failure",
         "idle",
         "killed",
@@ -40,6 +42,7 @@ class Extra:
 
     def __init__(self) -> None:
         self.name: str | None = None
+        self.entity: EntityRef[Any] | None = None
         self.supervise: OneForOne | None = None
         self.window: RestartWindow | None = None
         self.failure: BaseException | None = None

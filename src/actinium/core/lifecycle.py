@@ -14,15 +14,16 @@ from actinium import _native
 from actinium.errors import ActorNotFound
 
 from . import deathwatch
-from .deadletters import DeadLetters
+from .deadletters import DeadLetters, Limits
 from .events.kinds import ActorStartedEvent, ActorStoppedEvent
 from .events.stream import Events
-from .extra import Extra, extra_of
+from .extra import Extra
 from .failure import Supervisor
 from .message import is_message
 from .names import Names
 from .put import ACCEPTED
 from .ref import LocalRef
+from .room import wake_next
 from .spawning import Spawner
 from .startstop import StartStop
 from .stream import drive
@@ -41,15 +42,16 @@ class Lifecycle:
     watch = staticmethod(deathwatch.watch)
     unwatch = staticmethod(deathwatch.unwatch)
     noticed = staticmethod(deathwatch.noticed)
+    room = staticmethod(wake_next)
 
     def __init__(
-        self, core: _native.Core, supervise: OneForOne, dead_letters_limit: int, seed: int
+        self, core: _native.Core, supervise: OneForOne, dead_letters: Limits, seed: int
     ) -> None:
         self.core = core
         self.names = Names()
-        self.dead_letters = DeadLetters(core.tick, dead_letters_limit)
-        self.undelivered = Undelivered(self.dead_letters)
         self.events = Events(core.loop, core.observe)
+        self.dead_letters = DeadLetters(core.tick, dead_letters, self.events)
+        self.undelivered = Undelivered(self.dead_letters)
         self.supervisor = Supervisor(core, self.undelivered, self.events, supervise, seed)
         self.start_stop = StartStop(self.supervisor, self.names)
         self.idle_waiters: list[asyncio.Future[None]] = []
@@ -72,15 +74,6 @@ class Lifecycle:
         known: Extra | None = cell.extra
         reason = (known.reason if known is not None else None) or "stopped"
         self.events.emit(ActorStoppedEvent, cell, reason)
-
-    def room(self, cell: Cell) -> None:
-        senders = extra_of(cell).senders
-        while senders:
-            waiter = senders.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-        cell.set_waiters(False)
 
     def idle(self) -> None:
         waiters, self.idle_waiters = self.idle_waiters, []

@@ -116,11 +116,15 @@ class LocalRef(_Cell[A_co]):
         """False once the actor takes no more messages."""
         return not self.closed_flag
 
-    def try_tell(self, msg: Any, *, sender: LocalRef[Any] | None = None) -> Put:
+    def try_tell(
+        self, msg: Any, *, sender: LocalRef[Any] | None = None, deadline: float | None = None
+    ) -> Put:
         """Like ``tell``, but a refused message stays with the caller: no dead letter is made."""
         code = self.refusal()
         if code is None:
-            return self.tell(msg, sender=sender) if sender is not None else self.tell(msg)
+            if sender is None and deadline is None:
+                return self.tell(msg)
+            return self.tell(msg, sender=sender, deadline=deadline)
         name: Any = {_native.CLOSED: "closed", _native.FULL_DROP_NEW: "dropped_new"}.get(
             code, "rejected"
         )

@@ -6,7 +6,7 @@ import asyncio
 import time
 import weakref
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import msgspec
 
@@ -16,7 +16,7 @@ from actinium.errors import SystemFailed, UsageError
 from .actor import Actor
 from .afterlife import Afterlife
 from .context import Context
-from .deadletters import DeadLetters
+from .deadletters import DeadLetters, Limits
 from .extra import extra_of
 from .lifecycle import Lifecycle
 from .ref import LocalRef
@@ -44,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``slice_us``: longest run of actors before the event loop gets its turn (microseconds).
     ``batch``: most messages one actor handles in a row. ``ask_timeout``: seconds an ask waits
     unless told otherwise. ``drain_timeout``: seconds a shutdown lets actors finish.
+
+    ``dead_letters``: how many are kept in memory, up to ``dead_letter_bytes`` and for
+    ``dead_letter_age`` seconds, ``whole`` or only what describes them (``meta``);
+    ``dead_letter_spool``: how many more a spool keeps.
     """
 
     slice_us: int = 200
@@ -51,6 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ask_timeout: float = 5.0
     drain_timeout: float = 30.0
     dead_letters: int = 4096
+    dead_letter_bytes: int = 64 * 1024 * 1024
+    dead_letter_age: float = 3600.0
+    dead_letter_keep: Literal["whole", "meta"] = "whole"
+    dead_letter_spool: int = 1_000_000
     supervise: OneForOne = OneForOne()
 
 
@@ -79,6 +87,9 @@ class System:
     ...     counter = system.spawn(Counter)
     ...     counter.tell(Add(2))
     ...     assert await counter.ask(Get()) == 2
+
+    ``store`` keeps the state of durable entities, and ``spool`` dead letters; both outlive the
+    system, which does not close them.
     """
 
     def __init__(
@@ -87,11 +98,13 @@ class System:
         *,
         settings: Settings | None = None,
         store: Store | None = None,
+        spool: Store | None = None,
         _core_options: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.settings = settings if settings is not None else Settings()
         self.store = store
+        self._spool = spool
         self._core_options = _core_options or {}
         self._core: _native.Core | None = None
         self._entities: Entities | None = None
@@ -130,7 +143,20 @@ class System:
             ask_timeout=s.ask_timeout,
             **options,
         )
-        self._life = Lifecycle(core, s.supervise, s.dead_letters, seed)
+        limits = Limits(
+            records=s.dead_letters,
+            bytes=s.dead_letter_bytes,
+            age=s.dead_letter_age,
+            keep=s.dead_letter_keep,
+            spooled=s.dead_letter_spool,
+        )
+        self._life = Lifecycle(core, s.supervise, limits, seed)
+        try:
+            await self._life.dead_letters.open(self._spool, self.name, self.lookup)
+        except BaseException:
+            core.close(Afterlife(self._life.dead_letters))
+            self._core = None
+            raise
         _systems[id(core)] = self
         self._root = core.spawn_root(Guardian)
         self._user = core.spawn_plain(self._root, Guardian, (), None)
@@ -261,6 +287,7 @@ class System:
             lost=counts["accepted"] - known,
         )
         core.close(Afterlife(self._life.dead_letters))
+        await self._life.dead_letters.close()
         return self._report
 
     async def _force(self) -> int:

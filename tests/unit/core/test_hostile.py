@@ -100,8 +100,9 @@ def test_refs_stay_usable_after_the_system_is_closed() -> None:
             lambda: ref.try_tell(M()),
             core.pump, core.on_timer, core.next_timer, lambda: core.step(5),
             lambda: core.want_idle(True), lambda: core.schedule(0.0, M(), ref),
-            lambda: system.lookup("/user"), system.statistics, system.dead_letters.replay,
+            lambda: system.lookup("/user"), system.statistics, system.dead_letters.find,
         )  # fmt: skip
+        assert {r.outcome for r in await system.dead_letters.replay()} == {"refused"}
         assert ref.path.startswith("/user/")
         assert "stopped" in repr(ref)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from actinium.core.extra import extra_of
 from actinium.core.feed import Feed
 from actinium.core.pattern import Pattern
+from actinium.core.room import room_of, wake_next
 
 from .kinds import Missed
 
@@ -88,16 +88,16 @@ class ToActor(Subscription):
         extra = self._extra
         if extra is None or self._room is not None or self.ref.closed_flag:
             return
-        self._room = self._events.loop.create_future()
+        self._room = room_of(self.ref)
         self._room.add_done_callback(self._has_room)
-        if extra.senders is None:
-            extra.senders = deque()
-        extra.senders.append(self._room)
-        self.ref.set_waiters(True)
 
     def _has_room(self, _: object) -> None:
         self._room = None
-        if not self.ref.closed_flag and not self._settle():
+        if self.ref.closed_flag:
+            return
+        if not self._owed:
+            wake_next(self.ref)  # somebody else may need the room
+        elif not self._settle():
             self._await_room()
 
     def _stopped(self, ref: object, reason: str) -> None:
