@@ -224,7 +224,7 @@ void cell_finish(Core* c, Cell* cell) {
 }
 
 Cell* cell_new(Core* c, Behaviour* b, Cell* parent) {
-  auto* cell = static_cast<Cell*>(actinium::slab_alloc(sizeof(Cell)));
+  auto* cell = static_cast<Cell*>(actinium::slab_alloc(sizeof(Cell), actinium::Region::cells));
   if (cell == nullptr) {
     PyErr_NoMemory();
     return nullptr;
@@ -299,7 +299,7 @@ void cell_dealloc(PyObject* o) {
   Py_XDECREF(cell->kwargs);
   Py_XDECREF(cell->extra);
   Py_DECREF(cell->core);
-  actinium::slab_free(cell, sizeof(Cell));
+  actinium::slab_free(cell, sizeof(Cell), actinium::Region::cells);
   Py_DECREF(type);
   // A chain of parents that only this leaf kept is let go in a loop: trees may be deep.
   while (parent != nullptr && Py_REFCNT(parent) == 1) {

@@ -56,7 +56,7 @@ void drain_inbox(Core* c) {
     }
     Py_DECREF(cell);
     in->~Inbound();
-    actinium::slab_free(in, sizeof(Inbound));
+    actinium::slab_free(in, sizeof(Inbound), actinium::Region::inbox);
   }
 }
 

@@ -102,7 +102,7 @@ namespace {
 
 // Hands an item to the shard of the cell from any other thread; one wake-up per burst.
 bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
-  void* p = actinium::slab_alloc(sizeof(Inbound));
+  void* p = actinium::slab_alloc(sizeof(Inbound), actinium::Region::inbox);
   if (p == nullptr) return false;
   auto* in = ::new (p) Inbound{};
   in->cell = reinterpret_cast<Cell*>(Py_NewRef(reinterpret_cast<PyObject*>(cell)));

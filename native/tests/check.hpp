@@ -53,6 +53,13 @@ inline constexpr bool kSanitized = true;
 inline constexpr bool kSanitized = false;
 #endif
 
+// Multiplies the length of the longest tests: ACTINIUM_TEST_SCALE=42 makes 10^8 steps of them.
+inline int scale() {
+  const char* const value = std::getenv("ACTINIUM_TEST_SCALE");
+  const int n = value != nullptr ? std::atoi(value) : 1;
+  return n > 0 ? n : 1;
+}
+
 }  // namespace check
 
 #define TEST(name)                                                   \

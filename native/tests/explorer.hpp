@@ -219,11 +219,17 @@ class Search {
     }
   }
 
-  void forget(const void* from, std::size_t bytes) {
+  // A write to all of it, after which it is as new memory.
+  void end_of_life(const void* from, std::size_t bytes) {
     const auto* const start = static_cast<const char*>(from);
-    for (auto it = shadows_.begin(); it != shadows_.end();) {
+    for (auto it = shadows_.begin(); it != shadows_.end() && !over();) {
       const auto* const place = static_cast<const char*>(it->first);
-      it = place >= start && place < start + bytes ? shadows_.erase(it) : std::next(it);
+      if (place >= start && place < start + bytes) {
+        plain_access(place, true);
+        it = shadows_.erase(it);
+      } else {
+        ++it;
+      }
     }
   }
 
@@ -649,6 +655,11 @@ inline void yield() {
   op.enabled = [&s, &me] { return s.changes_by_others(me) != me.seen; };
   s.announce(std::move(op));
   me.seen = s.changes_by_others(me);
+}
+
+// The same for a whole range that is given away: what was ever used in it, by whomever.
+inline void touch_all(const void* from, std::size_t bytes) {
+  detail::Search::active()->end_of_life(from, bytes);
 }
 
 // One order of the program: adds threads, runs them, lets the body look at what came out.

@@ -1,430 +1,270 @@
-// Two-level slab allocator for the small objects that pass between threads.
+// Two-level slab allocator for what the core keeps outside Python's heap.
 //
 // Level 1: segments of 2 MiB, aligned to their size, so that masking a block's address finds its
-// segment and through it the heap that owns it. Level 2: each thread has a heap with one bin per
-// size class (steps of 16 bytes up to 512); a bin hands out freed blocks first, then bumps a
-// pointer through a 64 KiB page. Larger blocks come from malloc.
+// segment and through it the heap that owns it; no block has a header. Level 2: each thread has a
+// heap with one bin per region and size class (slab_heap.hpp). Blocks above 32 KiB are runs of
+// pages, those above 512 KiB maps of their own.
 //
-// A thread frees its own blocks with two plain stores. Blocks of another heap go onto that
-// heap's lock-free stack, and it takes them back when one of its bins runs dry. No allocation
-// or free takes a lock, except a new segment, a thread's first allocation and its end. A thread
+// No allocation or free takes a lock, except a thread's first allocation and its end. A thread
 // that ends leaves its heap, with all that is still alive in it, to the next one that starts.
+// Empty segments are kept warm and unmapped by `slab_trim` after a while.
 //
-// Segments are kept for reuse and never unmapped; a page keeps its size class.
-//
-// With ACTINIUM_SLAB_DEBUG defined (the same in every translation unit), freed blocks are filled
-// with 0xDD and checked at reuse, and a double free, a write after free and a wrong size abort
-// with the address. Invariant SL-1: every block is freed once, live counts return to zero.
+// Invariant SL-1: every block is freed once, live counts return to zero.
 #pragma once
-
-#include <sys/mman.h>
 
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <mutex>
-#include <new>
 
-#if defined(ACTINIUM_SLAB_DEBUG) && defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#endif
+#include "actinium/slab_classes.hpp"
+#include "actinium/slab_debug.hpp"
+#include "actinium/slab_heap.hpp"
+#include "actinium/slab_system.hpp"
 
 namespace actinium {
 
 struct SlabStats {
-  std::size_t segments = 0;       // of 2 MiB, mapped
-  std::size_t segment_bytes = 0;  // mapped by them
-  std::size_t heaps = 0;          // one for each thread that was ever alive at once
-  std::int64_t live_blocks = 0;   // allocated and not freed, larger ones included
-  std::int64_t live_bytes = 0;    // in them, as rounded up to their size class
+  std::size_t segments = 0;      // of 2 MiB, mapped now
+  std::size_t mapped_bytes = 0;  // by segments, and by blocks with a map of their own
+  std::size_t segments_made = 0;
+  std::size_t heaps = 0;         // one for each thread that was ever alive at once
+  std::int64_t live_blocks = 0;  // allocated and not freed
+  std::int64_t live_bytes = 0;   // in them, as rounded up to their size class
+  std::array<std::int64_t, kRegions> region_blocks{};
+  std::array<std::int64_t, kRegions> region_bytes{};
 };
 
 namespace slab_detail {
 
-inline constexpr std::size_t kSegmentSize = std::size_t{2} << 20;
-inline constexpr std::size_t kPageSize = std::size_t{64} << 10;
-inline constexpr std::size_t kPages = kSegmentSize / kPageSize;
-inline constexpr std::size_t kGrain = 16;
-inline constexpr std::size_t kMaxSize = 512;
-inline constexpr std::size_t kBins = kMaxSize / kGrain + 1;  // bin 0 counts the larger blocks
+using Heap = SlabHeap<StdAtomics, System>;
 
-// What a free block holds; the smallest block has just room for it.
-struct FreeBlock {
-  FreeBlock* next;
-  std::uint64_t tag;  // debug only
-};
-
-struct Heap;
-
-// First bytes of every segment. Written by the owner before any block of the page is given out.
-struct Segment {
-  Heap* heap;
-  std::array<std::uint8_t, kPages> page_bin;
-
-  static Segment* of(const void* block) noexcept {
-    return reinterpret_cast<Segment*>(reinterpret_cast<std::uintptr_t>(block) &
-                                      ~(kSegmentSize - 1));
-  }
-  std::size_t bin_of(const void* block) const noexcept {
-    const auto offset = reinterpret_cast<std::uintptr_t>(block) & (kSegmentSize - 1);
-    return page_bin[offset / kPageSize];
-  }
-};
-inline constexpr std::size_t kHeaderSize = 128;
-static_assert(sizeof(Segment) <= kHeaderSize);
-
-// A counter with one writer: a plain addition that other threads may read at any time.
-class Counter {
- public:
-  void add(std::int64_t n) noexcept {
-    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-  }
-  std::int64_t read() const noexcept { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::int64_t> value_{0};
-};
-
-// The counts of one heap alone may be negative: blocks are counted where they are freed.
-struct Bin {
-  FreeBlock* free = nullptr;
-  char* bump = nullptr;
-  char* end = nullptr;
-  Counter live;
-};
-
-struct Heap {
-  std::array<Bin, kBins> bins;
-  Counter large_bytes;
-  Segment* segment = nullptr;  // the one being carved
-  std::size_t pages_used = kPages;
-  Heap* next_heap = nullptr;    // of all heaps; written once
-  Heap* next_orphan = nullptr;  // under the registry's lock
-  alignas(64) std::atomic<FreeBlock*> remote{nullptr};
-};
-
-// All heaps. They are never destroyed, so a block may be freed after its thread has ended.
-struct Registry {
-  std::mutex lock;
-  Heap* heaps = nullptr;
-  Heap* orphans = nullptr;
-  std::size_t heap_count = 0;
-  std::atomic<std::size_t> segments{0};
+struct Globals {
+  SlabRegistry<StdAtomics, System> heaps;
+  std::atomic<unsigned> owners{0};
+  std::atomic<std::int64_t> own_map_bytes{0};
   // Frees by threads that have no heap of their own.
-  std::array<std::atomic<std::int64_t>, kBins> foreign_live{};
-  std::atomic<std::int64_t> foreign_large_bytes{0};
+  std::array<std::array<std::atomic<std::int64_t>, kBins>, kRegions> foreign_live{};
+  std::array<std::atomic<std::int64_t>, kRegions> foreign_large_bytes{};
 };
 
-inline Registry& registry() noexcept {
-  static Registry* const instance = new Registry;
+inline Globals& globals() noexcept {
+  static Globals* const instance = new Globals;
   return *instance;
 }
 
 // Initial-exec: one load relative to the thread pointer, also inside a shared module.
 [[gnu::tls_model("initial-exec")]] inline constinit thread_local Heap* tls_heap = nullptr;
+inline constinit thread_local Heap* tls_checked_heap = nullptr;  // in debug mode, in its place
+inline constinit thread_local unsigned tls_owner = 0;
 inline constinit thread_local bool tls_ended = false;
-
-[[noreturn]] inline void die(const char* what, const void* block, std::size_t size) noexcept {
-  std::fprintf(stderr, "actinium slab: %s: block %p of %zu bytes\n", what, block, size);
-  std::abort();
-}
-
-#ifdef ACTINIUM_SLAB_DEBUG
-inline constexpr bool kDebug = true;
-#else
-inline constexpr bool kDebug = false;
-#endif
-inline constexpr unsigned char kPoison = 0xDD;
-
-inline std::uint64_t free_tag(const void* block) noexcept {
-  return 0xF4EEDB10C5F4EED5u ^ static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(block));
-}
-
-// Debug: marks a block as free, or aborts when it was free already or has another size.
-inline void mark_free(void* p, std::size_t bin) noexcept {
-  auto* const block = static_cast<FreeBlock*>(p);
-  const std::size_t real = Segment::of(p)->bin_of(p);
-  if (real != bin) {
-    die("freed with the wrong size", p, bin * kGrain);
-  }
-  if (block->tag == free_tag(p)) {
-    die("double free", p, bin * kGrain);
-  }
-  std::memset(p, kPoison, bin * kGrain);
-  block->tag = free_tag(p);
-#if defined(ACTINIUM_SLAB_DEBUG) && defined(__SANITIZE_ADDRESS__)
-  ASAN_POISON_MEMORY_REGION(block + 1, bin * kGrain - sizeof(FreeBlock));
-#endif
-}
-
-// Debug: checks that nobody wrote to a block while it was free.
-inline void mark_used(FreeBlock* block, std::size_t bin) noexcept {
-#if defined(ACTINIUM_SLAB_DEBUG) && defined(__SANITIZE_ADDRESS__)
-  ASAN_UNPOISON_MEMORY_REGION(block + 1, bin * kGrain - sizeof(FreeBlock));
-#endif
-  const auto* const bytes = reinterpret_cast<const unsigned char*>(block);
-  bool intact = block->tag == free_tag(block);
-  for (std::size_t i = sizeof(FreeBlock); i < bin * kGrain; ++i) {
-    intact = intact && bytes[i] == kPoison;
-  }
-  if (!intact) {
-    die("written to after free", block, bin * kGrain);
-  }
-  block->tag = 0;
-}
-
-inline std::size_t bin_for(std::size_t size) noexcept {
-  return size == 0 ? 1 : (size + kGrain - 1) / kGrain;
-}
-
-inline void push_remote(Heap& owner, FreeBlock* block) noexcept {
-  FreeBlock* head = owner.remote.load(std::memory_order_relaxed);
-  do {
-    block->next = head;
-  } while (!owner.remote.compare_exchange_weak(head, block, std::memory_order_release,
-                                               std::memory_order_relaxed));
-}
-
-// Takes the blocks that other threads gave back into their bins.
-inline void collect_remote(Heap& heap) noexcept {
-  if (heap.remote.load(std::memory_order_relaxed) == nullptr) {
-    return;
-  }
-  FreeBlock* block = heap.remote.exchange(nullptr, std::memory_order_acquire);
-  while (block != nullptr) {
-    FreeBlock* const next = block->next;
-    Bin& bin = heap.bins[Segment::of(block)->bin_of(block)];
-    block->next = bin.free;
-    bin.free = block;
-    block = next;
-  }
-}
-
-// Maps one segment, aligned to its size: twice as much is asked for and both ends are cut off.
-inline Segment* map_segment(Heap& heap) noexcept {
-  void* const raw = ::mmap(nullptr, 2 * kSegmentSize, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (raw == MAP_FAILED) {
-    return nullptr;
-  }
-  char* const start = static_cast<char*>(raw);
-  const auto past = reinterpret_cast<std::uintptr_t>(start) & (kSegmentSize - 1);
-  const std::size_t before = past == 0 ? 0 : kSegmentSize - past;
-  if (before != 0) {
-    ::munmap(start, before);
-  }
-  ::munmap(start + before + kSegmentSize, kSegmentSize - before);
-#ifdef MADV_HUGEPAGE
-  // Advice: a kernel without huge pages refuses it, and the segment works with small ones.
-  static_cast<void>(::madvise(start + before, kSegmentSize, MADV_HUGEPAGE));
-#endif
-  registry().segments.fetch_add(1, std::memory_order_relaxed);
-  return new (start + before) Segment{&heap, {}};
-}
-
-inline bool new_page(Heap& heap, std::size_t bin_index) noexcept {
-  if (heap.pages_used == kPages) {
-    Segment* const segment = map_segment(heap);
-    if (segment == nullptr) {
-      return false;
-    }
-    heap.segment = segment;
-    heap.pages_used = 0;
-  }
-  const std::size_t page = heap.pages_used++;
-  heap.segment->page_bin[page] = static_cast<std::uint8_t>(bin_index);
-  const std::size_t skip = page == 0 ? kHeaderSize : 0;
-  const std::size_t size = bin_index * kGrain;
-  Bin& bin = heap.bins[bin_index];
-  bin.bump = reinterpret_cast<char*>(heap.segment) + page * kPageSize + skip;
-  bin.end = bin.bump + (kPageSize - skip) / size * size;
-  return true;
-}
-
-// A heap left by a thread that ended, or a new one.
-inline Heap* acquire_heap() noexcept {
-  Registry& all = registry();
-  const std::lock_guard<std::mutex> guard(all.lock);
-  if (Heap* const orphan = all.orphans) {
-    all.orphans = orphan->next_orphan;
-    return orphan;
-  }
-  Heap* const heap = new (std::nothrow) Heap;
-  if (heap != nullptr) {
-    heap->next_heap = all.heaps;
-    all.heaps = heap;
-    ++all.heap_count;
-  }
-  return heap;
-}
-
-inline void abandon_heap(Heap* heap) noexcept {
-  Registry& all = registry();
-  const std::lock_guard<std::mutex> guard(all.lock);
-  heap->next_orphan = all.orphans;
-  all.orphans = heap;
-}
 
 // Runs at the end of a thread that has a heap.
 struct AtThreadEnd {
   void arm() const noexcept {}
   ~AtThreadEnd() {
-    if (tls_heap != nullptr) {
-      abandon_heap(tls_heap);
-      tls_heap = nullptr;
-    }
+    Heap* const heap = tls_heap != nullptr ? tls_heap : tls_checked_heap;
+    tls_heap = tls_checked_heap = nullptr;
     tls_ended = true;
+    if (heap != nullptr) globals().heaps.abandon(heap);
   }
 };
 
-inline void* allocate_from(Heap& heap, std::size_t size) noexcept;
+inline std::size_t span_bytes(std::size_t size) noexcept {
+  return size <= kSpanMax ? (size + System::kPageSize - 1) / System::kPageSize * System::kPageSize
+                          : whole_pages(size);
+}
 
-// The thread has no heap: its first allocation, or one in a destructor that runs after its heap
-// was handed over. The latter borrows a heap for this one block.
-[[gnu::noinline, gnu::cold]] inline void* allocate_without_heap(std::size_t size) noexcept {
-  Heap* const heap = acquire_heap();
-  if (heap == nullptr) {
-    return nullptr;
+inline void* allocate_large(Heap& heap, std::size_t size, Region region) noexcept {
+  const std::size_t bytes = span_bytes(size);
+  void* block;
+  if (size <= kSpanMax) {
+    block = heap.allocate_span(size, region);
+  } else if ((block = map_memory(bytes)) != nullptr) {
+    globals().own_map_bytes.fetch_add(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
   }
+  if (block != nullptr) heap.count_large(1, static_cast<std::int64_t>(bytes), region);
+  return block;
+}
+
+inline void* allocate_raw(Heap& heap, std::size_t size, Region region) noexcept {
+  return size <= kSmallMax ? heap.allocate(size, region) : allocate_large(heap, size, region);
+}
+
+inline void* allocate_in(Heap& heap, std::size_t size, Region region) noexcept {
+  if (!debug_mode()) return allocate_raw(heap, size, region);
+  const std::size_t bytes = framed(size);
+  void* const raw = allocate_raw(heap, bytes, region);
+  if (raw == nullptr) return nullptr;
+  if (bytes > kSmallMax) static_cast<Frame*>(raw)->mark = 0;  // no page was cut
+  return put_frame(raw, size, region, tls_owner);
+}
+
+inline Heap* own_heap() noexcept { return tls_heap != nullptr ? tls_heap : tls_checked_heap; }
+
+// The thread has no heap yet, the checks are on, or a destructor runs after the thread's heap was
+// handed over: that one borrows a heap for this one block.
+[[gnu::noinline, gnu::cold]] inline void* allocate_slow(std::size_t size, Region region) noexcept {
+  if (Heap* const heap = own_heap()) return allocate_in(*heap, size, region);
+  Globals& all = globals();
+  Heap* const heap = all.heaps.acquire();
+  if (heap == nullptr) return nullptr;
   if (tls_ended) {
-    void* const block = allocate_from(*heap, size);
-    abandon_heap(heap);
+    void* const block = allocate_in(*heap, size, region);
+    all.heaps.abandon(heap);
     return block;
   }
   static thread_local AtThreadEnd at_thread_end;
   at_thread_end.arm();
-  tls_heap = heap;
-  return allocate_from(*heap, size);
+  tls_owner = all.owners.fetch_add(1, std::memory_order_relaxed) + 1;
+  (debug_mode() ? tls_checked_heap : tls_heap) = heap;
+  return allocate_in(*heap, size, region);
 }
 
-[[gnu::noinline]] inline void* allocate_large(Heap& heap, std::size_t size) noexcept {
-  void* const block = std::malloc(size);
-  if (block != nullptr) {
-    heap.bins[0].live.add(1);
-    heap.large_bytes.add(static_cast<std::int64_t>(size));
+inline void count_foreign(std::size_t bin, std::size_t bytes, Region region) noexcept {
+  const auto r = static_cast<std::size_t>(region);
+  Globals& all = globals();
+  all.foreign_live[r][bin].fetch_sub(1, std::memory_order_relaxed);
+  if (bin == 0) {
+    all.foreign_large_bytes[r].fetch_sub(static_cast<std::int64_t>(bytes),
+                                         std::memory_order_relaxed);
   }
-  return block;
 }
 
-[[gnu::noinline]] inline void* refill(Heap& heap, std::size_t bin_index) noexcept {
-  Bin& bin = heap.bins[bin_index];
-  collect_remote(heap);
-  if (bin.free == nullptr && !new_page(heap, bin_index)) {
-    return nullptr;
+// Everything but a small block of the calling thread's own heap.
+[[gnu::noinline]] inline void free_slow(void* block, std::size_t size, Region region) noexcept {
+  if (debug_mode()) {
+    block = take_frame(block, size, region);
+    size = framed(size);
   }
-  return allocate_from(heap, bin_index * kGrain);
-}
-
-inline void* allocate_from(Heap& heap, std::size_t size) noexcept {
-  if (size > kMaxSize) [[unlikely]] {
-    return allocate_large(heap, size);
+  Heap* const own = own_heap();
+  const bool large = size > kSmallMax;
+  const std::size_t bytes = large ? span_bytes(size) : 0;
+  if (own == nullptr) {
+    count_foreign(large ? 0 : bin_for(size), bytes, region);
+  } else if (large) {
+    own->count_large(-1, -static_cast<std::int64_t>(bytes), region);
   }
-  const std::size_t index = bin_for(size);
-  Bin& bin = heap.bins[index];
-  if (FreeBlock* const block = bin.free) [[likely]] {
-    if constexpr (kDebug) {
-      mark_used(block, index);
-    }
-    bin.free = block->next;
-    bin.live.add(1);
-    return block;
+  if (size > kSpanMax) {
+    // With checks on the frame stays, so that a second free finds it.
+    const std::size_t kept = debug_mode() ? whole_pages(sizeof(Frame)) : 0;
+    System::unmap(static_cast<char*>(block) + kept, bytes - kept);
+    globals().own_map_bytes.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
+    return;
   }
-  if (bin.bump != bin.end) [[likely]] {
-    char* const block = bin.bump;
-    bin.bump = block + index * kGrain;
-    bin.live.add(1);
-    return block;
-  }
-  return refill(heap, index);
-}
-
-[[gnu::noinline]] inline void free_large(void* block, std::size_t size) noexcept {
-  if (Heap* const heap = tls_heap) {
-    heap->bins[0].live.add(-1);
-    heap->large_bytes.add(-static_cast<std::int64_t>(size));
+  Heap* const owner = Heap::owner_of(block);
+  if (owner != own) {
+    if (own != nullptr && !large) own->count_freed(size, region);
+    owner->free_remote(block);
+  } else if (large) {
+    owner->free_span(block);
   } else {
-    Registry& all = registry();
-    all.foreign_live[0].fetch_sub(1, std::memory_order_relaxed);
-    all.foreign_large_bytes.fetch_sub(static_cast<std::int64_t>(size), std::memory_order_relaxed);
+    owner->free(block, size, region);
   }
-  std::free(block);
-}
-
-[[gnu::noinline]] inline void free_remote(Heap& owner, void* block, std::size_t index) noexcept {
-  if (Heap* const own = tls_heap) {
-    own->bins[index].live.add(-1);
-  } else {
-    registry().foreign_live[index].fetch_sub(1, std::memory_order_relaxed);
-  }
-  push_remote(owner, static_cast<FreeBlock*>(block));
 }
 
 }  // namespace slab_detail
 
-// A block of at least `size` bytes, aligned to 16; nullptr when the system has no memory left.
-// The content is undefined. Any thread.
-inline void* slab_alloc(std::size_t size) noexcept {
-  if (slab_detail::Heap* const heap = slab_detail::tls_heap) [[likely]] {
-    return slab_detail::allocate_from(*heap, size);
+// A block of at least `size` bytes, aligned to 16, or to 64 when the size is a multiple of 64;
+// nullptr when the system has no memory left. The content is undefined. Any thread.
+inline void* slab_alloc(std::size_t size, Region region = Region::mailboxes) noexcept {
+  using namespace slab_detail;
+  Heap* const heap = tls_heap;
+  if (heap != nullptr && size <= kSmallMax) [[likely]] {
+    return heap->allocate(size, region);
   }
-  return slab_detail::allocate_without_heap(size);
+  return allocate_slow(size, region);
 }
 
-// Gives a block back; `size` must be the one it was allocated with. nullptr is ignored. Any
-// thread, also one that never allocated and one whose thread-local objects are being destroyed.
-inline void slab_free(void* block, std::size_t size) noexcept {
+// Gives a block back; size and region must be those it was allocated with. nullptr is ignored.
+// Any thread, also one that never allocated and one whose thread-local objects are being
+// destroyed.
+inline void slab_free(void* block, std::size_t size, Region region = Region::mailboxes) noexcept {
   using namespace slab_detail;
   if (block == nullptr) {
     return;
   }
-  if (size > kMaxSize) [[unlikely]] {
-    free_large(block, size);
+  if (size > kSmallMax) [[unlikely]] {
+    free_slow(block, size, region);
     return;
   }
-  const std::size_t index = bin_for(size);
-  if constexpr (kDebug) {
-    mark_free(block, index);
-  }
-  Heap* const owner = Segment::of(block)->heap;
+  Heap* const owner = Heap::owner_of(block);
   if (owner != tls_heap) [[unlikely]] {
-    free_remote(*owner, block, index);
+    free_slow(block, size, region);
     return;
   }
-  Bin& bin = owner->bins[index];
-  auto* const freed = static_cast<FreeBlock*>(block);
-  freed->next = bin.free;
-  bin.free = freed;
-  bin.live.add(-1);
+  owner->free(block, size, region);
+}
+
+// How often the block's memory was freed before, to be given to `slab_expect`; 0 without checks.
+inline std::uint32_t slab_generation(const void* block) noexcept {
+  return slab_detail::debug_mode() ? slab_detail::frame_of(block)->generation : 0;
+}
+
+// With checks on, ends the process when the block is no longer that of the given generation.
+inline void slab_expect(const void* block, std::size_t size, std::uint32_t generation) noexcept {
+  using namespace slab_detail;
+  if (!debug_mode()) {
+    return;
+  }
+  const Frame& frame = *frame_of(block);
+  if (frame.generation != generation) die("stale generation", frame, size);
+  check_used(frame, size);
+}
+
+// Unmaps segments of this thread, and of threads that have ended, that have been empty for
+// `idle_ms`; one stays with a living thread. Returns how many empty ones still have to wait.
+inline std::size_t slab_trim(std::uint64_t idle_ms) noexcept {
+  using namespace slab_detail;
+  if (debug_mode()) {
+    return 0;  // freed blocks stay readable for the checks
+  }
+  const std::uint64_t now = coarse_ms();
+  const std::uint64_t before = now > idle_ms ? now - idle_ms : 0;
+  std::size_t waiting = globals().heaps.trim_orphans(before);
+  if (Heap* const heap = own_heap()) waiting += heap->trim(before, 1);
+  return waiting;
+}
+
+// Whether this thread has more empty segments than it keeps.
+inline bool slab_wants_trim() noexcept {
+  const slab_detail::Heap* const heap = slab_detail::tls_heap;
+  return heap != nullptr && heap->empty_segments() > 1;
 }
 
 // Sums over all threads: exact when none of them allocates or frees, else a moment's blur.
 inline SlabStats slab_stats() noexcept {
   using namespace slab_detail;
-  Registry& all = registry();
+  Globals& all = globals();
   SlabStats stats;
-  stats.segments = all.segments.load(std::memory_order_relaxed);
-  stats.segment_bytes = stats.segments * kSegmentSize;
-  const std::lock_guard<std::mutex> guard(all.lock);
-  stats.heaps = all.heap_count;
-  std::array<std::int64_t, kBins> live{};
-  stats.live_bytes = all.foreign_large_bytes.load(std::memory_order_relaxed);
-  for (std::size_t i = 0; i < kBins; ++i) {
-    live[i] = all.foreign_live[i].load(std::memory_order_relaxed);
-  }
-  for (const Heap* heap = all.heaps; heap != nullptr; heap = heap->next_heap) {
-    stats.live_bytes += heap->large_bytes.read();
-    for (std::size_t i = 0; i < kBins; ++i) {
-      live[i] += heap->bins[i].live.read();
+  std::array<std::array<std::int64_t, kBins>, kRegions> live{};
+  for (std::size_t r = 0; r < kRegions; ++r) {
+    stats.region_bytes[r] = all.foreign_large_bytes[r].load(std::memory_order_relaxed);
+    for (std::size_t b = 0; b < kBins; ++b) {
+      live[r][b] = all.foreign_live[r][b].load(std::memory_order_relaxed);
     }
   }
-  for (std::size_t i = 0; i < kBins; ++i) {
-    stats.live_blocks += live[i];
-    stats.live_bytes += live[i] * static_cast<std::int64_t>(i * kGrain);
+  all.heaps.each([&](const Heap& heap) {
+    ++stats.heaps;
+    stats.segments += static_cast<std::size_t>(heap.segments());
+    stats.segments_made += static_cast<std::size_t>(heap.segments_made());
+    for (std::size_t r = 0; r < kRegions; ++r) {
+      stats.region_bytes[r] += heap.large_bytes(r);
+      for (std::size_t b = 0; b < kBins; ++b) {
+        live[r][b] += heap.live_blocks(r, b);
+      }
+    }
+  });
+  for (std::size_t r = 0; r < kRegions; ++r) {
+    for (std::size_t b = 0; b < kBins; ++b) {
+      stats.region_blocks[r] += live[r][b];
+      stats.region_bytes[r] += b == 0 ? 0 : live[r][b] * static_cast<std::int64_t>(bin_size(b));
+    }
+    stats.live_blocks += stats.region_blocks[r];
+    stats.live_bytes += stats.region_bytes[r];
   }
+  stats.mapped_bytes = stats.segments * System::kSegmentSize +
+                       static_cast<std::size_t>(all.own_map_bytes.load(std::memory_order_relaxed));
   return stats;
 }
 
