@@ -75,6 +75,13 @@ void run_callbacks(Core* c, Activation* a) {
   Py_DECREF(list);
 }
 
+// With limits per handler one that ended may leave another behind that wants to be alone.
+void keep_busy(Cell* cell) {
+  for (const Activation* a = cell->activations; a != nullptr; a = a->next) {
+    if (cell->running >= limit_of(cell->behaviour, a->handler)) cell->state |= kBusy;
+  }
+}
+
 // Gives an ended activation back: to the spare place if nobody else knows it.
 void retire(Core* c, Activation* a) {
   a->done = 1;
@@ -94,6 +101,7 @@ void retire(Core* c, Activation* a) {
     cell->running--;
     c->n_running--;
     cell->state &= static_cast<std::uint16_t>(~kBusy);
+    if (cell->behaviour->mixed) keep_busy(cell);
     Py_DECREF(cell);  // the caller of step holds it
   }
   const Py_ssize_t known = 1 + (c->entered == a ? 1 : 0);
@@ -114,22 +122,6 @@ void retire(Core* c, Activation* a) {
   Py_DECREF(a);
 }
 
-// A waits for B which waits for ... A: none of them can ever go on, so the ask that closes the
-// circle fails at once. Follows at most 16 asks; only actors that take one message at a time.
-bool closes_circle(const Cell* asker, const Reply* reply) {
-  for (int depth = 0; depth < 16; depth++) {
-    const Cell* target = reply->target;
-    if (target == nullptr || reply->sleeping || target->behaviour->concurrent != 1) return false;
-    if (target == asker) return true;
-    const Activation* busy = target->activations;
-    if (busy == nullptr || busy->waiting == nullptr || Py_TYPE(busy->waiting) != ReplyType) {
-      return false;
-    }
-    reply = reinterpret_cast<const Reply*>(busy->waiting);
-  }
-  return false;
-}
-
 void throw_later(Activation* a, PyObject* exc) {  // steals exc
   Py_XSETREF(a->throwing, exc);
   schedule_activation(a);
@@ -142,13 +134,13 @@ void wait_for_reply(Core* c, Activation* a, PyObject* awaited) {
     schedule_activation(a);
     return;
   }
-  if (!r->sleeping && a->cell->behaviour->concurrent == 1 && closes_circle(a->cell, r)) {
-    PyObject* args[3] = {nullptr, reinterpret_cast<PyObject*>(a->cell),
-                         reinterpret_cast<PyObject*>(r->target)};
-    PyObject* exc =
-        PyObject_Vectorcall(c->hook_cycle, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
-    throw_later(a, exc != nullptr ? exc : take_exception());
-    return;
+  const Cell* target = r->target;
+  if (!r->sleeping && (target == a->cell || (target->state & kBusy) != 0) && is_alone(a))
+      [[unlikely]] {
+    if (refuse_circle(c, a->cell, r)) {
+      schedule_activation(a);
+      return;
+    }
   }
   r->waiter = reinterpret_cast<Activation*>(Py_NewRef(reinterpret_cast<PyObject*>(a)));
 }
@@ -166,6 +158,7 @@ void wait_for_future(Core* c, Activation* a, PyObject* awaited) {
     return;
   }
   Py_DECREF(blocking);
+  if (is_alone(a)) refuse_circles(c, a->cell, awaited);
   PyObject* args[4] = {nullptr, awaited, reinterpret_cast<PyObject*>(a), c->context};
   PyObject* r = nullptr;
   if (PyObject_SetAttr(awaited, s_blocking, Py_False) == 0) {
@@ -191,7 +184,7 @@ void park(Core* c, Activation* a, PyObject* awaited) {  // steals awaited
     cell->running++;
     c->n_running++;
   }
-  if (a->system || cell->running >= cell->behaviour->concurrent) cell->state |= kBusy;
+  if (a->system || cell->running >= limit_of(cell->behaviour, a->handler)) cell->state |= kBusy;
   Py_XSETREF(a->waiting, awaited);
   if (awaited == Py_None) {  // asyncio.sleep(0)
     schedule_activation(a);
@@ -264,7 +257,7 @@ Step step(Core* c, Activation* a) {
       handler_done(c, it, out);
     }
     Py_DECREF(out);
-  } else if (it.msg != nullptr || a_system) {
+  } else if (it.msg != nullptr || it.extra != nullptr || a_system) {
     raise_object(exc);
     Py_DECREF(exc);
     handler_failed(c, cell, it, h);
@@ -526,6 +519,7 @@ int init_activation(PyObject* module) {
   f_cancelled_error = PyObject_GetAttrString(errors, "CancelledError");
   Py_DECREF(tasks);
   Py_DECREF(errors);
+  init_circle();
   s_throw = PyUnicode_InternFromString("throw");
   s_blocking = PyUnicode_InternFromString("_asyncio_future_blocking");
   s_add_done_callback = PyUnicode_InternFromString("add_done_callback");

@@ -100,6 +100,7 @@ PyObject* context_sleep(PyObject* o, PyObject* seconds) {
 PyMethodDef context_methods[] = {
     {"sleep", context_sleep, METH_O, nullptr},
     {"spawn", method(context_spawn), METH_FASTCALL | METH_KEYWORDS, nullptr},
+    {"take_current", context_take_current, METH_NOARGS, nullptr},
     {"take_reply", context_take_reply, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 

@@ -34,12 +34,13 @@ Handler* behaviour_find_slow(Behaviour* b, PyTypeObject* type) {
 namespace {
 
 PyObject* handler_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"fn", "kind", "raises", "cancellable", "name", "batch", nullptr};
+  static const char* names[] = {"fn",   "kind",  "raises",     "cancellable",
+                                "name", "batch", "concurrent", nullptr};
   PyObject *fn, *raises = Py_None, *name = Py_None;
   int kind = 0, cancellable = 0;
-  unsigned short batch = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|OpOH", const_cast<char**>(names), &fn, &kind,
-                                   &raises, &cancellable, &name, &batch)) {
+  unsigned short batch = 0, concurrent = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|OpOHH", const_cast<char**>(names), &fn, &kind,
+                                   &raises, &cancellable, &name, &batch, &concurrent)) {
     return nullptr;
   }
   PyObject* o = type->tp_alloc(type, 0);
@@ -48,6 +49,7 @@ PyObject* handler_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   h->fn = Py_NewRef(fn);
   h->raises = raises == Py_None ? nullptr : Py_NewRef(raises);
   h->name = Py_NewRef(name);
+  h->concurrent = concurrent;
   h->kind = static_cast<std::uint8_t>(kind);
   h->cancellable = cancellable != 0;
   h->batch = batch;
@@ -75,10 +77,14 @@ PyObject* handler_kind(PyObject* o, void*) {
 PyObject* handler_name(PyObject* o, void*) {
   return Py_NewRef(reinterpret_cast<Handler*>(o)->name);
 }
+PyObject* handler_concurrent(PyObject* o, void*) {
+  return PyLong_FromLong(reinterpret_cast<Handler*>(o)->concurrent);
+}
 PyObject* handler_fn(PyObject* o, void*) { return Py_NewRef(reinterpret_cast<Handler*>(o)->fn); }
 
 PyGetSetDef handler_getset[] = {{"raises", handler_raises, nullptr, nullptr, nullptr},
                                 {"kind", handler_kind, nullptr, nullptr, nullptr},
+                                {"concurrent", handler_concurrent, nullptr, nullptr, nullptr},
                                 {"name", handler_name, nullptr, nullptr, nullptr},
                                 {"fn", handler_fn, nullptr, nullptr, nullptr},
                                 {nullptr, nullptr, nullptr, nullptr, nullptr}};
@@ -93,14 +99,16 @@ PyType_Spec handler_spec = {"actinium._native.Handler", sizeof(Handler), 0, Py_T
                             handler_slots};
 
 PyObject* behaviour_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"cls",   "table",      "resolve",     "capacity",     "policy",
-                                "lanes", "concurrent", "has_started", "has_stopping", nullptr};
+  static const char* names[] = {"cls",          "table", "resolve",    "capacity",
+                                "policy",       "lanes", "concurrent", "has_started",
+                                "has_stopping", "mixed", nullptr};
   PyObject *cls, *table, *resolve;
   unsigned capacity;
-  int policy, lanes, concurrent, has_started, has_stopping;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OIiiipp", const_cast<char**>(names),
+  int policy, lanes, concurrent, has_started, has_stopping, mixed = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OIiiipp|p", const_cast<char**>(names),
                                    &PyType_Type, &cls, &PyDict_Type, &table, &resolve, &capacity,
-                                   &policy, &lanes, &concurrent, &has_started, &has_stopping)) {
+                                   &policy, &lanes, &concurrent, &has_started, &has_stopping,
+                                   &mixed)) {
     return nullptr;
   }
   if (!PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), ActorBaseType)) {
@@ -119,6 +127,7 @@ PyObject* behaviour_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   b->concurrent = static_cast<std::uint16_t>(concurrent);
   b->has_started = has_started != 0;
   b->has_stopping = has_stopping != 0;
+  b->mixed = mixed != 0;
   return o;
 }
 
@@ -127,6 +136,7 @@ int behaviour_traverse(PyObject* o, visitproc visit, void* arg) {
   Py_VISIT(reinterpret_cast<PyObject*>(self_of(o)->cls));
   Py_VISIT(self_of(o)->table);
   Py_VISIT(self_of(o)->resolve);
+  Py_VISIT(self_of(o)->states);
   return 0;
 }
 
@@ -136,6 +146,7 @@ int behaviour_clear(PyObject* o) {
   b->seen = nullptr;
   Py_CLEAR(b->table);
   Py_CLEAR(b->resolve);
+  Py_CLEAR(b->states);
   PyTypeObject* cls = b->cls;
   b->cls = nullptr;
   Py_XDECREF(reinterpret_cast<PyObject*>(cls));
@@ -155,9 +166,24 @@ PyObject* behaviour_cls(PyObject* o, void*) {
   return Py_NewRef(reinterpret_cast<PyObject*>(self_of(o)->cls));
 }
 
-PyGetSetDef behaviour_getset[] = {{"table", behaviour_table, nullptr, nullptr, nullptr},
-                                  {"cls", behaviour_cls, nullptr, nullptr, nullptr},
-                                  {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyObject* behaviour_states(PyObject* o, void*) {
+  PyObject* states = self_of(o)->states;
+  return Py_NewRef(states != nullptr ? states : Py_None);
+}
+int behaviour_set_states(PyObject* o, PyObject* value, void*) {
+  if (value == nullptr || !PyDict_Check(value)) {
+    PyErr_SetString(PyExc_TypeError, "states is a dict of behaviours");
+    return -1;
+  }
+  Py_XSETREF(self_of(o)->states, Py_NewRef(value));
+  return 0;
+}
+
+PyGetSetDef behaviour_getset[] = {
+    {"states", behaviour_states, behaviour_set_states, nullptr, nullptr},
+    {"table", behaviour_table, nullptr, nullptr, nullptr},
+    {"cls", behaviour_cls, nullptr, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 PyType_Slot behaviour_slots[] = {{Py_tp_doc, const_cast<char*>("What an actor class can do.")},
                                  {Py_tp_new, reinterpret_cast<void*>(behaviour_new)},

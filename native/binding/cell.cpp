@@ -138,6 +138,18 @@ PyObject* cell_rebuild(PyObject* o, PyObject*) {
   Py_RETURN_NONE;
 }
 
+// The same class with another dispatch table: which handlers take messages from now on.
+PyObject* cell_set_behaviour(PyObject* o, PyObject* value) {
+  Cell* cell = self_of(o);
+  auto* b = reinterpret_cast<Behaviour*>(value);
+  if (Py_TYPE(value) != BehaviourType || b->cls != cell->behaviour->cls) {
+    PyErr_Format(PyExc_TypeError, "%R is no behaviour of this actor's class", value);
+    return nullptr;
+  }
+  Py_SETREF(cell->behaviour, reinterpret_cast<Behaviour*>(Py_NewRef(value)));
+  Py_RETURN_NONE;
+}
+
 PyObject* cell_finish_method(PyObject* o, PyObject*) {
   Cell* cell = self_of(o);
   if ((cell->state & kStopped) == 0) cell_finish(cell->core, cell);
@@ -335,6 +347,9 @@ PyObject* get_instance(PyObject* o, void*) {
 PyObject* get_cls(PyObject* o, void*) {
   return Py_NewRef(reinterpret_cast<PyObject*>(self_of(o)->behaviour->cls));
 }
+PyObject* get_behaviour(PyObject* o, void*) {
+  return Py_NewRef(reinterpret_cast<PyObject*>(self_of(o)->behaviour));
+}
 PyObject* get_core(PyObject* o, void*) {
   return Py_NewRef(reinterpret_cast<PyObject*>(self_of(o)->core));
 }
@@ -369,6 +384,9 @@ PyObject* cell_set_mailbox(PyObject* o, PyObject* args) {
 PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWORDS, nullptr},
                          {"tell_many", cell_tell_many, METH_O, nullptr},
                          {"ask", method(cell_ask), METH_FASTCALL | METH_KEYWORDS, nullptr},
+                         {"forward", method(cell_forward), METH_FASTCALL, nullptr},
+                         {"put_back", cell_put_back, METH_O, nullptr},
+                         {"set_behaviour", cell_set_behaviour, METH_O, nullptr},
                          {"refusal", cell_refusal, METH_NOARGS, nullptr},
                          {"open_stream", method(cell_open_stream), METH_FASTCALL, nullptr},
                          {"deliver", cell_deliver, METH_O, nullptr},
@@ -402,6 +420,7 @@ PyGetSetDef getset[] = {{"uid", get_uid, nullptr, nullptr, nullptr},
                         {"parent", get_parent, nullptr, nullptr, nullptr},
                         {"instance", get_instance, nullptr, nullptr, nullptr},
                         {"cls", get_cls, nullptr, nullptr, nullptr},
+                        {"behaviour", get_behaviour, nullptr, nullptr, nullptr},
                         {"core", get_core, nullptr, nullptr, nullptr},
                         {"extra", get_extra, set_extra, nullptr, nullptr},
                         {nullptr, nullptr, nullptr, nullptr, nullptr}};

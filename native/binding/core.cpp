@@ -97,6 +97,9 @@ PyObject* core_set_hooks(PyObject* o, PyObject* hooks) {
     if (fn == nullptr) return nullptr;
     Py_XSETREF(c->*h.slot, fn);
   }
+  PyObject* join = PyObject_GetAttrString(hooks, "join_type");
+  if (join == nullptr) return nullptr;
+  Py_XSETREF(c->join_type, reinterpret_cast<PyTypeObject*>(join));
   Py_RETURN_NONE;
 }
 
@@ -333,6 +336,7 @@ void core_dealloc(PyObject* o) {
   Py_XDECREF(c->timer_handle);
   Py_XDECREF(c->ref_type);
   Py_XDECREF(c->context_type);
+  Py_XDECREF(reinterpret_cast<PyObject*>(c->join_type));
   Py_XDECREF(c->user);
   Py_XDECREF(c->spare);
   Py_XDECREF(c->choose);

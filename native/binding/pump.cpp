@@ -27,6 +27,7 @@ static PyObject* or_none(void* p) { return p != nullptr ? static_cast<PyObject*>
 
 // hook(cell, msg, sender, extra): for messages that do not enter a handler.
 void give_to_hook(PyObject* hook, Cell* cell, Item& it) {
+  timer_arrived(it.extra);
   PyObject* args[5] = {nullptr, reinterpret_cast<PyObject*>(cell), it.msg, or_none(it.sender),
                        or_none(it.extra)};
   PyObject* r = PyObject_Vectorcall(hook, args + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
@@ -103,6 +104,7 @@ bool settle_extra(Core* c, Cell* cell, Item& it) {
   }
   if (type == TimerType) {
     auto* t = reinterpret_cast<Timer*>(it.extra);
+    t->waiting = 0;
     if (!t->cancelled && t->incarnation == cell->incarnation) return false;
     c->n_withdrawn++;
     item_release(it);
@@ -161,7 +163,10 @@ void handler_failed(Core* c, Cell* cell, Item& it, Handler* h) {
 }
 
 void handler_done(Core* c, Item& it, PyObject* value) {
-  if (it.msg == nullptr) return;  // its actor was stopped by force meanwhile
+  if (it.msg == nullptr) {  // taken away by its handler, or its actor was stopped by force
+    item_release(it);
+    return;
+  }
   const Envelope* batch = batch_of(it);
   c->n_handled += batch != nullptr ? batch->count : 1;
   answer(c, it, value);

@@ -54,10 +54,28 @@ bool tapped(Core* c, Cell* cell, Item& it, unsigned lane, PyObject** put);
 // ---- timer.cpp
 void timer_fire(Core* c, Timer* t);
 
+// ---- circle.cpp
+void init_circle();
+// Fails an ask whose answer would have to wait for itself; true if it did.
+bool refuse_circle(Core* c, const Cell* asker, Reply* r);
+void refuse_circles(Core* c, const Cell* asker, PyObject* join);
+
+// ---- aside.cpp
+PyObject* context_take_current(PyObject* o, PyObject*);
+PyObject* cell_put_back(PyObject* o, PyObject* list);
+PyObject* cell_forward(PyObject* o, PyObject* const* args, Py_ssize_t nargs);
+
 inline Handler* behaviour_find(Behaviour* b, PyTypeObject* type) {
   if (type == b->seen_type) [[likely]]
     return b->seen;
   return behaviour_find_slow(b, type);
+}
+
+// A timer's message has left the mailbox, one way or another.
+inline void timer_arrived(PyObject* extra) {
+  if (extra != nullptr && Py_TYPE(extra) == TimerType) {
+    reinterpret_cast<Timer*>(extra)->waiting = 0;
+  }
 }
 
 inline void item_release(Item& it) {
@@ -94,6 +112,16 @@ inline void settle_idle(Core* c, Cell* cell) {  // after a handler ended outside
   if ((cell->state & kQueued) != 0) return;
   if (cell->sys != 0) make_ready_system(c, cell);
   if (!cell->box.empty()) make_ready(c, cell);
+}
+
+// How many handlers may be under way while this one waits.
+inline std::uint16_t limit_of(const Behaviour* b, const Handler* h) {
+  return b->mixed && h != nullptr && h->concurrent != 0 ? h->concurrent : b->concurrent;
+}
+
+// Whether no message is taken while this one is under way.
+inline bool is_alone(const Activation* a) {
+  return a->system || limit_of(a->cell->behaviour, a->handler) == 1;
 }
 
 // The message of the cell's handler that runs now, or of its only one that waits.

@@ -133,6 +133,7 @@ inline bool put(Core* c, Cell* cell, Item& it) {
 
 // hook(cell, msg, sender, extra, code) -> Put; uses up the item.
 PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
+  timer_arrived(it.extra);
   PyObject* number = PyLong_FromLong(code);
   PyObject* args[6] = {nullptr,
                        reinterpret_cast<PyObject*>(cell),

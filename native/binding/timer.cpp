@@ -36,15 +36,20 @@ void timer_fire(Core* c, Timer* t) {
     if (r == nullptr) report_unraisable(t->what);
     Py_XDECREF(r);
   } else if (alive && (cell->state & kClosed) == 0) {
-    Item it{Py_NewRef(t->what), nullptr, Py_NewRef(reinterpret_cast<PyObject*>(t))};
-    PyObject* put = offer(c, cell, it, actinium::kNormal);
-    if (put == nullptr) report_unraisable(t->what);
-    Py_XDECREF(put);
+    if (t->waiting) {  // an actor that is late gets one message, not one per period
+      t->missed++;
+    } else {
+      t->waiting = 1;
+      Item it{Py_NewRef(t->what), nullptr, Py_NewRef(reinterpret_cast<PyObject*>(t))};
+      PyObject* put = offer(c, cell, it, actinium::kNormal);
+      if (put == nullptr) report_unraisable(t->what);
+      Py_XDECREF(put);
+    }
   }
   if (alive && t->period_ns > 0 && !t->cancelled) {
     // Fixed rate: the next due time counts from the last one; periods gone by are skipped.
-    t->due_ns += t->period_ns;
     const std::int64_t now = core_now(c);
+    t->due_ns = (t->fixed_delay ? now : t->due_ns) + t->period_ns;
     if (t->due_ns <= now) {
       const std::int64_t gone = (now - t->due_ns) / t->period_ns + 1;
       t->missed += static_cast<std::uint64_t>(gone);
@@ -104,12 +109,15 @@ PyType_Spec spec = {"actinium._native.Timer", sizeof(Timer), 0,
 
 }  // namespace
 
-// Core.schedule(delay, what, cell=None, every=None) -> Timer
+// Core.schedule(delay, what, cell=None, every=0, fixed_delay=False) -> Timer
 PyObject* core_schedule(PyObject* o, PyObject* args) {
   auto* c = reinterpret_cast<Core*>(o);
   double delay, every = 0;
   PyObject *what, *cell = Py_None;
-  if (!PyArg_ParseTuple(args, "dO|Od", &delay, &what, &cell, &every)) return nullptr;
+  int fixed_delay = 0;
+  if (!PyArg_ParseTuple(args, "dO|Odp", &delay, &what, &cell, &every, &fixed_delay)) {
+    return nullptr;
+  }
   if (!(delay >= 0) || !(every >= 0) || delay > 4e9 || every > 4e9) {
     PyErr_SetString(PyExc_ValueError, "delays are 0 or more seconds, at most 4e9");
     return nullptr;
@@ -135,6 +143,7 @@ PyObject* core_schedule(PyObject* o, PyObject* args) {
     t->cell = reinterpret_cast<Cell*>(Py_NewRef(cell));
     t->incarnation = t->cell->incarnation;
   }
+  t->fixed_delay = fixed_delay != 0;
   t->period_ns = static_cast<std::int64_t>(every * 1e9);
   t->due_ns = core_now(c) + static_cast<std::int64_t>(delay * 1e9);
   arm(t);

@@ -31,7 +31,8 @@ struct Cell;
 struct Core;
 struct Reply;
 
-// One message in a mailbox. The item owns what it points to.
+// One message in a mailbox. The item owns what it points to. While its handler runs it may be
+// taken away (set aside, handed on): then it has no message, and None as extra.
 struct Item {
   PyObject* msg = nullptr;
   Cell* sender = nullptr;
@@ -46,7 +47,8 @@ struct Handler {
   PyObject* fn;
   PyObject* raises;  // tuple of classes that are a reply and not a failure, or null
   PyObject* name;
-  std::uint16_t batch;  // most messages it takes in one call, as a list; 0: one, bare
+  std::uint16_t batch;       // most messages it takes in one call, as a list; 0: one, bare
+  std::uint16_t concurrent;  // handlers under way while this one waits; 0: as its class says
   std::uint8_t kind;
   std::uint8_t special;  // a stream or a batch: anything but one message in, one answer out
   std::uint8_t cancellable;
@@ -57,6 +59,7 @@ struct Behaviour {
   PyTypeObject* cls;
   PyObject* table;          // dict: message type -> Handler or None
   PyObject* resolve;        // called with a type that is not in the table
+  PyObject* states;         // dict: name -> behaviour of the same class, or null
   PyTypeObject* seen_type;  // a one-entry cache before the table
   Handler* seen;
   std::uint32_t capacity;
@@ -65,6 +68,7 @@ struct Behaviour {
   std::uint8_t lanes;
   std::uint8_t has_started;
   std::uint8_t has_stopping;
+  std::uint8_t mixed;  // some handler has a limit of its own
 };
 
 enum Policy : std::uint8_t { kReject, kDropNew, kDropOld, kBlock };
@@ -172,7 +176,8 @@ struct Core {
   PyObject* hook_noticed;
   PyObject* hook_spawned;
   PyObject* hook_ended;
-  PyObject* hook_spawn;  // for spawns with more than class and arguments
+  PyTypeObject* join_type;  // a future that waits for the replies in its `_children`
+  PyObject* hook_spawn;     // for spawns with more than class and arguments
 
   std::uintptr_t thread;
   std::int64_t slice_ns;
@@ -280,6 +285,8 @@ struct Timer {
   std::uint32_t incarnation;
   std::uint8_t armed;
   std::uint8_t cancelled;
+  std::uint8_t fixed_delay;  // periods count from the firing, not from the due time
+  std::uint8_t waiting;      // its last message is still in the mailbox
 };
 
 struct ActorBase {

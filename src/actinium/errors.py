@@ -18,7 +18,8 @@
     │   ├── ChildFailed              a supervisor gave up on a child
     │   └── SystemFailed             a failure reached the root
     ├── Overloaded
-    │   └── MailboxFull
+    │   ├── MailboxFull
+    │   └── StashFull                too many messages set aside
     ├── Timeout (also builtin TimeoutError)
     │   ├── AskTimeout
     │   └── DeadlineExceeded
@@ -151,6 +152,10 @@ class Overloaded(ActiniumError):
 
 class MailboxFull(Overloaded):
     """The mailbox is at its capacity and its policy refuses."""
+
+
+class StashFull(Overloaded):
+    """The actor has set aside as many messages as it may."""
 
 
 class Timeout(ActiniumError, TimeoutError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from typing import Any
 
@@ -9,8 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actinium import testkit
-from actinium.core import Actor, Idle, Message, OneForOne, on
+from actinium import _native, testkit
+from actinium.core import (
+    Actor,
+    Context,
+    Idle,
+    LocalRef,
+    Mailbox,
+    Message,
+    OneForOne,
+    on,
+)
+from actinium.core.afterlife import Afterlife
+from actinium.core.deadletters import DeadLetters
+from actinium.core.lifecycle import Lifecycle
 from actinium.errors import UsageError
 from actinium.testkit import TestSystem
 
@@ -162,6 +175,87 @@ def test_fixed_rate_counts_from_the_due_time() -> None:
         assert timer.missed == 0
         assert timer.cancel()
         assert not timer.cancel()
+
+    testkit.run(test)
+
+
+class Busy(Clock):
+    """Blocks its shard, or takes its time, at each tick."""
+
+    @on
+    async def tick(self, m: Tick) -> None:
+        self.seen.append((m.n, self.ctx.system.now()))
+        await asyncio.sleep(m.n / 100)
+
+
+def test_a_late_actor_gets_one_tick_and_the_others_are_counted() -> None:
+    async def test(t: TestSystem) -> None:
+        seen: list[tuple[int, float]] = []
+        timer = t.spawn(Busy, seen).instance.ctx.schedule(1.0, Tick(340), every=1.0)
+        await t.advance(10.4)
+        # that of 1.0 runs until 4.4; the tick of 2.0 waits, those of 3.0 and 4.0 do not join it
+        assert [at for _, at in seen] == pytest.approx([1.0, 4.4, 7.8], abs=0.002)
+        assert timer.missed == 6  # 3 and 4, 6 and 7, 9 and 10
+        timer.cancel()
+
+    testkit.run(test)
+
+
+def test_a_tick_that_was_refused_does_not_stop_the_timer() -> None:
+    class Small(Busy, mailbox=Mailbox(capacity=1, on_full="drop_old")):
+        pass
+
+    async def test(t: TestSystem) -> None:
+        seen: list[tuple[int, float]] = []
+        small = t.spawn(Small, seen)
+        small.instance.ctx.schedule(1.0, Tick(90), every=1.0)
+        small.tell(Tick(250))
+        await t.advance(1.5)
+        small.tell(Tick(0))  # pushes the tick of 1.0 out
+        await t.advance(10.0)
+        letter = await t.expect_dead_letter("mailbox_full")
+        assert letter.message == Tick(90)
+        assert [n for n, _ in seen][:3] == [250, 0, 90] or [n for n, _ in seen][:2] == [250, 90]
+        assert len(seen) > 8
+
+    testkit.run(test)
+
+
+def test_fixed_delay_counts_from_the_sending_and_fixed_rate_from_the_due_time() -> None:
+    """Told apart only where the shard itself is late: a step that jumps over periods."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        core = _native.Core(loop, LocalRef, Context, manual=True, virtual_ns=0)
+        Lifecycle(core, OneForOne(), 16, 1)
+        fired: dict[str, list[float]] = {"rate": [], "delay": []}
+        timers = {
+            kind: core.schedule(
+                1.0, lambda kind=kind: fired[kind].append(core.now()), None, 1.0, kind == "delay"
+            )
+            for kind in fired
+        }
+        for now in (1.0, 2.75, 3.0, 3.5, 3.75, 4.0, 4.75, 9.0, 9.5, 10.0):
+            core.set_time(now)
+            core.step(100)
+        assert fired["rate"] == [1.0, 2.75, 3.0, 4.0, 9.0, 10.0]
+        assert fired["delay"] == [1.0, 2.75, 3.75, 4.75, 9.0, 10.0]
+        assert (timers["rate"].missed, timers["delay"].missed) == (4, 0)
+        for timer in timers.values():
+            timer.cancel()
+        core.close(Afterlife(DeadLetters(core.tick, 16)))
+
+    asyncio.run(main())
+
+
+def test_an_unknown_drift_is_refused() -> None:
+    async def test(t: TestSystem) -> None:
+        ctx = t.spawn(Clock, []).instance.ctx
+        with pytest.raises(UsageError, match="drift='rate' or drift='delay', got 'fast'"):
+            ctx.schedule(1.0, Tick(1), every=1.0, drift="fast")
+        timer = ctx.schedule(1.0, Tick(1), every=1.0, drift="delay")
+        await t.advance(3.5)
+        assert timer.missed == 0
 
     testkit.run(test)
 

@@ -53,6 +53,25 @@ class Fifo {
   // The item pop() would take, or null.
   const T* front() const { return first_ != nullptr ? &first_->items[first_->head] : nullptr; }
 
+  // Puts an item before all others; what was taken out can so be put back.
+  bool push_front(const T& item) {
+    Segment* s = first_;
+    if (s == nullptr || s->head == 0) {
+      s = static_cast<Segment*>(slab_alloc(sizeof(Segment)));
+      if (s == nullptr) {
+        return false;
+      }
+      s->next = first_;
+      s->head = s->tail = kItems;
+      first_ = s;
+      if (last_ == nullptr) {
+        last_ = s;
+      }
+    }
+    s->items[--s->head] = item;
+    return true;
+  }
+
   bool pop(T& out) {
     Segment* s = first_;
     if (s == nullptr) {

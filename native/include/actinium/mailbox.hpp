@@ -77,6 +77,18 @@ class Mailbox {
     return rest_.push(item);
   }
 
+  // Puts an item before all others: with lanes, at the head of the most important one.
+  bool push_front(const T& item) {
+    if (lanes_ != nullptr) {
+      return lanes_->queue[kCritical].push_front(item);
+    }
+    if (static_cast<bool>(slot_) && !rest_.push_front(slot_)) {
+      return false;
+    }
+    slot_ = item;
+    return true;
+  }
+
   bool pop(T& out) {
     if (lanes_ != nullptr) [[unlikely]] {
       return pop_weighted(out);

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from actinium import _native
 from actinium.errors import UsageError
 
-from .handler import GENERATOR, kind_of, own_handlers, resolve, where
+from .handler import GENERATOR, Spec, kind_of, own_handlers, resolve, where
 from .mailbox import Mailbox
+from .stash import LIMIT
+from .states import Resolver, check_names
 from .supervision import OneForOne
 
 if TYPE_CHECKING:
@@ -24,7 +26,9 @@ class Actor(_native.ActorBase):
 
     Class keywords: ``mailbox`` (its bound and policy), ``concurrent`` (how many ``async``
     handlers may be under way at once; 1), ``supervise`` (what it does about failures of its
-    children), ``passivate`` (seconds of idleness after which an entity leaves memory).
+    children), ``passivate`` (seconds of idleness after which an entity leaves memory), ``initial``
+    (the state a new instance is in; see ``ctx.become``), ``stash`` (messages it may set aside;
+    256).
 
     >>> class Counter(Actor, mailbox=Mailbox(capacity=10_000)):
     ...     def __init__(self) -> None:
@@ -45,7 +49,11 @@ class Actor(_native.ActorBase):
     _concurrent: ClassVar[int] = 1
     _passivate: ClassVar[float | None] = None
     _needs_store: ClassVar[bool] = False
+    _stash: ClassVar[int] = LIMIT
+    _initial: ClassVar[str | None] = None
+    _states: ClassVar[dict[str | None, _native.Behaviour]]
     _handlers: ClassVar[dict[type, Callable[..., Any]]] = {}
+    _state_handlers: ClassVar[dict[str, dict[type, Callable[..., Any]]]] = {}
 
     if TYPE_CHECKING:
 
@@ -60,6 +68,8 @@ class Actor(_native.ActorBase):
         supervise: OneForOne | None = None,
         concurrent: int | None = None,
         passivate: float | None = None,
+        initial: str | None = None,
+        stash: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
@@ -80,8 +90,23 @@ class Actor(_native.ActorBase):
                 f"{where(cls.stopping)}: an actor with passivate= leaves memory in one step; "
                 "write `def stopping`, and store state in the handlers"
             )
-        cls._handlers = _merge(cls)
-        cls._behaviour = make_behaviour(cls)
+        if initial is not None:
+            cls._initial = initial
+        if stash is not None:
+            if stash < 0:
+                raise UsageError(f"stash must be 0 messages or more, got {stash!r}")
+            cls._stash = stash
+        tables = _merge(cls)
+        cls._handlers = tables.pop(None, {})
+        cls._state_handlers = {str(state): table for state, table in tables.items()}
+        cls._states = make_behaviours(cls)
+        if cls._initial not in cls._states:
+            raise UsageError(
+                f"{cls.__qualname__} begins in the state {cls._initial!r}, for which it has no "
+                f"handler; mark one with @ac.on(state={cls._initial!r})"
+            )
+        cls._behaviour = cls._states[cls._initial]
+        check_names(cls)
 
     def started(self) -> Any:
         """Runs before the first message, and again after each restart; may be ``async``."""
@@ -98,46 +123,75 @@ class Actor(_native.ActorBase):
         return fn
 
 
-def _merge(cls: type[Actor]) -> dict[type, Callable[..., Any]]:
+Tables = dict[str | None, dict[type, Callable[..., Any]]]
+
+
+def _merge(cls: type[Actor]) -> Tables:
     """Handlers of the class and its bases: a subclass overrides by type or by method name."""
-    table: dict[type, Callable[..., Any]] = {}
+    tables: Tables = {}
     for base in reversed(cls.__mro__):
         if not (isinstance(base, type) and issubclass(base, _native.ActorBase)):
             continue
         replaced = vars(base)
-        for message_type, fn in list(table.items()):
-            if fn.__name__ in replaced and replaced[fn.__name__] is not fn:
-                del table[message_type]
-        table.update(own_handlers(base))
-    return table
+        for table in tables.values():
+            for message_type, fn in list(table.items()):
+                if fn.__name__ in replaced and replaced[fn.__name__] is not fn:
+                    del table[message_type]
+        for state, table in own_handlers(base).items():
+            tables.setdefault(state, {}).update(table)
+    return tables
 
 
-def make_behaviour(
+def make_behaviours(
     cls: type[Actor], around: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
-) -> _native.Behaviour:
-    """What the core knows of a class; ``around`` is put about each of its handlers."""
+) -> dict[str | None, _native.Behaviour]:
+    """What the core knows of a class: the table of handlers without a state, and of each state.
+
+    ``around`` is put about each handler.
+    """
     handlers: dict[Callable[..., Any], _native.Handler] = {}
-    table: dict[type, _native.Handler | None] = {}
-    for message_type, fn in cls._handlers.items():
+
+    def made(fn: Callable[..., Any]) -> _native.Handler:
         if fn not in handlers:
-            spec = fn.__actinium_on__  # type: ignore[attr-defined]
+            spec: Spec = fn.__actinium_on__  # type: ignore[attr-defined]
             kind = kind_of(fn)
             called = fn if kind == GENERATOR else cls._wrap(fn)
             handlers[fn] = _native.Handler(
                 around(called) if around is not None else called,
-                kind_of(called), spec.raises or None, spec.cancellable, fn.__qualname__,
+                kind_of(called),
+                spec.raises or None,
+                spec.cancellable,
+                fn.__qualname__,
                 spec.batch,
-            )  # fmt: skip
-        table[message_type] = handlers[fn]
-    box = cls._mailbox
-    return _native.Behaviour(
-        cls,
-        table,
-        resolve,
-        box.capacity,
-        box.policy,
-        box.lanes,
-        cls._concurrent,
-        cls.started is not Actor.started,
-        cls.stopping is not Actor.stopping,
-    )
+                spec.concurrent,
+            )
+        return handlers[fn]
+
+    common = {message_type: made(fn) for message_type, fn in cls._handlers.items()}
+    states = {
+        state: {message_type: made(fn) for message_type, fn in table.items()}
+        for state, table in cls._state_handlers.items()
+    }
+    mixed = any(handler.concurrent for handler in handlers.values())
+
+    def behaviour(table: dict[type, Any], find: Callable[..., Any]) -> _native.Behaviour:
+        box = cls._mailbox
+        return _native.Behaviour(
+            cls,
+            table,
+            find,
+            box.capacity,
+            box.policy,
+            box.lanes,
+            cls._concurrent,
+            cls.started is not Actor.started,
+            cls.stopping is not Actor.stopping,
+            mixed,
+        )
+
+    found: dict[str | None, _native.Behaviour] = {None: behaviour(dict(common), resolve)}
+    for state, own in states.items():
+        found[state] = behaviour(dict(own), Resolver(own, common))
+    for one in found.values() if states else ():
+        one.states = found
+    return found

@@ -13,6 +13,7 @@ from actinium import _native
 from actinium.errors import ActorStopped, HandlerError, UsageError
 
 from .deadletters import DeadLetters
+from .join import Join
 from .message import is_message
 from .put import ACCEPTED, Put
 from .stream import Channel
@@ -25,6 +26,7 @@ class Afterlife:
     """The hooks of a closed core."""
 
     accepted = ACCEPTED
+    join_type = Join
 
     def __init__(self, dead_letters: DeadLetters) -> None:
         self._dead_letters = weakref.ref(dead_letters)
@@ -64,8 +66,8 @@ class Afterlife:
     def timeout(self, reply: _native.Reply) -> Exception:
         return ActorStopped(f"{reply.target.path} has stopped: {_GONE}")
 
-    def cycle(self, asker: Any, target: Any) -> Exception:
-        return ActorStopped(f"{target.path} has stopped: {_GONE}")
+    def cycle(self, path: tuple[Any, ...]) -> Exception:
+        return ActorStopped(f"{path[1].path} has stopped: {_GONE}")
 
     def stream(self, cell: Any, generator: Any, channel: Channel) -> Any:
         raise ActorStopped(f"{cell.path} has stopped: {_GONE}")

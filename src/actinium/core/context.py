@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from actinium import _native
 from actinium.errors import UsageError
 
 from .extra import extra_of
 from .idle import IdleWatch
+from .pipe import pipe
+from .stash import stash, unstash
+from .states import become, state_of, unbecome
 
 if TYPE_CHECKING:
     from .actor import Actor
@@ -107,14 +112,21 @@ class Context(_native.ContextBase):
         msg: Any,
         *,
         every: float | None = None,
+        drift: Literal["rate", "delay"] = "rate",
         name: str | None = None,
         to: LocalRef[Any] | None = None,
     ) -> _native.Timer:
-        """Sends ``msg`` after ``delay`` seconds, then ``every`` so many (fixed rate).
+        """Sends ``msg`` after ``delay`` seconds, then ``every`` so many.
 
-        The timer belongs to this incarnation: restart and stop cancel it. A timer of the same
-        ``name`` is replaced, and its message can no longer arrive (TM-2).
+        Periods count from the due time (``drift="rate"``: a late one does not move the others)
+        or from the sending (``"delay"``: never less than a period between two). Periods that
+        were missed, or came while the last message still waited in the mailbox, send nothing;
+        ``timer.missed`` counts them. The timer belongs to this incarnation: restart and stop
+        cancel it. A timer of the same ``name`` is replaced, and its message can no longer
+        arrive (TM-2).
         """
+        if drift not in ("rate", "delay"):
+            raise UsageError(f"schedule() takes drift='rate' or drift='delay', got {drift!r}")
         if delay < 0 or (every is not None and every <= 0):
             raise UsageError(
                 f"schedule() needs delay >= 0 and every > 0 seconds, got {delay!r}, {every!r}"
@@ -128,7 +140,7 @@ class Context(_native.ContextBase):
         if name is not None and name in timers:
             timers.pop(name).cancel()
         target = to if to is not None else own
-        timer = own.core.schedule(delay, msg, target, every or 0.0)
+        timer = own.core.schedule(delay, msg, target, every or 0.0, drift == "delay")
         if name is None:
             key = timer
             if len(timers) >= 64:
@@ -156,6 +168,60 @@ class Context(_native.ContextBase):
             extra.timers = {}
         self.cancel(_IDLE)
         extra.timers[_IDLE] = IdleWatch(self.self_ref, seconds).timer
+
+    @property
+    def state(self) -> str | None:
+        """The state whose handlers take messages now; None for those without a state."""
+        return state_of(self.self_ref)
+
+    def become(self, name: str, *, push: bool = False) -> None:
+        """From the next message on, the handlers marked ``@ac.on(state=name)`` come first.
+
+        Those without a state take what these do not. With ``push`` the present state is kept
+        below, for ``unbecome``. A restart begins again with the class's ``initial``. Raises
+        UsageError for a state the class does not have; a literal one is refused when the class
+        is made.
+        """
+        become(self.self_ref, name, push=push)
+
+    def unbecome(self) -> None:
+        """Back to the state below the one pushed last, or to the one it began with."""
+        unbecome(self.self_ref)
+
+    def stash(self) -> bool:
+        """Sets the current message aside, with its sender, deadline and the reply it is owed.
+
+        The handler's return value is then ignored. False if the stash was full (256 messages,
+        or the class's ``stash=``): the message is a dead letter ``stash_full`` and its asker
+        gets StashFull. Deadlines go on running. A restart puts the stash back into the mailbox;
+        a stop makes dead letters of it.
+        """
+        return stash(self, self.system._life.undelivered)
+
+    def unstash_all(self) -> int:
+        """Puts what was stashed before all that waits, oldest first; returns how many."""
+        return unstash(self.self_ref)
+
+    @property
+    def stashed(self) -> int:
+        """Messages set aside now."""
+        extra = self.self_ref.extra
+        return len(extra.stash or ()) if extra is not None else 0
+
+    def pipe(
+        self,
+        awaitable: Awaitable[Any],
+        *,
+        ok: Callable[[Any], Any] | None = None,
+        err: Callable[[BaseException], Any] | None = None,
+    ) -> asyncio.Task[None]:
+        """Awaits something beside the mailbox and tells this actor what came of it.
+
+        The message is ``ok(value)``, or the value itself without ``ok``; after a failure
+        ``err(failure)``, without which the failure is the actor's own and goes to its
+        supervisor. Restart and stop cancel it.
+        """
+        return pipe(self.system._life.supervisor, self.self_ref, awaitable, ok, err)
 
     def reply(self, value: Any) -> None:
         """Answers the current message: its ask, or with a tell to its sender."""

@@ -50,7 +50,8 @@ class Durable(Actor):
                 f"{cls.__qualname__} needs its state's type: write `State = MyState` with "
                 "`class MyState(msgspec.Struct, frozen=True)`"
             )
-        for fn in cls._handlers.values():
+        tables = (cls._handlers, *cls._state_handlers.values())
+        for fn in [fn for table in tables for fn in table.values()]:
             if inspect.isasyncgenfunction(fn):
                 raise UsageError(
                     f"{where(fn)} is a stream, whose state would not be stored; let it ask a "

@@ -68,6 +68,11 @@ class EntityRef(Generic[A]):
         """See :meth:`Ref.ask`."""
         return self._live().ask(msg, timeout)
 
+    def forward(self, msg: Any = None, /) -> Put:
+        """See :meth:`LocalRef.forward`."""
+        put: Put = self._live().forward(msg)
+        return put
+
     async def send(self, msg: Any, *, timeout: float = 5.0) -> Put:
         """See :meth:`Ref.send`."""
         return await self._live().send(msg, timeout=timeout)
@@ -162,7 +167,10 @@ class Entities:
     def _passivate(self, cell: LocalRef[Any]) -> bool:
         if cell.depth or cell.running or cell.sys or cell.paused_flag or cell.children():
             return False
-        extra_of(cell).reason = "passivated"
+        extra = extra_of(cell)
+        if extra.stash or extra.pipes:  # messages it still owes something
+            return False
+        extra.reason = "passivated"
         start_stop = self._system._life.start_stop
         start_stop.finish(cell, start_stop.call_stopping(cell))
         return True

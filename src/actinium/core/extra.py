@@ -5,7 +5,7 @@ Most of a million actors have no name, nobody watching and no timer; they do not
 
 from __future__ import annotations
 
-from asyncio import Future
+from asyncio import Future, Task
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .entity import EntityRef
     from .ref import LocalRef
+    from .stash import Kept
     from .supervision import OneForOne, RestartWindow
 
 
@@ -30,8 +31,11 @@ class Extra:
         "name",
         "on_stop",
         "orphans",
+        "pipes",
         "reason",
         "senders",
+        "stash",
+        "states",
         "stopped",
         "supervise",
         "timers",
@@ -57,6 +61,9 @@ class Extra:
         self.stopped: list[Future[str]] | None = None
         self.on_stop: list[Callable[[LocalRef[Any], str], object]] | None = None
         self.orphans: Future[None] | None = None
+        self.states: list[str | None] | None = None
+        self.stash: list[Kept] | None = None
+        self.pipes: set[Task[None]] | None = None
 
 
 def extra_of(cell: _native.Cell) -> Extra:

@@ -13,6 +13,7 @@ from actinium.errors import ActorRestarted, ActorStopped, ChildFailed, HandlerEr
 from .events.kinds import ActorFailedEvent
 from .events.stream import Events
 from .extra import Extra, extra_of
+from .pipe import cancel_pipes
 from .ref import LocalRef
 from .signals import Stop
 from .stream import Channel
@@ -85,6 +86,13 @@ class Supervisor:
         self.decide(cell, failure)
         return False
 
+    def failed_beside(self, cell: Cell, failure: BaseException) -> None:
+        """Something that an actor had started beside its mailbox failed."""
+        if cell.paused_flag and extra_of(cell).failure is not None:
+            _log.error("%s failed again while it fails", cell.path, exc_info=failure)
+        else:
+            self.decide(cell, failure)
+
     def _asked_for(self, cell: Cell, extra: Any) -> bool:
         known: Extra | None = cell.extra
         if known is not None and (known.killed or known.failure is not None):
@@ -142,6 +150,7 @@ class Supervisor:
     def _restart_after(self, cell: Cell, delay: float) -> None:
         cell.pause()
         cell.cancel_running()
+        cancel_pipes(extra_of(cell))
         if delay == 0:
             cell.signal(_native.SYS_RESTART)
         else:

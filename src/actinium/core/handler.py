@@ -6,13 +6,15 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from typing import Any, TypeVar, overload
 
 from actinium import _native
 from actinium.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 PLAIN, COROUTINE, GENERATOR = range(3)
 
@@ -20,35 +22,57 @@ PLAIN, COROUTINE, GENERATOR = range(3)
 class Spec:
     """What ``@ac.on`` was told about a method."""
 
-    __slots__ = ("batch", "cancellable", "raises")
+    __slots__ = ("batch", "cancellable", "concurrent", "idempotent", "raises", "states")
 
     def __init__(
-        self, raises: tuple[type[BaseException], ...], cancellable: bool, batch: int
+        self,
+        raises: tuple[type[BaseException], ...],
+        cancellable: bool,
+        batch: int,
+        concurrent: int,
+        idempotent: bool,
+        states: tuple[str, ...],
     ) -> None:
         self.raises = raises
         self.cancellable = cancellable
         self.batch = batch
+        self.concurrent = concurrent
+        self.idempotent = idempotent
+        self.states = states
 
 
 @overload
 def on(fn: F, /) -> F: ...
 @overload
 def on(
-    *, raises: tuple[type[BaseException], ...] = (), cancellable: bool = False, batch: int = 0
+    *,
+    state: str | Iterable[str] = (),
+    raises: tuple[type[BaseException], ...] = (),
+    cancellable: bool = False,
+    batch: int = 0,
+    concurrent: int | None = None,
+    idempotent: bool = False,
 ) -> Callable[[F], F]: ...
 def on(
     fn: F | None = None,
     /,
     *,
+    state: str | Iterable[str] = (),
     raises: tuple[type[BaseException], ...] = (),
     cancellable: bool = False,
     batch: int = 0,
+    concurrent: int | None = None,
+    idempotent: bool = False,
 ) -> F | Callable[[F], F]:
     """Makes a method a handler for the type its message parameter is annotated with.
 
     The method may be ``def``, ``async def`` or an async generator (a stream). Exceptions named
     in ``raises`` are answers to an ask and no failure of the actor. A ``cancellable`` handler
-    is cancelled when its asker gives up or runs out of time.
+    is cancelled when its asker gives up or runs out of time. While a handler with
+    ``concurrent=N`` waits, up to N handlers may be under way; one without it waits as its class
+    says, alone unless that has ``concurrent=``. An ``idempotent`` one may be asked again by
+    ``ac.Retry`` after a failure that leaves open whether it ran. With ``state=`` (one name or
+    several) it takes messages only while the actor is in such a state; see ``ctx.become``.
 
     With ``batch`` the handler takes up to so many waiting messages in one call, as a list:
     several times the rate for work that is small or gains from company. What it removes from
@@ -63,11 +87,24 @@ def on(
     """
     if not 0 <= batch <= 65535:
         raise UsageError(f"batch must be 1..65535 messages, or 0 for none, got {batch!r}")
-    spec = Spec(tuple(raises), cancellable, batch)
+    if concurrent is not None and not 1 <= concurrent <= 65535:
+        raise UsageError(f"concurrent must be 1..65535, got {concurrent!r}")
+    states = (state,) if isinstance(state, str) else tuple(state)
+    for name in states:
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"a state is named by a text that is not empty, got {name!r}")
+    spec = Spec(tuple(raises), cancellable, batch, concurrent or 0, idempotent, states)
 
     def mark(method: F) -> F:
         if not inspect.isfunction(method):
             raise UsageError(f"@ac.on belongs on a method, got {method!r}")
+        scope = sys._getframe(1).f_locals
+        before = scope.get(method.__name__) if "__qualname__" in scope else None
+        if before is not None and hasattr(before, "__actinium_on__"):
+            raise UsageError(
+                f"{where(method)} would replace {where(before)}, a handler of the same "
+                "name in the same class; give each its own name"
+            )
         method.__actinium_on__ = spec  # type: ignore[attr-defined]
         return method
 
@@ -159,28 +196,35 @@ def types_of(fn: Callable[..., Any]) -> tuple[type, ...]:
     return tuple(found)
 
 
-def own_handlers(cls: type) -> dict[type, Callable[..., Any]]:
-    """The handlers a class body defines itself; two for one type are refused."""
-    table: dict[type, Callable[..., Any]] = {}
+def own_handlers(cls: type) -> dict[str | None, dict[type, Callable[..., Any]]]:
+    """The handlers a class body defines itself, by state; two for one type are refused."""
+    tables: dict[str | None, dict[type, Callable[..., Any]]] = {}
     for attribute in vars(cls).values():
-        if getattr(attribute, "__actinium_on__", None) is None:
+        spec: Spec | None = getattr(attribute, "__actinium_on__", None)
+        if spec is None:
             continue
-        for message_type in types_of(attribute):
+        for state, message_type in product(spec.states or (None,), types_of(attribute)):
+            table = tables.setdefault(state, {})
             other = table.get(message_type)
             if other is not None:
+                when = f" in the state {state!r}" if state is not None else ""
                 raise UsageError(
-                    f"{cls.__qualname__} has two handlers for {message_type.__qualname__}: "
+                    f"{cls.__qualname__} has two handlers for {message_type.__qualname__}{when}: "
                     f"{where(other)} and {where(attribute)}; keep one"
                 )
             table[message_type] = attribute
-    return table
+    return tables
+
+
+def nearest(table: Mapping[type, T | None], message_type: type) -> T | None:
+    """The entry of the nearest base class in a table, Any last."""
+    for base in message_type.__mro__:
+        found = table.get(base)
+        if found is not None:
+            return found
+    return None
 
 
 def resolve(behaviour: _native.Behaviour, message_type: type) -> _native.Handler | None:
     """The handler for a type without an entry: nearest base class first, Any last."""
-    table = behaviour.table
-    for base in message_type.__mro__:
-        handler = table.get(base)
-        if handler is not None:
-            return handler
-    return None
+    return nearest(behaviour.table, message_type)

@@ -19,6 +19,7 @@ from .events.kinds import ActorStartedEvent, ActorStoppedEvent
 from .events.stream import Events
 from .extra import Extra
 from .failure import Supervisor
+from .join import Join
 from .message import is_message
 from .names import Names
 from .put import ACCEPTED
@@ -37,6 +38,7 @@ class Lifecycle:
     """The hooks of one core."""
 
     accepted = ACCEPTED
+    join_type = Join
     is_message = staticmethod(is_message)
     stream = staticmethod(drive)
     watch = staticmethod(deathwatch.watch)

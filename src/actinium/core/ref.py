@@ -96,6 +96,14 @@ class LocalRef(_Cell[A_co]):
             from the iterable, or NotAMessage, leaves those before it sent. Safe from any thread.
             """
 
+        def forward(self, msg: Any = None, /) -> Put:
+            """Hands the current message on, or ``msg`` in its place; within a handler only.
+
+            Sender, deadline and the reply stay with it: this actor answers the first asker.
+            What the handler returns is then ignored. Raises UsageError outside of a handler and
+            for the request of a stream.
+            """
+
         def children(self) -> list[LocalRef[Any]]:
             """The children that are alive, oldest first."""
 

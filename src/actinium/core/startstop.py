@@ -16,7 +16,10 @@ from .events.kinds import ActorRestartedEvent
 from .extra import Extra, extra_of
 from .failure import Supervisor
 from .names import Names
+from .pipe import cancel_pipes
 from .ref import LocalRef
+from .stash import drop_stash, unstash
+from .states import reset
 
 Cell = LocalRef[Any]
 
@@ -65,10 +68,13 @@ class StartStop:
             except BaseException as e:  # noqa: BLE001 - nor may a hook keep it from restarting
                 self.hook_failed(cell, "restarting", e)
         self._cancel_timers(extra)
+        cancel_pipes(extra)
         await self._stop_children(cell, drain=False)
         del instance
         if cell.stopped_flag:  # by force, while it waited for the above
             return
+        reset(cell, extra)
+        unstash(cell)
         cell.rebuild()
         await _bounded(cell.instance.started())
         cell.unpause()
@@ -133,8 +139,10 @@ class StartStop:
             cell.finish()
             return
         reason = extra.reason = extra.reason or "stopped"
+        drop_stash(cell, self.supervisor.undelivered)
         cell.finish()
         self._cancel_timers(extra)
+        cancel_pipes(extra)
         if extra.name is not None:
             self.names.remove(cell.parent, extra.name)
         deathwatch.notify(cell, extra)

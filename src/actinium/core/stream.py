@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from actinium.errors import DeadlineExceeded, StreamCancelled, UsageError
 
+from .join import Join
+
 if TYPE_CHECKING:
     from .ref import LocalRef
 
@@ -35,10 +37,12 @@ class Channel:
     """
 
     __slots__ = (
-        "cancelled", "ended", "error", "items", "low", "reader", "room", "size", "window",
+        "cancelled", "ended", "error", "items", "low", "producer", "reader", "room", "size",
+        "window",
     )  # fmt: skip
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, producer: tuple[LocalRef[Any]]) -> None:
+        self.producer = producer
         self.items: deque[Any] = deque()
         self.window = window
         self.low = window // 2
@@ -84,7 +88,7 @@ class Channel:
     async def readable(self) -> None:
         """Waits for an item or the end."""
         while not self.items and not self.ended:
-            self.reader = asyncio.get_running_loop().create_future()
+            self.reader = Join(asyncio.get_running_loop(), self.producer)
             await self.reader
 
     def cancel(self) -> None:
@@ -137,7 +141,7 @@ class Stream(Generic[T]):
         self._ref = ref
         self._message = message
         self._timeout = timeout
-        self._channel = Channel(items)
+        self._channel = Channel(items, (ref,))
         self._timer: asyncio.TimerHandle | None = None
 
     def _open(self) -> None:

@@ -20,6 +20,7 @@ from .deadletters import DeadLetters, Limits
 from .extra import extra_of
 from .lifecycle import Lifecycle
 from .ref import LocalRef
+from .stash import drop_stash
 from .supervision import OneForOne
 
 if TYPE_CHECKING:
@@ -308,5 +309,6 @@ class System:
             while stack:
                 cell = stack.pop()
                 stack.extend(cell.children())
+                drop_stash(cell, self._life.undelivered)
                 cell.finish()
         return forced

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
 from actinium.errors import UsageError
@@ -24,8 +25,10 @@ class Blocking:
         except RuntimeError:
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
         coroutine.close()
+        caller = sys._getframe(2)
         raise UsageError(
-            "ac.blocking() was called on an event loop's thread, which it would stop; "
+            f"{caller.f_code.co_qualname} ({caller.f_code.co_filename}:{caller.f_lineno}) calls "
+            "ac.blocking() on an event loop's thread, which it would stop for everybody; "
             "write `await ref.ask(...)` there"
         )
 

@@ -17,8 +17,11 @@ from actinium.errors import (
 )
 
 from .deadletters import DeadLetters, Reason
+from .handler import nearest
 from .put import Put
 from .ref import LocalRef
+from .stash import holds
+from .states import state_of, table_of
 from .stream import Channel
 
 if TYPE_CHECKING:
@@ -86,6 +89,7 @@ class Undelivered:
         extra: Any,
         error: BaseException,
     ) -> None:
+        """Ends an accepted message as a dead letter, and tells its asker."""
         tell_asker(extra, error)
         for one in messages_of(msg, extra):
             self.count += 1
@@ -93,8 +97,9 @@ class Undelivered:
 
     def unhandled(self, cell: Cell, msg: Any, sender: Cell | None, extra: Any) -> None:
         cls: type[Actor] = cell.cls
-        known = sorted(t.__qualname__ for t in cls._handlers)
-        handler = next((h for t in type(msg).__mro__ if (h := cls._handlers.get(t))), None)
+        table = table_of(cell)
+        known = sorted(t.__qualname__ for t in table)
+        handler = nearest(table, type(msg))
         if handler is not None:
             streams = inspect.isasyncgenfunction(handler)
             advice = (
@@ -104,7 +109,9 @@ class Undelivered:
             )
         else:
             advice = f"it handles {', '.join(known) or 'nothing'}"
-        error = Unhandled(f"{cls.__qualname__} cannot take a {type(msg).__qualname__}: {advice}")
+        state = state_of(cell)
+        who = cls.__qualname__ + (f" in the state {state!r}" if state is not None else "")
+        error = Unhandled(f"{who} cannot take a {type(msg).__qualname__}: {advice}")
         self.record("unhandled", cell, msg, sender, extra, error)
 
     def expired(self, cell: Cell, msg: Any, sender: Cell | None, extra: Any) -> None:
@@ -121,10 +128,14 @@ class Undelivered:
         path = reply.target.path
         if reply.inherited:
             return DeadlineExceeded(f"the deadline of the outer ask passed while asking {path}")
+        if holds(reply.target, reply):
+            return DeadlineExceeded(f"the deadline passed while {path} had the message stashed")
         return AskTimeout(f"{path} did not answer in time")
 
-    def cycle(self, asker: Cell, target: Cell) -> AskCycle:
+    def cycle(self, path: tuple[Cell, ...]) -> AskCycle:
+        """``path`` begins and ends with the actor whose ask closed the circle."""
+        names = " -> ".join(cell.path for cell in path)
         return AskCycle(
-            f"{asker.path} asks {target.path}, which waits for {asker.path} already; "
-            "use tell, or give one of the classes concurrent=2"
+            f"{names}: the ask would wait for itself; "
+            "use tell, or give one of the classes or handlers concurrent=2"
         )

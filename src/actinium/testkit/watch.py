@@ -11,7 +11,7 @@ from typing import Any
 
 from actinium import _native
 from actinium.core import Actor, LocalRef, System
-from actinium.core.actor import make_behaviour
+from actinium.core.actor import make_behaviours
 
 from .events import Events
 from .faults import Faults, Strike
@@ -161,7 +161,7 @@ class Watch:
             raise struck.error
         known = self._behaviours.get(cls)
         if known is None:
-            known = self._behaviours[cls] = make_behaviour(cls, self._around)
+            known = self._behaviours[cls] = make_behaviours(cls, self._around)[cls._initial]
         return known
 
     def _around(self, fn: Callable[..., Any]) -> Callable[..., Any]:

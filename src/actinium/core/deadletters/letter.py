@@ -12,7 +12,7 @@ from actinium.errors import UsageError
 
 Reason = Literal[
     "mailbox_full", "mailbox_closed", "actor_not_found", "actor_stopped", "unhandled",
-    "handler_failed", "expired", "activation_refused", "drain_timeout", "forced_stop",
+    "handler_failed", "expired", "activation_refused", "drain_timeout", "forced_stop", "stash_full",
     "fault",
 ]  # fmt: skip
 REASONS: tuple[str, ...] = get_args(Reason)
