@@ -10,20 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actinium import _native, testkit
+from actinium import testkit
 from actinium.core import (
     Actor,
-    Context,
     Idle,
-    LocalRef,
     Mailbox,
     Message,
     OneForOne,
     on,
 )
-from actinium.core.afterlife import Afterlife
-from actinium.core.deadletters import DeadLetters
-from actinium.core.lifecycle import Lifecycle
 from actinium.errors import UsageError
 from actinium.testkit import TestSystem
 
@@ -224,10 +219,8 @@ def test_a_tick_that_was_refused_does_not_stop_the_timer() -> None:
 def test_fixed_delay_counts_from_the_sending_and_fixed_rate_from_the_due_time() -> None:
     """Told apart only where the shard itself is late: a step that jumps over periods."""
 
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        core = _native.Core(loop, LocalRef, Context, manual=True, virtual_ns=0)
-        Lifecycle(core, OneForOne(), 16, 1)
+    async def test(t: TestSystem) -> None:
+        core = t.system._running()
         fired: dict[str, list[float]] = {"rate": [], "delay": []}
         timers = {
             kind: core.schedule(
@@ -243,9 +236,8 @@ def test_fixed_delay_counts_from_the_sending_and_fixed_rate_from_the_due_time() 
         assert (timers["rate"].missed, timers["delay"].missed) == (4, 0)
         for timer in timers.values():
             timer.cancel()
-        core.close(Afterlife(DeadLetters(core.tick, 16)))
 
-    asyncio.run(main())
+    testkit.run(test)
 
 
 def test_an_unknown_drift_is_refused() -> None:
