@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .events import Events
     from .failure import ExpectationFailed, InjectedFault
     from .faults import Faults
+    from .live import inject
     from .loop import VirtualLoop
     from .probe import Probe
     from .runner import run
@@ -37,6 +38,7 @@ _HOMES = {
     "VirtualLoop": "loop",
     "explore": "search",
     "find_failure": "search",
+    "inject": "live",
     "run": "runner",
 }
 
@@ -51,6 +53,7 @@ __all__ = [
     "VirtualLoop",
     "explore",
     "find_failure",
+    "inject",
     "run",
 ]
 

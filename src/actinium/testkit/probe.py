@@ -9,6 +9,7 @@ from actinium.core import Actor, Context, LocalRef, ReplyToken, Unbounded, on
 from actinium.errors import UsageError
 
 from .failure import ExpectationFailed
+from .watch import shown
 
 if TYPE_CHECKING:
     from .system import TestSystem
@@ -32,7 +33,7 @@ class Arrival:
     def __str__(self) -> str:
         come = "asked" if self.token is not None else "told"
         origin = f"by {self.sender.path}" if self.sender is not None else "from outside"
-        return f"{self.message!r} {come} {origin}"
+        return f"{shown(self.message)} {come} {origin}"
 
 
 class _Stand(Actor, mailbox=Unbounded()):
