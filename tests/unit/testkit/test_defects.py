@@ -119,7 +119,7 @@ async def double_restart(t: TestSystem) -> None:
 
 def popping_replay(self: DeadLetters, **_: Any) -> list[Any]:
     for letter in list(self):
-        self._letters.remove(letter)  # the defect
+        self.remove(letter)  # the defect
         assert faults.plan is not None
         faults.plan.strike("replay.step", letter.path)
         letter.target.tell(letter.message)

@@ -245,8 +245,9 @@ def test_spawn_fail() -> None:
     testkit.run(test)
 
 
+@pytest.mark.parametrize("sent", [False, True], ids=["before", "behind"])
 @pytest.mark.parametrize("at", range(4))
-def test_DL_2_a_replay_that_dies_at_any_step_loses_no_letter(at: int) -> None:
+def test_DL_2_a_replay_that_dies_at_any_step_loses_no_letter(at: int, sent: bool) -> None:
     async def test(t: TestSystem) -> None:
         seen: list[int] = []
         book = t.spawn(Book, seen)
@@ -254,13 +255,20 @@ def test_DL_2_a_replay_that_dies_at_any_step_loses_no_letter(at: int) -> None:
         for n in range(4):
             book.tell(Note(n))
         t.faults.disarm("mailbox.put")
-        t.faults.arm("replay.step", fail=1.0, where=lambda path, what: what == Note(at))
+        passes: list[Any] = []
+
+        def where(path: str, what: Any) -> bool:
+            passes.append(what)
+            return passes.count(Note(at)) == 1 + sent
+
+        t.faults.arm("replay.step", fail=1.0, where=where)
         with pytest.raises(InjectedFault):
-            t.system.dead_letters.replay()
+            await t.system.dead_letters.replay()
         t.faults.disarm()
-        t.system.dead_letters.replay()
+        await t.system.dead_letters.replay()
         await t.run_until_idle()
-        assert seen == [0, 1, 2, 3], "DL-2"
+        # Sent but not taken away yet, it is sent again: at least once.
+        assert seen == [*range(at), *([at] * (1 + sent)), *range(at + 1, 4)], "DL-2"
 
     testkit.run(test)
 
