@@ -26,6 +26,15 @@ from .mailbox import Mailbox, Unbounded
 from .message import Message, Unchecked
 from .put import Put
 from .ref import LocalRef, Ref
+from .registry.changes import (
+    NameAdded,
+    NameRemoved,
+    NameReplaced,
+    NameWatch,
+    Registered,
+    Resync,
+)
+from .registry.registry import Registry
 from .signals import Idle, Stop, Terminated
 from .stream import Stream
 from .supervision import OneForOne
@@ -55,14 +64,21 @@ __all__ = [
     "Mailbox",
     "Message",
     "Missed",
+    "NameAdded",
+    "NameRemoved",
+    "NameReplaced",
+    "NameWatch",
     "OneForOne",
     "PhaseEvent",
     "PressureEvent",
     "Put",
     "Ref",
+    "Registered",
+    "Registry",
     "Replayed",
     "ReplyToken",
     "Report",
+    "Resync",
     "Settings",
     "Stop",
     "Stream",

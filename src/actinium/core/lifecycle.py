@@ -24,6 +24,7 @@ from .message import is_message
 from .names import Names
 from .put import ACCEPTED
 from .ref import LocalRef
+from .registry.registry import Registry
 from .room import wake_next
 from .spawning import Spawner
 from .startstop import StartStop
@@ -52,6 +53,7 @@ class Lifecycle:
         self.core = core
         self.names = Names()
         self.events = Events(core.loop, core.observe)
+        self.registry = Registry()
         self.dead_letters = DeadLetters(core.tick, dead_letters, self.events)
         self.undelivered = Undelivered(self.dead_letters)
         self.supervisor = Supervisor(core, self.undelivered, self.events, supervise, seed)

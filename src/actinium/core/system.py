@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .entity import Entities, EntityRef
     from .events.stream import Events
+    from .registry.registry import Registry
 
 A = TypeVar("A", bound=Actor)
 
@@ -203,6 +204,12 @@ class System:
         return self._life.dead_letters
 
     @property
+    def registry(self) -> Registry:
+        """Names that everybody may look up, by pattern too."""
+        self._running()
+        return self._life.registry
+
+    @property
     def events(self) -> Events:
         """Publish and subscribe: events of the runtime and of the program."""
         self._running()
@@ -276,6 +283,7 @@ class System:
             forced = await self._force()
         core.want_idle(False)
         self._life.events.close()
+        self._life.registry.close()
         counts = core.statistics()
         known = counts["handled"] + counts["withdrawn"] + self._life.undelivered.count
         self._report = Report(

@@ -1,0 +1,1 @@
+"""Names of actors that everybody may look up: by name, by pattern, by tag."""
