@@ -7,6 +7,7 @@ The layers, lowest first; an import only goes down:
     store                bytes that outlive the process
     core                 actors in one process
     wire                 message <-> bytes
+    patterns             state machines, fan-out calls
     inference, ops       deployments, runners, sessions; metrics
     topology             configuration file -> a checked plan
     serve                the HTTP gateway
@@ -30,6 +31,9 @@ _HOMES = {
         "NameAdded", "NameRemoved", "NameReplaced", "OneForOne", "PhaseEvent", "PressureEvent",
         "Put", "Ref", "Registered", "Report", "Resync", "Settings", "Stop", "Stream", "System",
         "Terminated", "Unbounded", "Unchecked", "blocking", "on",
+    ),
+    "actinium.patterns": (
+        "Err", "FSM", "Ok", "Retry", "StateTimeout", "Transition", "gather",
     ),
     "actinium.store": ("MemoryStore", "SqliteStore", "Store"),
     "actinium.errors": ("ActiniumError",),
@@ -81,10 +85,12 @@ if TYPE_CHECKING:
     )
     from actinium.errors import ActiniumError
     from actinium.inference import Deployment
+    from actinium.patterns import FSM, Err, Ok, Retry, StateTimeout, Transition, gather
     from actinium.serve import Gateway
     from actinium.store import MemoryStore, SqliteStore, Store
 
 __all__ = [
+    "FSM",
     "ActiniumError",
     "Actor",
     "ActorEvent",
@@ -99,6 +105,7 @@ __all__ = [
     "Deployment",
     "Durable",
     "EntityRef",
+    "Err",
     "Event",
     "Gateway",
     "Idle",
@@ -110,6 +117,7 @@ __all__ = [
     "NameAdded",
     "NameRemoved",
     "NameReplaced",
+    "Ok",
     "OneForOne",
     "PhaseEvent",
     "PressureEvent",
@@ -118,17 +126,21 @@ __all__ = [
     "Registered",
     "Report",
     "Resync",
+    "Retry",
     "Settings",
     "SqliteStore",
+    "StateTimeout",
     "Stop",
     "Store",
     "Stream",
     "System",
     "Terminated",
+    "Transition",
     "Unbounded",
     "Unchecked",
     "__version__",
     "blocking",
+    "gather",
     "on",
 ]
 

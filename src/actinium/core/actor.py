@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from actinium import _native
@@ -27,7 +27,8 @@ class Actor(_native.ActorBase):
     Class keywords: ``mailbox`` (its bound and policy), ``concurrent`` (how many ``async``
     handlers may be under way at once; 1), ``supervise`` (what it does about failures of its
     children), ``passivate`` (seconds of idleness after which an entity leaves memory), ``initial``
-    (the state a new instance is in; see ``ctx.become``), ``stash`` (messages it may set aside;
+    (the state a new instance is in; see ``ctx.become``), ``states`` (names of those that have no
+    handler of their own), ``stash`` (messages it may set aside;
     256).
 
     >>> class Counter(Actor, mailbox=Mailbox(capacity=10_000)):
@@ -51,6 +52,8 @@ class Actor(_native.ActorBase):
     _needs_store: ClassVar[bool] = False
     _stash: ClassVar[int] = LIMIT
     _initial: ClassVar[str | None] = None
+    _moves_itself: ClassVar[bool] = False  # whether its state is a subclass's business alone
+    _declared: ClassVar[tuple[str, ...]] = ()
     _states: ClassVar[dict[str | None, _native.Behaviour]]
     _handlers: ClassVar[dict[type, Callable[..., Any]]] = {}
     _state_handlers: ClassVar[dict[str, dict[type, Callable[..., Any]]]] = {}
@@ -69,6 +72,7 @@ class Actor(_native.ActorBase):
         concurrent: int | None = None,
         passivate: float | None = None,
         initial: str | None = None,
+        states: Iterable[str] = (),
         stash: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -96,14 +100,17 @@ class Actor(_native.ActorBase):
             if stash < 0:
                 raise UsageError(f"stash must be 0 messages or more, got {stash!r}")
             cls._stash = stash
+        cls._declared = (*cls._declared, *states)
         tables = _merge(cls)
+        for state in cls._declared:
+            tables.setdefault(state, {})
         cls._handlers = tables.pop(None, {})
         cls._state_handlers = {str(state): table for state, table in tables.items()}
         cls._states = make_behaviours(cls)
         if cls._initial not in cls._states:
             raise UsageError(
                 f"{cls.__qualname__} begins in the state {cls._initial!r}, for which it has no "
-                f"handler; mark one with @ac.on(state={cls._initial!r})"
+                f"handler; mark one with @ac.on(state={cls._initial!r}), or name it in states="
             )
         cls._behaviour = cls._states[cls._initial]
         check_names(cls)

@@ -49,6 +49,14 @@ class ReplyToken:
             self._reply.reject(HandlerError("no reply: the token was dropped without one"))
 
 
+def _check_free(cell: LocalRef[Any]) -> None:
+    if cell.cls._moves_itself:
+        raise UsageError(
+            f"{cell.cls.__qualname__} is a state machine, which moves by what its handlers "
+            "return; write `return self.goto(...)`"
+        )
+
+
 class Context(_native.ContextBase):
     """Made anew for each use; keep refs, not contexts.
 
@@ -182,10 +190,12 @@ class Context(_native.ContextBase):
         UsageError for a state the class does not have; a literal one is refused when the class
         is made.
         """
+        _check_free(self.self_ref)
         become(self.self_ref, name, push=push)
 
     def unbecome(self) -> None:
         """Back to the state below the one pushed last, or to the one it began with."""
+        _check_free(self.self_ref)
         unbecome(self.self_ref)
 
     def stash(self) -> bool:

@@ -44,6 +44,16 @@ class EntityRef(Generic[A]):
         return self._key
 
     @property
+    def cls(self) -> type[A]:
+        """Its actor class."""
+        return self._cls
+
+    @property
+    def system(self) -> System:
+        """The system it lives in."""
+        return self._entities._system
+
+    @property
     def path(self) -> str:
         """``/entity/Class/key``, wherever and whether it runs."""
         return f"/entity/{self._cls.__qualname__}/{self._key}"

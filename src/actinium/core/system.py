@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 import weakref
 from types import TracebackType
@@ -224,6 +225,11 @@ class System:
             "dead_letters": sum(self.dead_letters.counts.values()),
             "restarts": self._life.supervisor.restarts,
         }
+
+    @property
+    def random(self) -> random.Random:
+        """The system's source of chance: restarts and retries draw from it; seeded in a test."""
+        return self._life.supervisor.random
 
     def now(self) -> float:
         """The system's clock in seconds (monotonic; virtual in a test system)."""
