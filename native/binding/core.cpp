@@ -308,6 +308,7 @@ PyObject* core_close(PyObject* o, PyObject* hooks) {
     Py_XDECREF(r);
     Py_CLEAR(c->timer_handle);
   }
+  core_cancel_trim(c);
   Py_CLEAR(c->pump);  // bound methods of this very object
   Py_CLEAR(c->on_timer);
   Py_CLEAR(c->user);
@@ -334,6 +335,7 @@ void core_dealloc(PyObject* o) {
   Py_XDECREF(c->context);
   Py_XDECREF(c->scratch);
   Py_XDECREF(c->timer_handle);
+  Py_XDECREF(c->trim_handle);
   Py_XDECREF(c->ref_type);
   Py_XDECREF(c->context_type);
   Py_XDECREF(reinterpret_cast<PyObject*>(c->join_type));
@@ -360,6 +362,7 @@ PyMethodDef methods[] = {{"set_hooks", core_set_hooks, METH_O, nullptr},
                          {"spawn_plain", core_spawn_plain, METH_VARARGS, nullptr},
                          {"pump", core_pump, METH_NOARGS, nullptr},
                          {"on_timer", core_on_timer, METH_NOARGS, nullptr},
+                         {"on_trim", core_on_trim, METH_NOARGS, nullptr},
                          {"step", core_step, METH_O, nullptr},
                          {"schedule", core_schedule, METH_VARARGS, nullptr},
                          {"now", core_now_method, METH_NOARGS, nullptr},

@@ -18,6 +18,9 @@ namespace {
 
 PyMethodDef functions[] = {
     {"new_ref_type", binding::new_ref_type, METH_O, "Makes the class of refs from its methods."},
+    {"memory", binding::memory, METH_NOARGS, "What the native core holds in this process."},
+    {"trim_memory", binding::trim_memory, METH_O,
+     "Unmaps what has been empty for so many seconds; returns how much still has to wait."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyModuleDef definition = {PyModuleDef_HEAD_INIT,
@@ -36,6 +39,7 @@ PyMODINIT_FUNC PyInit__native() {
   PyObject* m = PyModule_Create(&definition);
   if (m == nullptr) return nullptr;
   using namespace binding;
+  use_huge_pages();
   PyObject* errors = PyImport_ImportModule("actinium.errors");
   if (errors == nullptr) {
     Py_DECREF(m);
@@ -44,9 +48,10 @@ PyMODINIT_FUNC PyInit__native() {
   UsageError = PyObject_GetAttrString(errors, "UsageError");
   Py_DECREF(errors);
   const bool ok = UsageError != nullptr && init_context() == 0 && init_actor(m) == 0 &&
-                  init_behaviour(m) == 0 && init_send(m) == 0 && init_cell(m) == 0 &&
-                  init_reply(m) == 0 && init_activation(m) == 0 && init_timer(m) == 0 &&
-                  init_core(m) == 0 && PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
+                  init_payload(m) == 0 && init_behaviour(m) == 0 && init_send(m) == 0 &&
+                  init_cell(m) == 0 && init_reply(m) == 0 && init_activation(m) == 0 &&
+                  init_timer(m) == 0 && init_core(m) == 0 &&
+                  PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_RESTART", kSysRestart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_STOP", kSysStop) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_DRAIN", kSysDrain) == 0 &&

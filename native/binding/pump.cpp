@@ -432,6 +432,8 @@ void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages) {
     return;
   }
   core_arm_timer(c);
+  if (actinium::slab_wants_trim()) [[unlikely]]
+    core_trim_later(c);
   if (c->want_idle && c->ready.empty() && c->n_running == 0 &&
       c->inbox_size.load(std::memory_order_relaxed) == 0) {
     PyObject* r = PyObject_CallNoArgs(c->hook_idle);

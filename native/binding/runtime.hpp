@@ -51,6 +51,11 @@ void choose_next(Core* c);
 PyObject* instrumented_behaviour(Core* c, PyObject* cls);
 bool tapped(Core* c, Cell* cell, Item& it, unsigned lane, PyObject** put);
 
+// ---- memory.cpp
+void core_trim_later(Core* c);
+void core_cancel_trim(Core* c);
+PyObject* core_on_trim(PyObject* o, PyObject*);
+
 // ---- timer.cpp
 void timer_fire(Core* c, Timer* t);
 

@@ -152,7 +152,8 @@ struct Core {
   PyObject* scratch;  // a copy of it that `def` handlers run in
   PyObject* timer_handle;
   std::uint64_t timer_due;
-  Reply* first_due;  // asks that wait for as long as asks do, oldest first
+  PyObject* trim_handle;  // of the loop's timer that looks at empty segments again
+  Reply* first_due;       // asks that wait for as long as asks do, oldest first
   Reply* last_due;
 
   PyTypeObject* ref_type;
@@ -316,6 +317,8 @@ extern PyTypeObject* EnvelopeType;
 extern PyTypeObject* TimerType;
 extern PyTypeObject* ActorBaseType;
 extern PyTypeObject* ContextBaseType;
+extern PyTypeObject* BlockType;
+extern PyTypeObject* PayloadType;
 
 PyObject* new_ref_type(PyObject* module, PyObject* names);
 int init_core(PyObject* module);
@@ -326,6 +329,10 @@ int init_activation(PyObject* module);
 int init_reply(PyObject* module);
 int init_timer(PyObject* module);
 int init_actor(PyObject* module);
+int init_payload(PyObject* module);
+void use_huge_pages();
+PyObject* memory(PyObject*, PyObject*);
+PyObject* trim_memory(PyObject*, PyObject* seconds);
 int add_type(PyObject* module, PyTypeObject** slot, PyType_Spec* spec);
 
 extern PyObject* UsageError;  // actinium.errors.UsageError

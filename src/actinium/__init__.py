@@ -26,11 +26,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "actinium.core": (
         "Actor", "ActorEvent", "ActorFailedEvent", "ActorRestartedEvent", "ActorStartedEvent",
-        "ActorStoppedEvent", "ActorStuckEvent", "Context", "DeadLetter", "DeadLetterEvent",
-        "Durable", "EntityRef", "Event", "Idle", "LocalRef", "Mailbox", "Message", "Missed",
-        "NameAdded", "NameRemoved", "NameReplaced", "OneForOne", "PhaseEvent", "PressureEvent",
-        "Put", "Ref", "Registered", "Report", "Resync", "Settings", "Stop", "Stream", "System",
-        "Terminated", "Unbounded", "Unchecked", "blocking", "on",
+        "ActorStoppedEvent", "ActorStuckEvent", "Block", "Context", "DeadLetter", "DeadLetterEvent",
+        "Durable", "EntityRef", "Event", "Idle", "LocalRef", "Mailbox", "MemoryUse", "Message",
+        "Missed", "NameAdded", "NameRemoved", "NameReplaced", "OneForOne", "Payload", "PhaseEvent",
+        "PressureEvent", "Put", "Ref", "Registered", "Report", "Resync", "Settings", "Stop",
+        "Stream", "System", "Terminated", "Unbounded", "Unchecked", "blocking", "memory_use", "on",
+        "trim_memory",
     ),
     "actinium.patterns": (
         "Err", "FSM", "Ok", "Retry", "StateTimeout", "Transition", "gather",
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         ActorStartedEvent,
         ActorStoppedEvent,
         ActorStuckEvent,
+        Block,
         Context,
         DeadLetter,
         DeadLetterEvent,
@@ -60,12 +62,14 @@ if TYPE_CHECKING:
         Idle,
         LocalRef,
         Mailbox,
+        MemoryUse,
         Message,
         Missed,
         NameAdded,
         NameRemoved,
         NameReplaced,
         OneForOne,
+        Payload,
         PhaseEvent,
         PressureEvent,
         Put,
@@ -81,7 +85,9 @@ if TYPE_CHECKING:
         Unbounded,
         Unchecked,
         blocking,
+        memory_use,
         on,
+        trim_memory,
     )
     from actinium.errors import ActiniumError
     from actinium.inference import Deployment
@@ -99,6 +105,7 @@ __all__ = [
     "ActorStartedEvent",
     "ActorStoppedEvent",
     "ActorStuckEvent",
+    "Block",
     "Context",
     "DeadLetter",
     "DeadLetterEvent",
@@ -112,6 +119,7 @@ __all__ = [
     "LocalRef",
     "Mailbox",
     "MemoryStore",
+    "MemoryUse",
     "Message",
     "Missed",
     "NameAdded",
@@ -119,6 +127,7 @@ __all__ = [
     "NameReplaced",
     "Ok",
     "OneForOne",
+    "Payload",
     "PhaseEvent",
     "PressureEvent",
     "Put",
@@ -141,7 +150,9 @@ __all__ = [
     "__version__",
     "blocking",
     "gather",
+    "memory_use",
     "on",
+    "trim_memory",
 ]
 
 

@@ -23,6 +23,7 @@ from .events.subscription import Subscription
 from .feed import Feed
 from .handler import on
 from .mailbox import Mailbox, Unbounded
+from .memory import Block, MemoryUse, Payload, memory_use, trim_memory
 from .message import Message, Unchecked
 from .put import Put
 from .ref import LocalRef, Ref
@@ -49,6 +50,7 @@ __all__ = [
     "ActorStartedEvent",
     "ActorStoppedEvent",
     "ActorStuckEvent",
+    "Block",
     "Blocking",
     "Context",
     "DeadLetter",
@@ -62,6 +64,7 @@ __all__ = [
     "Idle",
     "LocalRef",
     "Mailbox",
+    "MemoryUse",
     "Message",
     "Missed",
     "NameAdded",
@@ -69,6 +72,7 @@ __all__ = [
     "NameReplaced",
     "NameWatch",
     "OneForOne",
+    "Payload",
     "PhaseEvent",
     "PressureEvent",
     "Put",
@@ -88,7 +92,9 @@ __all__ = [
     "Unbounded",
     "Unchecked",
     "blocking",
+    "memory_use",
     "on",
+    "trim_memory",
 ]
 for _name in __all__:  # what a user sees in a traceback or a repr is the public path
     globals()[_name].__module__ = __name__

@@ -86,6 +86,7 @@ _IMMUTABLE: tuple[type, ...] = (
     Unchecked,
     _native.Cell,
     _native.Reply,
+    _native.Payload,
 )
 
 
@@ -113,7 +114,9 @@ def _advice(cls: type) -> str:
         "list": "send a tuple: tuple(items)",
         "dict": "send a struct: class Data(ac.Message): ...",
         "set": "send a frozenset: frozenset(items)",
-        "bytearray": "send bytes: bytes(data)",
+        "bytearray": "send bytes: bytes(data), or many of them as ac.Payload(data)",
+        "memoryview": "send ac.Payload(view), which copies once, or the object behind the view",
+        "Block": "seal it, which copies nothing: block.seal()",
     }.get(name)
     if instead is None:
         instead = f"declare it `class {name}(ac.Message)` or `@dataclass(frozen=True)`"

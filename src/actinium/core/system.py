@@ -221,6 +221,7 @@ class System:
         core = self._running()
         return {
             **core.statistics(),
+            **{f"{name}_bytes": held for name, (_, held) in _native.memory()["regions"].items()},
             "dead_lettered": self._life.undelivered.count,
             "dead_letters": sum(self.dead_letters.counts.values()),
             "restarts": self._life.supervisor.restarts,
