@@ -11,7 +11,7 @@ from actinium.store import Store
 
 from .runner import Body, run_in
 from .schedule import Decision, text_of
-from .seeds import schedule_asked_for, seed_asked_for
+from .seeds import runs_asked_for, schedule_asked_for, seed_asked_for
 from .shrink import shrink
 from .system import TestSystem
 
@@ -46,8 +46,9 @@ class Failure(NamedTuple):
         left = len(self.schedule.split(",")) if self.schedule != "none" else 0
         skipped = max(0, len(self.events) - LINES)
         lines = [
-            f"found by run {self.run}, seed={self.seed}; AC_SEED={self.seed} repeats it",
-            f"the schedule needs {left} of its {self.decisions} decisions:",
+            f"found by run {self.run}, seed={self.seed}: AC_SEED={self.seed} repeats it",
+            f"the schedule needs {left} of its {self.decisions} decisions: "
+            f"AC_SEED={self.seed} AC_SCHEDULE={self.schedule} repeats that, as does",
             f'  testkit.run({name}, seed={self.seed}, schedule="{self.schedule}")',
             "what happens then, in order:",
             *([f"  ... {skipped} lines before"] if skipped else []),
@@ -65,12 +66,15 @@ class _Setting(NamedTuple):
 
     def attempt(
         self, test: Body[Any], seed: int, schedule: str, *, trace: bool = False
-    ) -> tuple[TestSystem, Exception | None]:
+    ) -> tuple[TestSystem, BaseException | None]:
         store = self.make_store() if self.make_store is not None else None
         kit = TestSystem(seed, store, self.settings, schedule=schedule, trace=trace)
         try:
             run_in(kit, test, outside=self.outside)
-        except Exception as e:  # noqa: BLE001 - a failure of whatever kind is what is looked for
+        except BaseException as e:
+            # pytest.fail() raises no Exception either, and neither does pytest.raises().
+            if not isinstance(e, Exception) and type(e).__qualname__ != "Failed":
+                raise
             return kit, e
         return kit, None
 
@@ -88,13 +92,15 @@ def find_failure(
 
     Odd seeds draw each turn at random, even ones preempt at a few points only; both let actors
     come before the event loop. ``store`` makes a fresh one for each run. ``AC_SEED`` and
-    ``AC_SCHEDULE`` take the place of the search.
+    ``AC_SCHEDULE`` take the place of the search, ``AC_RUNS`` that of ``runs``.
     """
     setting = _Setting(store, settings, outside)
     asked = seed_asked_for()
     if asked is not None:
         seeds = (asked,)
-    for run, seed in enumerate(seeds if seeds is not None else range(1, runs + 1), 1):
+    elif seeds is None:
+        seeds = range(1, (runs_asked_for() or runs) + 1)
+    for run, seed in enumerate(seeds, 1):
         schedule = schedule_asked_for() or ("interleave" if seed % 2 else "preempt")
         kit, error = setting.attempt(test, seed, schedule)
         if error is not None:
@@ -103,7 +109,7 @@ def find_failure(
 
 
 def _shortest(
-    setting: _Setting, test: Body[Any], run: int, kit: TestSystem, error: Exception
+    setting: _Setting, test: Body[Any], run: int, kit: TestSystem, error: BaseException
 ) -> Failure:
     seed, decisions = kit.seed, kit.schedule.decisions
     kind = type(error)

@@ -11,11 +11,20 @@ SEED = 7
 
 def seed_asked_for() -> int | None:
     """The seed in ``AC_SEED``, or None; raises ConfigError when it is no seed."""
-    text = os.environ.get("AC_SEED", "")
+    return _number("AC_SEED")
+
+
+def runs_asked_for() -> int | None:
+    """How many schedules a search tries by ``AC_RUNS``, or None; raises ConfigError."""
+    return _number("AC_RUNS")
+
+
+def _number(variable: str) -> int | None:
+    text = os.environ.get(variable, "")
     if not text:
         return None
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) < 2**63:
-        raise ConfigError(f"AC_SEED must be a whole number from 1 to 2**63 - 1, got {text!r}")
+        raise ConfigError(f"{variable} must be a whole number from 1 to 2**63 - 1, got {text!r}")
     return int(text)
 
 

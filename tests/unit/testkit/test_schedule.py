@@ -161,8 +161,11 @@ def test_find_failure_needs_one_decision_and_tells_what_happens() -> None:
     assert found.decisions > 1
     seed = found.seed
     lines = found.story("in_order").splitlines()
-    assert lines[0] == f"found by run {found.run}, seed={seed}; AC_SEED={seed} repeats it"
-    assert lines[1] == f"the schedule needs 1 of its {found.decisions} decisions:"
+    assert lines[0] == f"found by run {found.run}, seed={seed}: AC_SEED={seed} repeats it"
+    assert lines[1] == (
+        f"the schedule needs 1 of its {found.decisions} decisions: "
+        f"AC_SEED={seed} AC_SCHEDULE={found.schedule} repeats that, as does"
+    )
     assert lines[2] == f'  testkit.run(in_order, seed={seed}, schedule="{found.schedule}")'
     assert lines[4].startswith("  1. 0.000000 /user/$")
     assert lines[4].endswith(")")
