@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def shown(thing: object) -> str:
+    """A thing as text that is the same in every process."""
+    return _ADDRESS.sub("", repr(thing))
 
 
 class Events:

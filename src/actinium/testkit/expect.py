@@ -9,9 +9,10 @@ from typing import NamedTuple, TypeVar
 
 from actinium.core import DeadLetter, System
 
+from .events import shown
 from .failure import ExpectationFailed
 from .loop import VirtualLoop
-from .watch import Failed, Watch, shown
+from .watch import Failed, Watch
 
 T = TypeVar("T")
 

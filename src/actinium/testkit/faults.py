@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from actinium.base import faults as seam
 from actinium.errors import StoreError, UsageError
 
+from .events import shown
 from .failure import InjectedFault
 
 Kind = Literal["fail", "drop", "delay", "duplicate", "kill"]
@@ -58,19 +59,30 @@ class _Armed:
         error: BaseException | None,
     ) -> None:
         self.chances = chances
+        self.total = sum(chances.values())
         self.seconds = seconds
+        self.seed = seed
         self.random = random.Random(seed).random
+        self.passes = 0
         self.where = where
         self.left = times
         self.error = error
 
     def draw(self) -> Kind | None:
+        self.passes += 1
         at = self.random()
+        if at >= self.total:
+            return None
         for kind, chance in self.chances.items():
             if at < chance:
                 return kind
             at -= chance
         return None
+
+    def delay(self) -> float:
+        """Seconds, by the number of this pass: the same whatever struck before."""
+        low, high = self.seconds
+        return low + (high - low) * random.Random(f"{self.seed} {self.passes}").random()
 
 
 class Faults:
@@ -86,7 +98,7 @@ class Faults:
         self,
         seed: int = 7,
         *,
-        decide: Callable[[Any], Any] = lambda drawn: drawn,
+        decide: Callable[[Any], Any] | None = None,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._seed = seed
@@ -156,25 +168,27 @@ class Faults:
         """Whether one of these points is armed."""
         return any(point in self._armed for point in points)
 
-    def at(self, point: str, where: str, what: object = None) -> Strike | None:
-        """Called at a point: what strikes now."""
+    def at(self, point: str, where: Any, what: object = None) -> Strike | None:
+        """Called at a point: what strikes now. ``where`` is a path, or an actor that has one."""
         armed = self._armed.get(point)
         if armed is None or armed.left == 0:
             return None
-        if armed.where is not None and not armed.where(where, what):
+        if armed.where is not None and not armed.where(getattr(where, "path", where), what):
             return None
-        kind = self._decide(armed.draw())
-        low, high = armed.seconds
-        seconds = low + (high - low) * armed.random()
+        kind = armed.draw()
+        if self._decide is not None:
+            kind = self._decide(kind)
         if kind is None:
             return None
+        where = getattr(where, "path", where)
         if armed.left is not None:
             armed.left -= 1
         self.struck[point, kind] += 1
-        self._log(f"fault {kind} at {point}: {where} {what!r}")
+        self._log(f"fault {kind} at {point}: {where} {shown(what)}")
         # What reads a store expects its errors; elsewhere nothing must expect this one.
         cls = StoreError if point.startswith("store.") else InjectedFault
-        return Strike(kind, seconds, armed.error or cls(f"injected fault at {point}: {where}"))
+        error = armed.error or cls(f"injected fault at {point}: {where}")
+        return Strike(kind, armed.delay(), error)
 
     def strike(self, point: str, where: str, what: object = None) -> str | None:
         """See ``actinium.base.faults.Plan``."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from actinium.core import Actor, Context, LocalRef, ReplyToken, Unbounded, on
 from actinium.errors import UsageError
 
+from .events import shown
 from .failure import ExpectationFailed
-from .watch import shown
 
 if TYPE_CHECKING:
     from .system import TestSystem

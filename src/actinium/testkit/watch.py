@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -13,18 +12,11 @@ from actinium import _native
 from actinium.core import Actor, LocalRef, System
 from actinium.core.actor import make_behaviours
 
-from .events import Events
+from .events import Events, shown
 from .faults import Faults, Strike
 
 DROP, REFUSE, TAKE, TWICE = 1, 2, 3, 4
 """Verdicts of a tap: see native/binding/instrument.cpp."""
-
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-
-
-def shown(thing: object) -> str:
-    """A thing as text that is the same in every process."""
-    return _ADDRESS.sub("", repr(thing))
 
 
 class Failed:
@@ -87,7 +79,7 @@ class Watch:
         self._behaviours: dict[type, _native.Behaviour] = {}
         self._held: dict[int, tuple[Any, ...]] = {}
         self._next_held = 0
-        self._busy = trace
+        self._busy = self._before = self._after = False
         self.failures: deque[Failed] = deque(maxlen=10_000)
         self.failed = 0
         """Failures so far; ``failures`` holds the newest."""
@@ -109,7 +101,9 @@ class Watch:
             self._deliver(number)
 
     def _refresh(self) -> None:
-        self._busy = self._trace or self._faults.armed("handler.before", "handler.after")
+        self._before = self._faults.armed("handler.before")
+        self._after = self._faults.armed("handler.after")
+        self._busy = self._trace or self._before or self._after
         tapped = self._faults.armed("mailbox.put", "timer.fire")
         if not self._core.closed:
             self._core.instrument(self._choose, self._tap if tapped else None, self._behaviour_of)
@@ -125,7 +119,7 @@ class Watch:
 
     def _tap(self, cell: LocalRef[Any], msg: Any, sender: Any, extra: Any, lane: int) -> int | None:
         timer = isinstance(extra, _native.Timer)
-        struck = self._faults.at("timer.fire" if timer else "mailbox.put", cell.path, msg)
+        struck = self._faults.at("timer.fire" if timer else "mailbox.put", cell, msg)
         match struck.kind if struck is not None else None:
             case "drop":
                 life = self._system._life
@@ -174,12 +168,11 @@ class Watch:
 
     def _handle(self, fn: Callable[..., Any], actor: Actor, message: Any, stream: bool) -> Any:
         cell: LocalRef[Any] = actor.ctx.self_ref
-        path = cell.path
         if self._trace and self._events is not None:
             sender = actor.ctx.sender
             origin = f" from {sender.path}" if sender is not None else ""
-            self._events.add(f"{path} handles {shown(message)}{origin}")
-        before = self._faults.at("handler.before", path, message)
+            self._events.add(f"{cell.path} handles {shown(message)}{origin}")
+        before = self._faults.at("handler.before", cell, message) if self._before else None
         if before is not None:
             if before.kind == "delay" and not stream:
                 return self._late(before, fn, actor, message, cell)
@@ -189,11 +182,11 @@ class Watch:
             if before.kind == "fail":
                 raise before.error
         outcome = fn(actor, message)
-        if stream or not self._faults.armed("handler.after"):
+        if stream or not self._after:
             return outcome
         if inspect.iscoroutine(outcome):
-            return self._awaited(outcome, cell, path, message)
-        after = self._faults.at("handler.after", path, message)
+            return self._awaited(outcome, cell, message)
+        after = self._faults.at("handler.after", cell, message)
         return self._afterwards(after, outcome, cell)
 
     def _afterwards(self, after: Strike | None, outcome: Any, cell: LocalRef[Any]) -> Any:
@@ -221,10 +214,10 @@ class Watch:
         return outcome
 
     async def _awaited(
-        self, coro: Coroutine[Any, Any, Any], cell: LocalRef[Any], path: str, message: Any
+        self, coro: Coroutine[Any, Any, Any], cell: LocalRef[Any], message: Any
     ) -> Any:
         outcome = await coro
-        outcome = self._afterwards(self._faults.at("handler.after", path, message), outcome, cell)
+        outcome = self._afterwards(self._faults.at("handler.after", cell, message), outcome, cell)
         return await outcome if inspect.iscoroutine(outcome) else outcome
 
 
