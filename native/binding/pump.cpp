@@ -400,8 +400,7 @@ void schedule_activation(Activation* a) {
 void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages) {
   c->pumping = 1;
   c->n_slices++;
-  c->until_check = kCheckEvery;
-  c->slice_over = 0;
+  c->slice_over = 0;  // and until_check stays: slow messages are slow in the next slice too
   c->last_check = monotonic_ns();
   c->slice_end = budget_ns > 0 ? c->last_check + budget_ns : INT64_MAX;
   if (PyContext_Enter(c->scratch) < 0) report_unraisable(c->scratch);
