@@ -7,7 +7,7 @@ The layers, lowest first; an import only goes down:
     store                bytes that outlive the process
     core                 actors in one process
     wire                 message <-> bytes
-    patterns             state machines, fan-out calls
+    patterns             state machines, fan-out calls, routers
     inference, ops       deployments, runners, sessions; metrics
     topology             configuration file -> a checked plan
     serve                the HTTP gateway
@@ -34,7 +34,8 @@ _HOMES = {
         "trim_memory",
     ),
     "actinium.patterns": (
-        "Err", "FSM", "Ok", "Retry", "StateTimeout", "Transition", "gather",
+        "Broadcast", "Err", "FSM", "Group", "Hash", "LeastLoaded", "Ok", "Pool", "Random", "Retry",
+        "RoundRobin", "Router", "ScatterFirst", "StateTimeout", "TailChop", "Transition", "gather",
     ),
     "actinium.store": ("MemoryStore", "SqliteStore", "Store"),
     "actinium.errors": ("ActiniumError",),
@@ -91,7 +92,25 @@ if TYPE_CHECKING:
     )
     from actinium.errors import ActiniumError
     from actinium.inference import Deployment
-    from actinium.patterns import FSM, Err, Ok, Retry, StateTimeout, Transition, gather
+    from actinium.patterns import (
+        FSM,
+        Broadcast,
+        Err,
+        Group,
+        Hash,
+        LeastLoaded,
+        Ok,
+        Pool,
+        Random,
+        Retry,
+        RoundRobin,
+        Router,
+        ScatterFirst,
+        StateTimeout,
+        TailChop,
+        Transition,
+        gather,
+    )
     from actinium.serve import Gateway
     from actinium.store import MemoryStore, SqliteStore, Store
 
@@ -106,6 +125,7 @@ __all__ = [
     "ActorStoppedEvent",
     "ActorStuckEvent",
     "Block",
+    "Broadcast",
     "Context",
     "DeadLetter",
     "DeadLetterEvent",
@@ -115,7 +135,10 @@ __all__ = [
     "Err",
     "Event",
     "Gateway",
+    "Group",
+    "Hash",
     "Idle",
+    "LeastLoaded",
     "LocalRef",
     "Mailbox",
     "MemoryStore",
@@ -129,13 +152,18 @@ __all__ = [
     "OneForOne",
     "Payload",
     "PhaseEvent",
+    "Pool",
     "PressureEvent",
     "Put",
+    "Random",
     "Ref",
     "Registered",
     "Report",
     "Resync",
     "Retry",
+    "RoundRobin",
+    "Router",
+    "ScatterFirst",
     "Settings",
     "SqliteStore",
     "StateTimeout",
@@ -143,6 +171,7 @@ __all__ = [
     "Store",
     "Stream",
     "System",
+    "TailChop",
     "Terminated",
     "Transition",
     "Unbounded",

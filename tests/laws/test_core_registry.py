@@ -22,7 +22,7 @@ from actinium.core.pattern import Pattern
 from actinium.core.registry.trie import Trie
 from actinium.testkit import TestSystem
 
-law = settings(max_examples=200, deadline=None, derandomize=True)
+law = settings(max_examples=80, deadline=None, derandomize=True)
 
 part = st.text("ab.+\\[", min_size=1, max_size=4)
 names = st.lists(part, min_size=1, max_size=4).map("/".join)
