@@ -3,6 +3,7 @@
 // The item leaves the handler's hands with all it carries: sender, reply, deadline. What stays
 // behind is an item without a message, so that the end of the handler answers and counts
 // nothing; whoever has the item now does both (MS-1).
+#include "guard.hpp"
 #include "runtime.hpp"
 #include "send.hpp"
 
@@ -84,6 +85,8 @@ PyObject* cell_put_back(PyObject* o, PyObject* list) {
                   extra != Py_None ? Py_NewRef(extra) : nullptr};
     if (!cell->box.push_front(it)) return PyErr_NoMemory();
     cell->depth++;
+    if (cell->straight == 0) [[unlikely]]
+      message_delivered(cell->core, cell, msg);
   }
   if (PyList_GET_SIZE(list) > 0) make_ready(cell->core, cell);
   Py_RETURN_NONE;

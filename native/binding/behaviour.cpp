@@ -1,4 +1,5 @@
 // What an actor class can do: its dispatch table, built once in Python, read here.
+#include "guard.hpp"
 #include "runtime.hpp"
 
 namespace binding {
@@ -99,16 +100,13 @@ PyType_Spec handler_spec = {"actinium._native.Handler", sizeof(Handler), 0, Py_T
                             handler_slots};
 
 PyObject* behaviour_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"cls",          "table", "resolve",    "capacity",
-                                "policy",       "lanes", "concurrent", "has_started",
-                                "has_stopping", "mixed", nullptr};
-  PyObject *cls, *table, *resolve;
-  unsigned capacity;
-  int policy, lanes, concurrent, has_started, has_stopping, mixed = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OIiiipp|p", const_cast<char**>(names),
-                                   &PyType_Type, &cls, &PyDict_Type, &table, &resolve, &capacity,
-                                   &policy, &lanes, &concurrent, &has_started, &has_stopping,
-                                   &mixed)) {
+  static const char* names[] = {"cls",         "table",        "resolve", "limits", "concurrent",
+                                "has_started", "has_stopping", "mixed",   nullptr};
+  PyObject *cls, *table, *resolve, *limits;
+  int concurrent, has_started, has_stopping, mixed = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OO!ipp|p", const_cast<char**>(names),
+                                   &PyType_Type, &cls, &PyDict_Type, &table, &resolve, LimitsType,
+                                   &limits, &concurrent, &has_started, &has_stopping, &mixed)) {
     return nullptr;
   }
   if (!PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), ActorBaseType)) {
@@ -121,9 +119,7 @@ PyObject* behaviour_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   b->cls = reinterpret_cast<PyTypeObject*>(Py_NewRef(cls));
   b->table = Py_NewRef(table);
   b->resolve = Py_NewRef(resolve);
-  b->capacity = capacity;
-  b->policy = static_cast<std::uint8_t>(policy);
-  b->lanes = static_cast<std::uint8_t>(lanes);
+  b->limits = reinterpret_cast<Limits*>(Py_NewRef(limits));
   b->concurrent = static_cast<std::uint16_t>(concurrent);
   b->has_started = has_started != 0;
   b->has_stopping = has_stopping != 0;
@@ -157,6 +153,7 @@ void behaviour_dealloc(PyObject* o) {
   PyTypeObject* type = Py_TYPE(o);
   PyObject_GC_UnTrack(o);
   behaviour_clear(o);
+  Py_XDECREF(reinterpret_cast<PyObject*>(self_of(o)->limits));
   type->tp_free(o);
   Py_DECREF(type);
 }

@@ -1,5 +1,6 @@
 // The cell: one actor, and every local ref to it: its tree, life and attributes.
 #include "batch.hpp"
+#include "guard.hpp"
 #include "runtime.hpp"
 #include "send.hpp"
 
@@ -35,12 +36,7 @@ PyObject* cell_unpause(PyObject* o, PyObject*) {
 }
 
 PyObject* cell_set_waiters(PyObject* o, PyObject* on) {
-  Cell* cell = self_of(o);
-  if (on == Py_True) {
-    cell->state |= kWaiters;
-  } else {
-    cell->state &= static_cast<std::uint16_t>(~kWaiters);
-  }
+  watch_takes(self_of(o), on == Py_True);
   Py_RETURN_NONE;
 }
 
@@ -223,6 +219,7 @@ void cell_finish(Core* c, Cell* cell) {
     c->n_handled += handled_before_end(taken, false);
     give_to_hook(c->hook_closed, cell, taken);
   }
+  if ((cell->state & kGuarded) != 0) guard_finish(c, cell);
   Item it;
   while (cell->box.pop(it)) {
     cell->depth--;
@@ -246,10 +243,9 @@ Cell* cell_new(Core* c, Behaviour* b, Cell* parent) {
   cell->core = reinterpret_cast<Core*>(Py_NewRef(reinterpret_cast<PyObject*>(c)));
   cell->behaviour = reinterpret_cast<Behaviour*>(Py_NewRef(reinterpret_cast<PyObject*>(b)));
   cell->parent = reinterpret_cast<Cell*>(Py_XNewRef(reinterpret_cast<PyObject*>(parent)));
-  cell->capacity = b->capacity;
-  cell->policy = b->policy;
+  cell->straight = c->flow->limit == 0 ? b->limits->straight : 0;
   cell->uid = c->next_uid++;
-  if (b->lanes > 1 && !cell->box.use_lanes()) {
+  if (b->limits->lanes > 1 && !cell->box.use_lanes()) {
     Py_DECREF(cell);
     PyErr_NoMemory();
     return nullptr;
@@ -300,6 +296,7 @@ namespace {
 void cell_dealloc(PyObject* o) {
   Cell* cell = self_of(o);
   PyTypeObject* type = Py_TYPE(o);
+  if ((cell->state & kGuarded) != 0) guard_forget(cell);
   Item it;
   while (cell->box.pop(it))
     item_release(it);
@@ -328,7 +325,13 @@ PyObject* get_incarnation(PyObject* o, void*) {
   return PyLong_FromUnsignedLong(self_of(o)->incarnation);
 }
 PyObject* get_depth(PyObject* o, void*) { return PyLong_FromUnsignedLong(self_of(o)->depth); }
-PyObject* get_capacity(PyObject* o, void*) { return PyLong_FromUnsignedLong(self_of(o)->capacity); }
+PyObject* get_limits(PyObject* o, void*) {
+  const Limits* l = limits_of(self_of(o));
+  return Py_NewRef(reinterpret_cast<PyObject*>(const_cast<Limits*>(l)));
+}
+PyObject* get_capacity(PyObject* o, void*) {
+  return PyLong_FromUnsignedLong(limits_of(self_of(o))->capacity);
+}
 PyObject* get_flag(PyObject* o, void* bit) {
   return PyBool_FromLong(self_of(o)->state &
                          static_cast<std::uint16_t>(reinterpret_cast<std::uintptr_t>(bit)));
@@ -363,22 +366,38 @@ int set_extra(PyObject* o, PyObject* value, void*) {
   return 0;
 }
 
-// (capacity, policy, lanes): a mailbox other than the class's; before the first message only.
-PyObject* cell_set_mailbox(PyObject* o, PyObject* args) {
+// (limits): a mailbox other than the class's; before the first message only.
+PyObject* cell_set_mailbox(PyObject* o, PyObject* limits) {
   Cell* cell = self_of(o);
-  unsigned capacity;
-  int policy, lanes;
-  if (!PyArg_ParseTuple(args, "Iii", &capacity, &policy, &lanes)) return nullptr;
-  cell->capacity = capacity;
-  cell->policy = static_cast<std::uint8_t>(policy);
-  if (lanes > 1 && !cell->box.has_lanes()) {
-    if (!cell->box.empty()) {
-      PyErr_SetString(UsageError, "lanes must be set before the first message");
-      return nullptr;
-    }
-    if (!cell->box.use_lanes()) return PyErr_NoMemory();
+  if (Py_TYPE(limits) != LimitsType) {
+    PyErr_Format(PyExc_TypeError, "expected Limits, got %R", limits);
+    return nullptr;
   }
+  if (set_limits(cell, reinterpret_cast<Limits*>(limits)) < 0) return nullptr;
   Py_RETURN_NONE;
+}
+
+// -> (pressure, fill, bytes, overflowed): how full the mailbox is now.
+PyObject* cell_pressure(PyObject* o, PyObject*) {
+  Cell* cell = self_of(o);
+  const Guard* g = guard_of(cell);
+  const Limits* l = limits_of(cell);
+  return Py_BuildValue("(idKI)", g != nullptr ? static_cast<int>(g->gauge.state()) : 0,
+                       fill_of(cell, l, g),
+                       static_cast<unsigned long long>(g != nullptr ? g->bytes : 0),
+                       g != nullptr ? g->overflowed : 0u);
+}
+
+// (refusal, sender) -> seconds after which the same may be taken; refusal 0: for room alone.
+PyObject* cell_retry_after(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
+  const long code = nargs == 2 ? PyLong_AsLong(args[0]) : -1;
+  if (code < 0) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "retry_after(refusal, sender)");
+    return nullptr;
+  }
+  Cell* cell = self_of(o);
+  Cell* sender = PyObject_TypeCheck(args[1], CellType) ? self_of(args[1]) : nullptr;
+  return PyFloat_FromDouble(double(retry_after_ns(cell->core, cell, code, sender)) / 1e9);
 }
 
 PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWORDS, nullptr},
@@ -387,7 +406,9 @@ PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWOR
                          {"forward", method(cell_forward), METH_FASTCALL, nullptr},
                          {"put_back", cell_put_back, METH_O, nullptr},
                          {"set_behaviour", cell_set_behaviour, METH_O, nullptr},
-                         {"refusal", cell_refusal, METH_NOARGS, nullptr},
+                         {"refusal", method(cell_refusal), METH_FASTCALL, nullptr},
+                         {"pressure", cell_pressure, METH_NOARGS, nullptr},
+                         {"retry_after", method(cell_retry_after), METH_FASTCALL, nullptr},
                          {"open_stream", method(cell_open_stream), METH_FASTCALL, nullptr},
                          {"deliver", cell_deliver, METH_O, nullptr},
                          {"signal", cell_signal, METH_O, nullptr},
@@ -401,7 +422,7 @@ PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWOR
                          {"signal_children", cell_signal_children, METH_O, nullptr},
                          {"rebuild", cell_rebuild, METH_NOARGS, nullptr},
                          {"finish", cell_finish_method, METH_NOARGS, nullptr},
-                         {"set_mailbox", cell_set_mailbox, METH_VARARGS, nullptr},
+                         {"set_mailbox", cell_set_mailbox, METH_O, nullptr},
                          {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},
                          {nullptr, nullptr, 0, nullptr}};
 
@@ -411,6 +432,7 @@ PyGetSetDef getset[] = {{"uid", get_uid, nullptr, nullptr, nullptr},
                         {"incarnation", get_incarnation, nullptr, nullptr, nullptr},
                         {"depth", get_depth, nullptr, nullptr, nullptr},
                         {"capacity", get_capacity, nullptr, nullptr, nullptr},
+                        {"limits", get_limits, nullptr, nullptr, nullptr},
                         {"stopped_flag", get_flag, nullptr, nullptr, bit(kStopped)},
                         {"closed_flag", get_flag, nullptr, nullptr, bit(kClosed)},
                         {"paused_flag", get_flag, nullptr, nullptr, bit(kPaused)},

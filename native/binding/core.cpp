@@ -1,6 +1,7 @@
 // One shard: what the event loop pumps.
 #include <new>
 
+#include "guard.hpp"
 #include "runtime.hpp"
 #include "send.hpp"
 
@@ -35,19 +36,22 @@ constexpr Hook kHooks[] = {
     {"cycle", &Core::hook_cycle},         {"idle", &Core::hook_idle},
     {"spawn", &Core::hook_spawn},         {"noticed", &Core::hook_noticed},
     {"spawned", &Core::hook_spawned},     {"ended", &Core::hook_ended},
+    {"pressed", &Core::hook_pressed},     {"shifted", &Core::hook_shifted},
+    {"memory", &Core::hook_memory},
 };
 
 PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"loop",        "ref_type", "context_type", "slice_ns", "batch",
-                                "ask_timeout", "manual",   "virtual_ns",   nullptr};
+  static const char* names[] = {"loop",        "ref_type", "context_type", "slice_ns",     "batch",
+                                "ask_timeout", "manual",   "virtual_ns",   "memory_limit", nullptr};
   PyObject *loop, *ref_type, *context_type;
   long long slice = 200'000, virtual_ns = -1;
   unsigned batch = 64;
   double ask_timeout = 5.0;
   int manual = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!O!|LIdpL", const_cast<char**>(names), &loop,
+  unsigned long long memory_limit = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO!O!|LIdpLK", const_cast<char**>(names), &loop,
                                    &PyType_Type, &ref_type, &PyType_Type, &context_type, &slice,
-                                   &batch, &ask_timeout, &manual, &virtual_ns)) {
+                                   &batch, &ask_timeout, &manual, &virtual_ns, &memory_limit)) {
     return nullptr;
   }
   auto* refs = reinterpret_cast<PyTypeObject*>(ref_type);
@@ -64,6 +68,7 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
       new (std::nothrow) actinium::TimerWheel(static_cast<std::uint64_t>(core_now(c) / 1'000'000));
   c->inbox = new (std::nothrow) actinium::MpscQueue();
   c->hlc = new (std::nothrow) actinium::HybridClock();
+  c->flow = new (std::nothrow) FlowTable{};
   ::new (&c->inbox_armed) std::atomic<std::uint32_t>(0);
   ::new (&c->inbox_size) std::atomic<std::int64_t>(0);
   c->thread = this_thread();
@@ -72,6 +77,7 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   c->ask_timeout_ns = static_cast<std::int64_t>(ask_timeout * 1e9);
   c->manual = manual != 0;
   c->next_uid = 1;
+  c->flow->limit = memory_limit;
   c->loop = Py_NewRef(loop);
   c->ref_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(ref_type));
   c->context_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(context_type));
@@ -82,7 +88,7 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   c->on_timer = PyObject_GetAttrString(o, "on_timer");
   c->context = PyContext_CopyCurrent();
   c->scratch = c->context != nullptr ? PyContext_Copy(c->context) : nullptr;
-  if (!c->wheel || !c->inbox || !c->hlc || !c->call_soon || !c->call_soon_threadsafe ||
+  if (!c->wheel || !c->inbox || !c->hlc || !c->flow || !c->call_soon || !c->call_soon_threadsafe ||
       !c->call_later || !c->pump || !c->on_timer || !c->context || !c->scratch) {
     Py_DECREF(o);
     return nullptr;
@@ -237,6 +243,27 @@ PyObject* core_observe(PyObject* o, PyObject* on) {
   Py_RETURN_NONE;
 }
 
+// (bytes): adds to, or with a negative number takes from, what others than mailboxes hold.
+PyObject* core_account(PyObject* o, PyObject* bytes) {
+  Core* c = self_of(o);
+  const long long n = PyLong_AsLongLong(bytes);
+  if (n == -1 && PyErr_Occurred()) return nullptr;
+  FlowTable* flow = c->flow;
+  const auto before = static_cast<long long>(flow->others);
+  flow->others = static_cast<std::uint64_t>(before + n > 0 ? before + n : 0);
+  if (n < 0) flow->gone += static_cast<std::uint64_t>(-n);
+  memory_changed(c);
+  Py_RETURN_NONE;
+}
+
+// -> (limit, bytes in mailboxes, bytes of others, level)
+PyObject* core_memory(PyObject* o, PyObject*) {
+  const FlowTable* flow = self_of(o)->flow;
+  return Py_BuildValue("(KKKi)", static_cast<unsigned long long>(flow->limit),
+                       static_cast<unsigned long long>(flow->payload),
+                       static_cast<unsigned long long>(flow->others), flow->level);
+}
+
 PyObject* core_set_closing(PyObject* o, PyObject*) {
   self_of(o)->closing |= kClosing;
   Py_RETURN_NONE;
@@ -347,6 +374,7 @@ void core_dealloc(PyObject* o) {
   delete c->wheel;
   delete c->inbox;
   delete c->hlc;
+  delete c->flow;
   c->ready.~Ring();
   type->tp_free(o);
   Py_DECREF(type);
@@ -371,6 +399,8 @@ PyMethodDef methods[] = {{"set_hooks", core_set_hooks, METH_O, nullptr},
                          {"want_idle", core_want_idle, METH_O, nullptr},
                          {"tick", core_tick, METH_NOARGS, nullptr},
                          {"statistics", core_statistics, METH_NOARGS, nullptr},
+                         {"account", core_account, METH_O, nullptr},
+                         {"memory", core_memory, METH_NOARGS, nullptr},
                          {"set_closing", core_set_closing, METH_NOARGS, nullptr},
                          {"observe", core_observe, METH_O, nullptr},
                          {"close", core_close, METH_O, nullptr},

@@ -1,6 +1,6 @@
 // actinium._native: the only part of the native code that sees Python.
 #include "context.hpp"
-#include "types.hpp"
+#include "guard.hpp"
 
 namespace binding {
 
@@ -48,7 +48,8 @@ PyMODINIT_FUNC PyInit__native() {
   UsageError = PyObject_GetAttrString(errors, "UsageError");
   Py_DECREF(errors);
   const bool ok = UsageError != nullptr && init_context() == 0 && init_actor(m) == 0 &&
-                  init_payload(m) == 0 && init_behaviour(m) == 0 && init_send(m) == 0 &&
+                  init_payload(m) == 0 && init_limits(m) == 0 && init_behaviour(m) == 0 &&
+                  init_send(m) == 0 &&
                   init_cell(m) == 0 && init_reply(m) == 0 && init_activation(m) == 0 &&
                   init_timer(m) == 0 && init_core(m) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
@@ -58,7 +59,12 @@ PyMODINIT_FUNC PyInit__native() {
                   PyModule_AddIntConstant(m, "FULL", kFull) == 0 &&
                   PyModule_AddIntConstant(m, "FULL_DROP_NEW", kFullDropNew) == 0 &&
                   PyModule_AddIntConstant(m, "FULL_DROP_OLD", kFullDropOld) == 0 &&
-                  PyModule_AddIntConstant(m, "CLOSED", kIsClosed) == 0;
+                  PyModule_AddIntConstant(m, "CLOSED", kIsClosed) == 0 &&
+                  PyModule_AddIntConstant(m, "FULL_DROP_LOW", kFullDropLow) == 0 &&
+                  PyModule_AddIntConstant(m, "NOT_ACCEPTED", kNotAccepted) == 0 &&
+                  PyModule_AddIntConstant(m, "TOO_LARGE", kTooLarge) == 0 &&
+                  PyModule_AddIntConstant(m, "RATE_LIMITED", kRateLimited) == 0 &&
+                  PyModule_AddIntConstant(m, "NO_MEMORY", kNoMemory) == 0;
   if (!ok) {
     Py_DECREF(m);
     return nullptr;

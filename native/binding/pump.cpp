@@ -4,6 +4,7 @@
 // other tasks. Time is read once per 16 messages while those are quick, and after each message
 // once they are slow, so that the bound holds without a clock read per message (SC-4).
 #include "batch.hpp"
+#include "guard.hpp"
 #include "runtime.hpp"
 
 namespace binding {
@@ -187,19 +188,13 @@ inline bool is_stream(const Item& it) {
          reinterpret_cast<Envelope*>(it.extra)->kind == kStream;
 }
 
-void tell_room(Core* c, Cell* cell) {
-  PyObject* r = PyObject_CallOneArg(c->hook_room, reinterpret_cast<PyObject*>(cell));
-  if (r == nullptr) report_unraisable(c->hook_room);
-  Py_XDECREF(r);
-}
-
 // What the handler is called with: the message, or a list. Takes what else goes into the batch.
 PyObject* argument_of(Core* c, Cell* cell, Handler* h, Item& it) {
   if (h->batch == 0) return Py_NewRef(it.msg);
   if (it.extra == nullptr) {
     if (!gather_batch(cell, h, it)) return nullptr;
-    for (std::uint32_t n = batch_of(it)->count; n > 1 && (cell->state & kWaiters) != 0; n--)
-      tell_room(c, cell);
+    for (Py_ssize_t i = 1; i < PyList_GET_SIZE(it.msg) && (cell->state & kWatched) != 0; i++)
+      message_taken(c, cell, PyList_GET_ITEM(it.msg, i));
     return Py_NewRef(it.msg);
   }
   PyObject* alone = PyList_New(1);
@@ -335,8 +330,8 @@ std::int64_t run_cell(Core* c, Cell* cell, std::int64_t limit) {
     if (!cell->box.pop(it)) break;
     cell->depth--;
     cell->taken++;
-    if ((cell->state & kWaiters) != 0) [[unlikely]]
-      tell_room(c, cell);
+    if ((cell->state & kWatched) != 0) [[unlikely]]
+      message_taken(c, cell, it.msg);
     dispatch(c, cell, it);
     done++;
     check_time(c);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <new>
 
+#include "guard.hpp"
+
 namespace binding {
 
 PyTypeObject* EnvelopeType;
@@ -98,8 +100,6 @@ Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadlin
   return e;
 }
 
-namespace {
-
 // Hands an item to the shard of the cell from any other thread; one wake-up per burst.
 bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
   void* p = actinium::slab_alloc(sizeof(Inbound), actinium::Region::inbox);
@@ -116,6 +116,8 @@ bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
   }
   return true;
 }
+
+namespace {
 
 // False when memory ran out; uses up the item either way. On the shard's thread only.
 inline bool put(Core* c, Cell* cell, Item& it) {
@@ -162,21 +164,8 @@ PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
   if ((cell->state & kClosed) != 0 || outside) [[unlikely]] {
     return refuse(c, cell, it, kIsClosed);
   }
-  PyObject* put = nullptr;
-  if (cell->depth >= cell->capacity) [[unlikely]] {
-    if (cell->policy != kDropOld) {
-      return refuse(c, cell, it, cell->policy == kDropNew ? kFullDropNew : kFull);
-    }
-    Item oldest;
-    if (cell->box.pop_least(oldest)) {
-      cell->depth--;
-      c->n_accepted--;
-      put = refuse(c, cell, oldest, kFullDropOld);
-      if (put == nullptr) {
-        item_release(it);
-        return nullptr;
-      }
-    }
+  if (cell->depth >= cell->straight) [[unlikely]] {
+    return offer_guarded(c, cell, it, lane);
   }
   if (this_thread() != c->thread) [[unlikely]] {
     if (!send_across(c, cell, it, lane)) {
@@ -191,7 +180,7 @@ PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
   }
   cell->depth++;
   c->n_accepted++;
-  return put != nullptr ? put : Py_NewRef(c->accepted);
+  return Py_NewRef(c->accepted);
 }
 
 bool check_message_slow(Core* c, PyTypeObject* type) {
@@ -240,15 +229,24 @@ PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObje
   return offer(c, cell, it, options.lane);
 }
 
-// Like tell, but a message that is refused stays with the caller: None when taken, else why.
-PyObject* cell_refusal(PyObject* o, PyObject*) {
+// (message, sender or None) -> why a tell of it would be refused now; None: it would be taken.
+PyObject* cell_refusal(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
   Cell* cell = self_of(o);
   Core* c = cell->core;
+  if (nargs != 2) {
+    PyErr_SetString(PyExc_TypeError, "refusal() takes a message and its sender");
+    return nullptr;
+  }
   if ((cell->state & kClosed) != 0 || ((c->closing & kClosing) != 0 && c->current == nullptr)) {
     return PyLong_FromLong(kIsClosed);
   }
-  if (cell->depth < cell->capacity || cell->policy == kDropOld) Py_RETURN_NONE;
-  return PyLong_FromLong(cell->policy == kDropNew ? kFullDropNew : kFull);
+  if (cell->depth < cell->straight) Py_RETURN_NONE;
+  Cell* sender =
+      PyObject_TypeCheck(args[1], CellType) ? self_of(Py_NewRef(args[1])) : current_sender(c);
+  const long code = guarded_refusal(c, cell, Item{args[0], sender, nullptr}, actinium::kNormal);
+  Py_XDECREF(reinterpret_cast<PyObject*>(sender));
+  if (code == 0) Py_RETURN_NONE;
+  return PyLong_FromLong(code);
 }
 
 PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
@@ -363,6 +361,8 @@ PyObject* cell_deliver(PyObject* o, PyObject* msg) {
   if (!cell->box.push(it)) return PyErr_NoMemory();
   cell->depth++;
   c->n_accepted++;
+  if (cell->straight == 0) [[unlikely]]
+    message_delivered(c, cell, msg);
   make_ready(c, cell);
   Py_RETURN_TRUE;
 }

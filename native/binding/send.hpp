@@ -10,13 +10,14 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
 PyObject* cell_tell_many(PyObject* o, PyObject* messages);
 PyObject* cell_sleep(PyObject* o, PyObject* seconds);
 PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs);
-PyObject* cell_refusal(PyObject* o, PyObject*);
+PyObject* cell_refusal(PyObject* o, PyObject* const* args, Py_ssize_t nargs);
 PyObject* cell_deliver(PyObject* o, PyObject* msg);
 
 PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane);
 Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadline);
 PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane);
 PyObject* refuse(Core* c, Cell* cell, Item& it, long code);
+bool send_across(Core* c, Cell* cell, Item& it, unsigned lane);
 bool check_message_slow(Core* c, PyTypeObject* type);
 void signal_cell(Cell* cell, std::uint16_t flags);
 PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObject* kwargs);
@@ -45,7 +46,7 @@ inline Cell* current_sender(Core* c) {
 
 // Whether an ordinary message goes straight into the mailbox.
 inline bool has_room(const Core* c, const Cell* cell) {
-  return (cell->state & kClosed) == 0 && cell->depth < cell->capacity && !c->closing;
+  return (cell->state & kClosed) == 0 && cell->depth < cell->straight && !c->closing;
 }
 
 }  // namespace binding

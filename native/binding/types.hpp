@@ -29,6 +29,8 @@ namespace binding {
 struct Activation;
 struct Cell;
 struct Core;
+struct FlowTable;
+struct Limits;
 struct Reply;
 
 // One message in a mailbox. The item owns what it points to. While its handler runs it may be
@@ -62,29 +64,47 @@ struct Behaviour {
   PyObject* states;         // dict: name -> behaviour of the same class, or null
   PyTypeObject* seen_type;  // a one-entry cache before the table
   Handler* seen;
-  std::uint32_t capacity;
+  Limits* limits;  // of the mailbox, see guard.hpp
   std::uint16_t concurrent;
-  std::uint8_t policy;
-  std::uint8_t lanes;
   std::uint8_t has_started;
   std::uint8_t has_stopping;
   std::uint8_t mixed;  // some handler has a limit of its own
 };
 
-enum Policy : std::uint8_t { kReject, kDropNew, kDropOld, kBlock };
+enum Policy : std::uint8_t {
+  kReject,
+  kDropNew,
+  kDropOld,
+  kBlock,
+  kDropLow,
+  kOverflow,
+  kSignal,
+};
 
 // Why a message was not taken; the Python side maps them to `Put` and dead-letter reasons.
-enum Refusal : long { kFull = 1, kFullDropNew = 2, kFullDropOld = 3, kIsClosed = 4 };
+// The messages evicted by drop_old and drop_low are refused after they had been taken.
+enum Refusal : long {
+  kFull = 1,
+  kFullDropNew = 2,
+  kFullDropOld = 3,
+  kIsClosed = 4,
+  kFullDropLow = 5,
+  kNotAccepted = 6,  // its type or its sender is not on the list
+  kTooLarge = 7,
+  kRateLimited = 8,
+  kNoMemory = 9,
+};
 
 // Cell::state
 enum : std::uint16_t {
-  kQueued = 1,    // in the ready queue (SC-2: at most once), or being run
-  kBusy = 2,      // as many handlers are under way as the behaviour allows
-  kPaused = 4,    // starting, restarting or waiting for its supervisor
-  kClosed = 8,    // refuses new user messages
-  kStopped = 16,  // gone for good
-  kWaiters = 32,  // somebody waits for room
-  kOrphans = 64,  // somebody waits for the last child to stop
+  kQueued = 1,     // in the ready queue (SC-2: at most once), or being run
+  kBusy = 2,       // as many handlers are under way as the behaviour allows
+  kPaused = 4,     // starting, restarting or waiting for its supervisor
+  kClosed = 8,     // refuses new user messages
+  kStopped = 16,   // gone for good
+  kWatched = 32,   // somebody wants to know of each message taken out, see message_taken()
+  kOrphans = 64,   // somebody waits for the last child to stop
+  kGuarded = 128,  // has a Guard
 };
 
 // Cell::sys: what the runtime asks of the actor; handled before any user message (MB-3).
@@ -111,13 +131,12 @@ struct Cell {
   PyObject* extra;   // the Python side's rarely needed part, or null
   std::uint64_t uid;
   std::uint32_t depth;
-  std::uint32_t capacity;
+  std::uint32_t straight;  // the depth up to which a message needs no second look, see guard.hpp
   std::uint32_t incarnation;
   std::uint32_t taken;  // messages taken out of the mailbox, modulo 2^32
   std::uint16_t state;
   std::uint16_t sys;
   std::uint16_t running;  // handlers suspended or being stepped
-  std::uint8_t policy;
 };
 
 // Core::closing: why a message does not go straight into its mailbox.
@@ -168,6 +187,9 @@ struct Core {
   PyObject* hook_system;
   PyObject* hook_closed;
   PyObject* hook_room;
+  PyObject* hook_pressed;
+  PyObject* hook_shifted;
+  PyObject* hook_memory;
   PyObject* hook_orphans;
   PyObject* hook_is_message;
   PyObject* hook_stream;
@@ -206,6 +228,7 @@ struct Core {
   std::int64_t n_cells;
   std::int64_t n_running;
   actinium::HybridClock* hlc;
+  FlowTable* flow;
 
   PyObject* choose;  // a test's, or null: see instrument.cpp
   PyObject* tap;

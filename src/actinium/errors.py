@@ -9,7 +9,9 @@
     ├── MissingExtra                 an optional dependency is not installed
     ├── Unavailable                  cannot work here and now, with the reason
     ├── MessageError
-    │   └── NotAMessage              a mutable object was sent
+    │   ├── NotAMessage              a mutable object was sent
+    │   ├── NotAccepted              the actor's accept list does not name it
+    │   └── MessageTooLarge          more bytes than the actor takes at once
     ├── ActorError
     │   ├── ActorNotFound  ActorStopped  ActorRestarted  NameTaken
     │   ├── Unhandled                no handler for this type
@@ -19,12 +21,16 @@
     │   └── SystemFailed             a failure reached the root
     ├── Overloaded
     │   ├── MailboxFull
+    │   ├── RateExceeded             more messages than the actor's rate
+    │   ├── MemoryLimit              the system's payload is at its limit
+    │   ├── CircuitOpen              a breaker lets no call through
     │   └── StashFull                too many messages set aside
     ├── Timeout (also builtin TimeoutError)
     │   ├── AskTimeout
     │   └── DeadlineExceeded
     ├── StreamError
-    │   └── StreamCancelled          the consumer closed the stream
+    │   ├── StreamCancelled          the consumer closed the stream
+    │   └── StreamIdle               nothing moved for too long
     ├── StoreError
     │   ├── SequenceConflict         another writer was first
     │   └── StoreCorrupt             a file that is not what was written
@@ -94,6 +100,14 @@ class NotAMessage(MessageError, TypeError):
     """A mutable object was sent as a message."""
 
 
+class NotAccepted(MessageError):
+    """The actor's admission names neither this message's class nor this sender."""
+
+
+class MessageTooLarge(MessageError):
+    """The message holds more bytes than its receiver takes."""
+
+
 class ActorError(ActiniumError):
     """Base of errors about one actor."""
 
@@ -154,6 +168,18 @@ class MailboxFull(Overloaded):
     """The mailbox is at its capacity and its policy refuses."""
 
 
+class RateExceeded(Overloaded):
+    """More messages than the actor's rate admits; ``retry_after`` is exact."""
+
+
+class MemoryLimit(Overloaded):
+    """The payload that waits in the system is at its memory limit."""
+
+
+class CircuitOpen(Overloaded):
+    """A breaker is open: the call was not tried."""
+
+
 class StashFull(Overloaded):
     """The actor has set aside as many messages as it may."""
 
@@ -180,6 +206,10 @@ class StreamError(ActiniumError):
 
 class StreamCancelled(StreamError):
     """The consumer cancelled the stream."""
+
+
+class StreamIdle(StreamError):
+    """Nothing was produced, or nothing was read, for longer than the stream's idle limit."""
 
 
 class StoreError(ActiniumError):

@@ -228,7 +228,7 @@ SETTINGS: list[tuple[Callable[[], Any], str]] = [
     (lambda: Mailbox(0), "mailbox capacity must be 1..4294967295, got 0; for no bound write "
                          "ac.Unbounded()"),
     (lambda: Mailbox(5, "drop"), "mailbox policy 'drop' is unknown; use one of reject, drop_new, "  # type: ignore[arg-type]
-                                 "drop_old, block"),
+                                 "drop_old, block, drop_low, overflow, signal"),
     (lambda: Unbounded(lanes=3), "a mailbox has 1 or 4 lanes, got 3"),  # type: ignore[arg-type]
     (lambda: OneForOne(decide={ValueError: "retry"}), "decide[ValueError] is 'retry'; use one of "  # type: ignore[dict-item]
                                                       "resume, restart, stop, escalate"),

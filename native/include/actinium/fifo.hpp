@@ -19,11 +19,12 @@ class Fifo {
 
   struct Segment {
     Segment* next;
+    Segment* before;
     std::uint32_t head;
     std::uint32_t tail;
-    T items[(Bytes - sizeof(void*) - 8) / sizeof(T)];
+    T items[(Bytes - 2 * sizeof(void*) - 8) / sizeof(T)];
   };
-  static constexpr std::uint32_t kItems = (Bytes - sizeof(void*) - 8) / sizeof(T);
+  static constexpr std::uint32_t kItems = (Bytes - 2 * sizeof(void*) - 8) / sizeof(T);
   static_assert(sizeof(Segment) <= Bytes);
 
  public:
@@ -38,6 +39,7 @@ class Fifo {
         return false;
       }
       s->next = nullptr;
+      s->before = last_;
       s->head = s->tail = 0;
       if (last_ != nullptr) {
         last_->next = s;
@@ -62,11 +64,14 @@ class Fifo {
         return false;
       }
       s->next = first_;
+      s->before = nullptr;
       s->head = s->tail = kItems;
-      first_ = s;
-      if (last_ == nullptr) {
+      if (first_ != nullptr) {
+        first_->before = s;
+      } else {
         last_ = s;
       }
+      first_ = s;
     }
     s->items[--s->head] = item;
     return true;
@@ -84,11 +89,31 @@ class Fifo {
     return true;
   }
 
+  // The newest item, or null.
+  const T* newest() const { return last_ != nullptr ? &last_->items[last_->tail - 1] : nullptr; }
+
+  // Takes the newest item back; only when there is one.
+  void drop_newest() {
+    Segment* s = last_;
+    if (--s->tail > s->head) {
+      return;
+    }
+    last_ = s->before;
+    if (last_ == nullptr) {
+      first_ = nullptr;
+    } else {
+      last_->next = nullptr;
+    }
+    slab_free(s, sizeof(Segment));
+  }
+
  private:
   void drop_first(Segment* s) {
     first_ = s->next;
     if (first_ == nullptr) {
       last_ = nullptr;
+    } else {
+      first_->before = nullptr;
     }
     slab_free(s, sizeof(Segment));
   }

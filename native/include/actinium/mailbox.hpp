@@ -132,6 +132,25 @@ class Mailbox {
     return false;
   }
 
+  // The newest item of the least important lane below `lane`, or null: what drop_low gives up.
+  const T* newest_below(unsigned lane) const {
+    for (unsigned i = kLanes - 1; lanes_ != nullptr && i > lane; i--) {
+      if (!lanes_->queue[i].empty()) {
+        return lanes_->queue[i].newest();
+      }
+    }
+    return nullptr;
+  }
+
+  // Takes that one out; only when there is one.
+  void drop_newest_below(unsigned lane) {
+    for (unsigned i = kLanes - 1; i > lane; i--) {
+      if (!lanes_->queue[i].empty()) {
+        return lanes_->queue[i].drop_newest();
+      }
+    }
+  }
+
   const void* prefetch_address() const { return &slot_; }
 
  private:

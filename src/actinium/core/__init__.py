@@ -1,6 +1,8 @@
 """Actors in one process: messages, mailboxes, supervision, streams, an orderly end."""
 
 from .actor import Actor
+from .admission import Admission
+from .budget import MemoryBudget, MemoryReport
 from .context import Context, ReplyToken
 from .deadletters import DeadLetter, DeadLetters, Replayed
 from .durable import Durable
@@ -25,6 +27,7 @@ from .handler import on
 from .mailbox import Mailbox, Unbounded
 from .memory import Block, MemoryUse, Payload, memory_use, trim_memory
 from .message import Message, Unchecked
+from .pressure import Pressure
 from .put import Put
 from .ref import LocalRef, Ref
 from .registry.changes import (
@@ -50,6 +53,7 @@ __all__ = [
     "ActorStartedEvent",
     "ActorStoppedEvent",
     "ActorStuckEvent",
+    "Admission",
     "Block",
     "Blocking",
     "Context",
@@ -64,6 +68,8 @@ __all__ = [
     "Idle",
     "LocalRef",
     "Mailbox",
+    "MemoryBudget",
+    "MemoryReport",
     "MemoryUse",
     "Message",
     "Missed",
@@ -74,6 +80,7 @@ __all__ = [
     "OneForOne",
     "Payload",
     "PhaseEvent",
+    "Pressure",
     "PressureEvent",
     "Put",
     "Ref",

@@ -181,15 +181,14 @@ def make_behaviours(
     }
     mixed = any(handler.concurrent for handler in handlers.values())
 
+    limits = cls._mailbox.limits()
+
     def behaviour(table: dict[type, Any], find: Callable[..., Any]) -> _native.Behaviour:
-        box = cls._mailbox
         return _native.Behaviour(
             cls,
             table,
             find,
-            box.capacity,
-            box.policy,
-            box.lanes,
+            limits,
             cls._concurrent,
             cls.started is not Actor.started,
             cls.stopping is not Actor.stopping,

@@ -81,6 +81,15 @@ class Afterlife:
     def room(self, cell: Any) -> None:
         """Nobody waits for room any more."""
 
+    def pressed(self, cell: Any, sender: Any, overflowed: bool) -> Put:
+        return ACCEPTED
+
+    def shifted(self, cell: Any) -> None:
+        """Nobody sends any more."""
+
+    def memory(self, level: int) -> None:
+        """Nothing is left to be done about it."""
+
     def orphans(self, cell: Any) -> None:
         """Nobody waits for children any more."""
 

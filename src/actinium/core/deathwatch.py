@@ -30,8 +30,10 @@ def watch(watcher: Cell, target: Cell) -> None:
     there.watchers[watcher] = None
 
 
-def noticed(watcher: Cell, notice: Terminated) -> bool:
+def noticed(watcher: Cell, notice: Any) -> bool:
     """Whether the watch that a notice answers was not taken back meanwhile."""
+    if not isinstance(notice, Terminated):
+        return True
     watching = extra_of(watcher).watching
     if watching is None or notice.ref not in watching:
         return False

@@ -174,6 +174,16 @@ class Entities:
         if not live:
             self._sweeps.pop(cls).cancel()
 
+    def passivate_idle(self) -> None:
+        """Lets go of all that may be passivated and have nothing to do: memory is short."""
+        for cls, live in self._live.items():
+            if cls._passivate is None:
+                continue
+            for key, (cell, _) in list(live.items()):
+                if not cell.stopped_flag and self._passivate(cell):
+                    del live[key]
+                    self.passivations += 1
+
     def _passivate(self, cell: LocalRef[Any]) -> bool:
         if cell.depth or cell.running or cell.sys or cell.paused_flag or cell.children():
             return False

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from actinium import _native
 
     from .entity import EntityRef
+    from .pressure import Signals
     from .ref import LocalRef
     from .stash import Kept
     from .supervision import OneForOne, RestartWindow
@@ -34,6 +35,7 @@ class Extra:
         "pipes",
         "reason",
         "senders",
+        "signals",
         "stash",
         "states",
         "stopped",
@@ -58,6 +60,7 @@ class Extra:
         self.timers: dict[Any, _native.Timer] | None = None
         self.idle: tuple[float, _native.Timer] | None = None
         self.senders: deque[Future[None]] | None = None
+        self.signals: Signals | None = None
         self.stopped: list[Future[str]] | None = None
         self.on_stop: list[Callable[[LocalRef[Any], str], object]] | None = None
         self.orphans: Future[None] | None = None

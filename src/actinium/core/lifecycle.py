@@ -14,6 +14,7 @@ from actinium import _native
 from actinium.errors import ActorNotFound
 
 from . import deathwatch
+from .budget import MemoryBudget
 from .deadletters import DeadLetters, Limits
 from .events.kinds import ActorStartedEvent, ActorStoppedEvent
 from .events.stream import Events
@@ -22,6 +23,7 @@ from .failure import Supervisor
 from .join import Join
 from .message import is_message
 from .names import Names
+from .pressure import PressureHooks
 from .put import ACCEPTED
 from .ref import LocalRef
 from .registry.registry import Registry
@@ -55,7 +57,9 @@ class Lifecycle:
         self.events = Events(core.loop, core.observe)
         self.registry = Registry()
         self.dead_letters = DeadLetters(core.tick, dead_letters, self.events)
-        self.undelivered = Undelivered(self.dead_letters)
+        self.memory_use = MemoryBudget(core)
+        pressure = PressureHooks(self.events, self.memory_use)
+        self.undelivered = Undelivered(self.dead_letters, pressure)
         self.supervisor = Supervisor(core, self.undelivered, self.events, supervise, seed)
         self.start_stop = StartStop(self.supervisor, self.names)
         self.idle_waiters: list[asyncio.Future[None]] = []
@@ -69,6 +73,9 @@ class Lifecycle:
         self.failed = self.supervisor.failed
         self.system = self.start_stop.system
         self.orphans = self.start_stop.orphans
+        self.pressed = pressure.pressed
+        self.shifted = pressure.shifted
+        self.memory = pressure.memory
         core.set_hooks(self)
 
     def spawned(self, cell: Cell) -> None:

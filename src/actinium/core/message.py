@@ -54,6 +54,7 @@ class Unchecked(Generic[T]):
     """
 
     __slots__ = ("value",)
+    __match_args__ = ("value",)
 
     def __init__(self, value: T) -> None:
         self.value = value

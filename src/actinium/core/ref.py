@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from actinium import _native
-from actinium.errors import ActorStopped, MailboxFull
 
 from .extra import Extra, extra_of
 from .put import Put
+from .refusal import put_for, refusal_error
+from .room import room_of
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -128,49 +128,48 @@ class LocalRef(_Cell[A_co]):
         self, msg: Any, *, sender: LocalRef[Any] | None = None, deadline: float | None = None
     ) -> Put:
         """Like ``tell``, but a refused message stays with the caller: no dead letter is made."""
-        code = self.refusal()
-        if code is None:
-            if sender is None and deadline is None:
-                return self.tell(msg)
-            return self.tell(msg, sender=sender, deadline=deadline)
-        name: Any = {_native.CLOSED: "closed", _native.FULL_DROP_NEW: "dropped_new"}.get(
-            code, "rejected"
-        )
-        return Put(ok=False, code=name, depth=self.depth, capacity=self.capacity)
+        code = self.refusal(msg, sender)
+        if code is not None:
+            return put_for(self, sender, code)
+        if sender is None and deadline is None:
+            return self.tell(msg)
+        return self.tell(msg, sender=sender, deadline=deadline)
 
     async def send(self, msg: Any, *, timeout: float = 5.0) -> Put:
-        """Hands a message over, waiting for room up to ``timeout`` seconds.
+        """Hands a message over, waiting up to ``timeout`` seconds until it is taken.
 
-        Raises MailboxFull when no room came in time (the message stays with the caller) and
-        ActorStopped when the actor is gone.
+        Raises MailboxFull, RateExceeded or MemoryLimit when that did not come in time (the
+        message stays with the caller), ActorStopped when the actor is gone, NotAccepted and
+        MessageTooLarge for what it never takes.
         """
-        code = self.refusal()
+        code = self.refusal(msg, None)
         if code is None:
             return self.tell(msg)
         loop = asyncio.get_running_loop()
-        extra = extra_of(self)
-        if extra.senders is None:
-            extra.senders = deque()
         give_up = loop.time() + timeout
         while code is not None:
-            if code == _native.CLOSED:
-                raise ActorStopped(f"{self.path} has stopped")
-            room: asyncio.Future[None] = loop.create_future()
-            extra.senders.append(room)
-            self.set_waiters(True)
             try:
                 async with asyncio.timeout_at(give_up):
-                    await room
+                    await self._room(code)
             except TimeoutError:
-                raise MailboxFull(
-                    f"{self.path} had no room for {timeout:g} s "
-                    f"({self.depth} of {self.capacity} messages wait)"
-                ) from None
-            finally:
-                if not room.done() or room.cancelled():
-                    extra.senders.remove(room)
-            code = self.refusal()
+                error = refusal_error(self, put_for(self, None, code))
+                error.add_note(f"send() waited {timeout:g} s for it")
+                raise error from None
+            code = self.refusal(msg, None)
         return self.tell(msg)
+
+    async def _room(self, code: int) -> None:
+        """Waits until a message that was refused so may be offered again."""
+        if code in (_native.CLOSED, _native.NOT_ACCEPTED, _native.TOO_LARGE):
+            raise refusal_error(self, put_for(self, None, code))
+        if code in (_native.RATE_LIMITED, _native.NO_MEMORY):
+            await asyncio.sleep(self.retry_after(code, None))
+            return
+        room = room_of(self)
+        try:
+            await room
+        finally:
+            room.cancel()
 
     def stream(self, msg: Any, *, items: int = 64, timeout: float | None = None) -> Stream[Any]:
         """Opens a stream: the items an async-generator handler yields for this message.

@@ -47,7 +47,7 @@ class Spawner:
         except Exception as e:
             raise _spawn_error(cls, args, options, e) from e
         if mailbox is not None:
-            cell.set_mailbox(mailbox.capacity, mailbox.policy, mailbox.lanes)
+            cell.set_mailbox(mailbox.limits())
         if name is not None or supervise is not None:
             extra = extra_of(cell)
             extra.supervise = supervise

@@ -16,6 +16,7 @@ from actinium.errors import SystemFailed, UsageError
 
 from .actor import Actor
 from .afterlife import Afterlife
+from .budget import Level, MemoryBudget
 from .context import Context
 from .deadletters import DeadLetters, Limits
 from .extra import extra_of
@@ -47,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``slice_us``: longest run of actors before the event loop gets its turn (microseconds).
     ``batch``: most messages one actor handles in a row. ``ask_timeout``: seconds an ask waits
     unless told otherwise. ``drain_timeout``: seconds a shutdown lets actors finish.
+    ``memory_limit``: bytes of payload that may wait in mailboxes and streams (0: no limit).
 
     ``dead_letters``: how many are kept in memory, up to ``dead_letter_bytes`` and for
     ``dead_letter_age`` seconds, ``whole`` or only what describes them (``meta``);
@@ -63,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dead_letter_keep: Literal["whole", "meta"] = "whole"
     dead_letter_spool: int = 1_000_000
     supervise: OneForOne = OneForOne()
+    memory_limit: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +147,7 @@ class System:
             slice_ns=s.slice_us * 1000,
             batch=s.batch,
             ask_timeout=s.ask_timeout,
+            memory_limit=s.memory_limit,
             **options,
         )
         limits = Limits(
@@ -160,6 +164,7 @@ class System:
             core.close(Afterlife(self._life.dead_letters))
             self._core = None
             raise
+        self._life.memory_use.on_change(self._relieve)
         _systems[id(core)] = self
         self._root = core.spawn_root(Guardian)
         self._user = core.spawn_plain(self._root, Guardian, (), None)
@@ -215,6 +220,16 @@ class System:
         """Publish and subscribe: events of the runtime and of the program."""
         self._running()
         return self._life.events
+
+    @property
+    def memory(self) -> MemoryBudget:
+        """What waiting payload takes of memory, by region, and actions near the limit."""
+        self._running()
+        return self._life.memory_use
+
+    def _relieve(self, level: Level) -> None:
+        if level in ("high", "critical") and self._entities is not None:
+            self._entities.passivate_idle()
 
     def statistics(self) -> dict[str, int]:
         """Counters of the shard; all but gauges only grow."""

@@ -12,14 +12,15 @@ from actinium.errors import (
     AskCycle,
     AskTimeout,
     DeadlineExceeded,
-    MailboxFull,
     Unhandled,
 )
 
 from .deadletters import DeadLetters, Reason
 from .handler import nearest
+from .pressure import PressureHooks, signals_of, wants
 from .put import Put
 from .ref import LocalRef
+from .refusal import put_for, refusal_error
 from .stash import holds
 from .states import state_of, table_of
 from .stream import Channel
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 Cell = LocalRef[Any]
 
-_CODES: dict[int, Any] = {
-    _native.FULL: "rejected",
-    _native.FULL_DROP_NEW: "dropped_new",
-    _native.FULL_DROP_OLD: "dropped_old",
-    _native.CLOSED: "closed",
+_REASONS: dict[int, Reason] = {
+    _native.NOT_ACCEPTED: "not_accepted",
+    _native.TOO_LARGE: "too_large",
+    _native.RATE_LIMITED: "rate_limited",
+    _native.NO_MEMORY: "memory_limit",
 }
 
 
@@ -63,21 +64,30 @@ class Undelivered:
     ``count`` are the messages that had been accepted.
     """
 
-    def __init__(self, letters: DeadLetters) -> None:
+    def __init__(self, letters: DeadLetters, pressure: PressureHooks) -> None:
         self.letters = letters
+        self.pressure = pressure
         self.count = 0
 
     def refused(self, cell: Cell, msg: Any, sender: Cell | None, extra: Any, code: int) -> Put:
-        taken = code == _native.FULL_DROP_OLD  # the new message is in, the oldest one is out
-        put = Put(ok=taken, code=_CODES[code], depth=cell.depth, capacity=cell.capacity)
+        put = put_for(cell, sender, code)
+        if code != _native.CLOSED and wants(sender):
+            if code == _native.NO_MEMORY:
+                self.pressure.short(cell, sender)
+            else:
+                signals_of(cell).sent(sender)
+        reason: Reason
         if code == _native.CLOSED:
-            error: Exception = ActorStopped(f"{cell.path} has stopped")
-            reason: Reason = "actor_stopped" if cell.stopped_flag else "mailbox_closed"
+            reason = "actor_stopped" if cell.stopped_flag else "mailbox_closed"
         else:
-            error = MailboxFull(f"the mailbox of {cell.path} is full ({cell.capacity} messages)")
-            reason = "mailbox_full"
-        if not tell_asker(extra, error):
-            self.letters.record(reason, cell, sender, msg)
+            reason = _REASONS.get(code, "mailbox_full")
+        if tell_asker(extra, refusal_error(cell, put)):
+            return put
+        if cell.limits.count_only:
+            self.letters.count(reason)
+        else:  # to keep a payload that was refused for its memory would keep the memory
+            meta = "memory was short" if code == _native.NO_MEMORY else ""
+            self.letters.record(reason, cell, sender, msg, meta=meta)
         return put
 
     def record(

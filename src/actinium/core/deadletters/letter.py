@@ -14,6 +14,7 @@ Reason = Literal[
     "mailbox_full", "mailbox_closed", "actor_not_found", "actor_stopped", "unhandled",
     "handler_failed", "expired", "activation_refused", "drain_timeout", "forced_stop", "stash_full",
     "fault",
+    "not_accepted", "too_large", "rate_limited", "memory_limit",
 ]  # fmt: skip
 REASONS: tuple[str, ...] = get_args(Reason)
 

@@ -89,10 +89,14 @@ class DeadLetters:
         sender: Any,
         message: Any,
         error: BaseException | None = None,
+        meta: str = "",
     ) -> DeadLetter | None:
-        """Keeps one message; None if even that failed, which is counted in ``failures``."""
+        """Keeps one message, or with ``meta`` (why) only what describes it.
+
+        None if even that failed, which is counted in ``failures``.
+        """
         try:
-            letter = self._make(reason, target, sender, message, error)
+            letter = self._make(reason, target, sender, message, error, meta)
         except Exception:  # noqa: BLE001 - whatever it is, it must not end in a circle
             self.failures += 1
             _log.exception("a dead letter (%s) could not be recorded", reason)
@@ -104,10 +108,23 @@ class DeadLetters:
             self._events.emit(DeadLetterEvent, letter)  # never about an event: no circle
         return letter
 
+    def count(self, reason: Reason) -> None:
+        """Counts a message whose actor wants such letters counted and not kept."""
+        with self._lock:
+            self.counts[reason] += 1
+
     def _make(
-        self, reason: Reason, target: Any, sender: Any, message: Any, error: BaseException | None
+        self,
+        reason: Reason,
+        target: Any,
+        sender: Any,
+        message: Any,
+        error: BaseException | None,
+        meta: str,
     ) -> DeadLetter:
-        whole = self._limits.keep == "whole"
+        if not meta and self._limits.keep == "meta":
+            meta = 'the system keeps dead letters as "meta"'
+        whole = not meta
         extra = getattr(target, "extra", None)
         lasting = extra.entity if extra is not None and extra.entity is not None else target
         return DeadLetter(
@@ -127,7 +144,7 @@ class DeadLetters:
             time=self._tick(),
             attempt=self._again.take(message, lasting),
             kept="whole" if whole else "meta",
-            note="" if whole else 'the system keeps dead letters as "meta"',
+            note=meta,
         )
 
     def _add(self, letter: DeadLetter) -> None:

@@ -118,18 +118,21 @@ async def _hand_over(target: Any, letter: DeadLetter, renew: float | None, timeo
     while True:
         put = _offer(target, letter, renew)
         cell = getattr(target, "cell", target)
-        if put.ok or put.code == "closed" or not hasattr(cell, "set_waiters"):
+        never = put.code in ("closed", "not_accepted", "too_large")
+        if put.ok or never or not hasattr(cell, "set_waiters"):
             return put
         if asyncio.get_running_loop().time() >= give_up:
             return put
-        room = room_of(cell)
+        by_time = put.code in ("rate_limited", "memory_limit")
+        room = None if by_time else room_of(cell)
         try:
             async with asyncio.timeout_at(give_up):
-                await room
+                await (room or asyncio.sleep(put.retry_after))
         except TimeoutError:
             return put
         finally:
-            room.cancel()
+            if room is not None:
+                room.cancel()
 
 
 def _offer(target: Any, letter: DeadLetter, renew: float | None) -> Put:
