@@ -29,12 +29,15 @@
 
 namespace actinium {
 
-class TimerWheel {
+// SlotBits: 8 as shipped. The tests run the same code with 2 slots a level, so that a few steps
+// pass every level and the overflow (native/tests/explore_wheel.cpp).
+template <unsigned SlotBits>
+class BasicTimerWheel {
  public:
   // Index of a node in the low half, its generation in the high half; 0 is never a timer.
   using Handle = std::uint64_t;
 
-  explicit TimerWheel(std::uint64_t now_ms = 0) : now_(now_ms) {
+  explicit BasicTimerWheel(std::uint64_t now_ms = 0) : now_(now_ms) {
     grow();
     for (std::uint32_t i = 0; i < kSentinels; ++i) {
       Node& list = at(i);
@@ -42,8 +45,8 @@ class TimerWheel {
     }
     next_unused_ = kSentinels;
   }
-  TimerWheel(const TimerWheel&) = delete;
-  TimerWheel& operator=(const TimerWheel&) = delete;
+  BasicTimerWheel(const BasicTimerWheel&) = delete;
+  BasicTimerWheel& operator=(const BasicTimerWheel&) = delete;
 
   std::uint64_t now() const noexcept { return now_; }
   std::size_t size() const noexcept { return size_; }
@@ -132,7 +135,7 @@ class TimerWheel {
 
  private:
   static constexpr unsigned kLevels = 4;
-  static constexpr unsigned kSlotBits = 8;
+  static constexpr unsigned kSlotBits = SlotBits;
   static constexpr std::uint32_t kSlots = 1u << kSlotBits;
   static constexpr unsigned kEpochBits = kLevels * kSlotBits;
 
@@ -144,7 +147,7 @@ class TimerWheel {
   static constexpr std::uint32_t kSentinels = kOverflow + 3;
   static constexpr std::uint32_t kFree = std::numeric_limits<std::uint32_t>::max();
 
-  static constexpr std::uint32_t kChunkBits = 12;
+  static constexpr std::uint32_t kChunkBits = SlotBits + 4;
   static constexpr std::uint32_t kChunk = 1u << kChunkBits;
 
   struct Node {
@@ -155,7 +158,8 @@ class TimerWheel {
     std::uint32_t generation = 1;
   };
 
-  using Bitmap = std::array<std::uint64_t, kSlots / 64>;
+  static constexpr std::uint32_t kWords = (kSlots + 63) / 64;
+  using Bitmap = std::array<std::uint64_t, kWords>;
 
   // Nodes live in chunks that never move: growing costs one chunk, not a copy of all timers.
   Node& at(std::uint32_t i) noexcept { return chunks_[i >> kChunkBits][i & (kChunk - 1)]; }
@@ -227,7 +231,7 @@ class TimerWheel {
     return bitmaps_[slot >> kSlotBits][(slot & (kSlots - 1)) >> 6];
   }
   static constexpr std::uint64_t bit(std::uint32_t slot) noexcept {
-    return std::uint64_t{1} << (slot & 63);
+    return std::uint64_t{1} << (slot & (kSlots - 1) & 63);
   }
 
   // Puts a node with due >= now into its slot, or into the overflow.
@@ -263,7 +267,7 @@ class TimerWheel {
   // Start of the first occupied slot, or of the first epoch in the overflow.
   std::optional<std::uint64_t> next_position() const noexcept {
     for (unsigned level = 0; level < kLevels; ++level) {
-      for (std::uint32_t word = 0; word < kSlots / 64; ++word) {
+      for (std::uint32_t word = 0; word < kWords; ++word) {
         const std::uint64_t bits = bitmaps_[level][word];
         if (bits != 0) {
           const std::uint64_t byte = word * 64u + static_cast<unsigned>(std::countr_zero(bits));
@@ -307,5 +311,7 @@ class TimerWheel {
   std::array<Bitmap, kLevels> bitmaps_{};
   std::vector<std::unique_ptr<Node[]>> chunks_;
 };
+
+using TimerWheel = BasicTimerWheel<8>;
 
 }  // namespace actinium
