@@ -139,7 +139,7 @@ TEST(sl_1_empty_segments_go_back_to_the_system) {
   actinium::slab_trim(0);
   const auto before = slab_stats();
   std::vector<Block> blocks;
-  for (int i = 0; i < 60'000; ++i) {
+  for (int i = 0; i < 120'000; ++i) {
     blocks.push_back(make(200));
   }
   CHECK(slab_stats().segments >= before.segments + 5);
@@ -165,7 +165,7 @@ TEST(sl_1_memory_of_ended_threads_goes_back_too) {
   const auto before = slab_stats();
   std::vector<Block> blocks;
   std::thread([&] {
-    for (int i = 0; i < 60'000; ++i) {
+    for (int i = 0; i < 120'000; ++i) {
       blocks.push_back(make(208));
     }
   }).join();

@@ -41,7 +41,7 @@ def held() -> dict[str, tuple[int, int]]:
     stopped=st.integers(0, 40),
     foreign=st.integers(0, 50),
 )
-def test_sl_1_live_bytes_return_to_what_they_were(
+def test_SL_1_live_bytes_return_to_what_they_were(
     actors: int, messages: int, stopped: int, foreign: int
 ) -> None:
     async def body() -> None:
@@ -70,7 +70,7 @@ def test_sl_1_live_bytes_return_to_what_they_were(
     assert held() == before
 
 
-def test_sl_1_statistics_show_the_regions() -> None:
+def test_SL_1_statistics_show_the_regions() -> None:
     async def body() -> None:
         async with ac.System() as system:
             block = ac.Block(1000)
@@ -89,7 +89,7 @@ async def _flood(system: ac.System, ref: ac.LocalRef[Counter], messages: int) ->
 
 
 @pytest.mark.parametrize("rounds", [20, pytest.param(1000, marks=pytest.mark.slow)])
-def test_sl_1_warm_sending_makes_no_new_segment(rounds: int) -> None:
+def test_SL_1_warm_sending_makes_no_new_segment(rounds: int) -> None:
     async def body() -> None:
         async with ac.System() as system:
             ref = system.spawn(Counter)
@@ -103,7 +103,7 @@ def test_sl_1_warm_sending_makes_no_new_segment(rounds: int) -> None:
     asyncio.run(body())
 
 
-def test_sl_1_memory_of_a_flood_goes_back_to_the_system_by_itself() -> None:
+def test_SL_1_memory_of_a_flood_goes_back_to_the_system_by_itself() -> None:
     waits: list[float] = []
 
     async def body() -> None:
@@ -159,7 +159,7 @@ def test_huge_pages_for_python_objects_may_be_switched_off(setting: str) -> None
     assert (int(done.stdout) > 0) == (setting == "1")
 
 
-def test_sl_1_the_checks_run_under_the_whole_core() -> None:
+def test_SL_1_the_checks_run_under_the_whole_core() -> None:
     code = (
         "import asyncio, actinium as ac\n"
         "class Echo(ac.Actor):\n"
