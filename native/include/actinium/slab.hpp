@@ -220,7 +220,9 @@ inline std::size_t slab_trim(std::uint64_t idle_ms) noexcept {
     return 0;  // freed blocks stay readable for the checks
   }
   const std::uint64_t now = coarse_ms();
-  const std::uint64_t before = now > idle_ms ? now - idle_ms : 0;
+  // Without a wait those count too that collecting empties only now.
+  std::uint64_t before = ~std::uint64_t{0};
+  if (idle_ms > 0) before = now > idle_ms ? now - idle_ms : 0;
   std::size_t waiting = globals().heaps.trim_orphans(before);
   if (Heap* const heap = own_heap()) waiting += heap->trim(before, 1);
   return waiting;
