@@ -101,12 +101,14 @@ PyType_Spec handler_spec = {"actinium._native.Handler", sizeof(Handler), 0, Py_T
 
 PyObject* behaviour_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"cls",         "table",        "resolve", "limits", "concurrent",
-                                "has_started", "has_stopping", "mixed",   nullptr};
+                                "has_started", "has_stopping", "mixed",   "rank",   nullptr};
   PyObject *cls, *table, *resolve, *limits;
   int concurrent, has_started, has_stopping, mixed = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OO!ipp|p", const_cast<char**>(names),
+  int rank = actinium::kNormal;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OO!ipp|pi", const_cast<char**>(names),
                                    &PyType_Type, &cls, &PyDict_Type, &table, &resolve, LimitsType,
-                                   &limits, &concurrent, &has_started, &has_stopping, &mixed)) {
+                                   &limits, &concurrent, &has_started, &has_stopping, &mixed,
+                                   &rank)) {
     return nullptr;
   }
   if (!PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), ActorBaseType)) {
@@ -121,6 +123,7 @@ PyObject* behaviour_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   b->resolve = Py_NewRef(resolve);
   b->limits = reinterpret_cast<Limits*>(Py_NewRef(limits));
   b->concurrent = static_cast<std::uint16_t>(concurrent);
+  b->rank = static_cast<std::uint8_t>(rank);
   b->has_started = has_started != 0;
   b->has_stopping = has_stopping != 0;
   b->mixed = mixed != 0;

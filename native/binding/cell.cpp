@@ -1,6 +1,7 @@
 // The cell: one actor, and every local ref to it: its tree, life and attributes.
 #include "batch.hpp"
 #include "guard.hpp"
+#include "order.hpp"
 #include "runtime.hpp"
 #include "send.hpp"
 
@@ -225,6 +226,7 @@ void cell_finish(Core* c, Cell* cell) {
     cell->depth--;
     give_to_hook(c->hook_closed, cell, it);
   }
+  if ((cell->state & kUrgent) != 0) forget_parked(c, cell);
   Py_CLEAR(cell->args);
   Py_CLEAR(cell->kwargs);
   if (c->observed && lived) [[unlikely]]
@@ -245,9 +247,8 @@ Cell* cell_new(Core* c, Behaviour* b, Cell* parent) {
   cell->parent = reinterpret_cast<Cell*>(Py_XNewRef(reinterpret_cast<PyObject*>(parent)));
   cell->straight = c->flow->limit == 0 ? b->limits->straight : 0;
   cell->uid = c->next_uid++;
-  if (b->limits->lanes > 1 && !cell->box.use_lanes()) {
+  if (!set_lanes(c, cell, b->limits->lanes) || !set_rank(c, cell, b->rank)) {
     Py_DECREF(cell);
-    PyErr_NoMemory();
     return nullptr;
   }
   return cell;
@@ -400,6 +401,18 @@ PyObject* cell_retry_after(PyObject* o, PyObject* const* args, Py_ssize_t nargs)
   return PyFloat_FromDouble(double(retry_after_ns(cell->core, cell, code, sender)) / 1e9);
 }
 
+// (0..3): critical, high, normal or low; from the next time it is ready on.
+PyObject* cell_set_rank(PyObject* o, PyObject* rank) {
+  const long value = PyLong_AsLong(rank);
+  if (value == -1 && PyErr_Occurred()) return nullptr;
+  if (value < 0 || value >= actinium::kLanes) {
+    PyErr_Format(PyExc_ValueError, "a rank is 0..3, got %ld", value);
+    return nullptr;
+  }
+  if (!set_rank(self_of(o)->core, self_of(o), static_cast<unsigned>(value))) return nullptr;
+  Py_RETURN_NONE;
+}
+
 PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWORDS, nullptr},
                          {"tell_many", cell_tell_many, METH_O, nullptr},
                          {"ask", method(cell_ask), METH_FASTCALL | METH_KEYWORDS, nullptr},
@@ -423,6 +436,7 @@ PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWOR
                          {"rebuild", cell_rebuild, METH_NOARGS, nullptr},
                          {"finish", cell_finish_method, METH_NOARGS, nullptr},
                          {"set_mailbox", cell_set_mailbox, METH_O, nullptr},
+                         {"set_rank", cell_set_rank, METH_O, nullptr},
                          {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},
                          {nullptr, nullptr, 0, nullptr}};
 

@@ -2,6 +2,7 @@
 #include <new>
 
 #include "guard.hpp"
+#include "order.hpp"
 #include "runtime.hpp"
 #include "send.hpp"
 
@@ -20,6 +21,7 @@ Core* self_of(PyObject* o) { return reinterpret_cast<Core*>(o); }
 PyObject* s_name;
 PyObject* s_mailbox;
 PyObject* s_supervise;
+PyObject* s_priority;
 
 struct Hook {
   const char* name;
@@ -159,7 +161,7 @@ PyObject* core_pump(PyObject* o, PyObject*) {
   Core* c = self_of(o);
   if (c->closed || c->pumping) Py_RETURN_NONE;
   run_slice(c, c->slice_ns, INT64_MAX);
-  if (!c->ready.empty() || c->inbox_armed.load(std::memory_order_relaxed) != 0) {
+  if (ready_count(c) != 0 || c->inbox_armed.load(std::memory_order_relaxed) != 0) {
     if (core_arm(c) < 0) return nullptr;
   } else {
     c->armed = 0;
@@ -203,8 +205,8 @@ PyObject* core_step(PyObject* o, PyObject* arg) {
   }
   Py_XDECREF(task);
   Py_DECREF(tasks);
-  c->armed = c->ready.empty() ? 0 : 1;
-  return PyLong_FromSize_t(c->ready.size());
+  c->armed = ready_count(c) == 0 ? 0 : 1;
+  return PyLong_FromSize_t(ready_count(c));
 }
 
 PyObject* core_now_method(PyObject* o, PyObject*) {
@@ -297,7 +299,7 @@ PyObject* core_statistics(PyObject* o, PyObject*) {
       "{s:K,s:K,s:K,s:K,s:K,s:L,s:L,s:n,s:n,s:K,s:K,s:K}", "accepted", c->n_accepted, "handled",
       c->n_handled, "withdrawn", c->n_withdrawn, "late_replies", c->n_late, "slices", c->n_slices,
       "actors", static_cast<long long>(c->n_cells), "running", static_cast<long long>(c->n_running),
-      "ready", static_cast<Py_ssize_t>(c->ready.size()), "timers",
+      "ready", static_cast<Py_ssize_t>(ready_count(c)), "timers",
       static_cast<Py_ssize_t>(count_timers(c)), "slab_segments",
       static_cast<unsigned long long>(slab.segments), "slab_blocks",
       static_cast<unsigned long long>(slab.live_blocks), "slab_bytes",
@@ -317,6 +319,7 @@ PyObject* core_close(PyObject* o, PyObject* hooks) {
     const std::uintptr_t entry = c->ready.pop();
     Py_DECREF(reinterpret_cast<PyObject*>(entry & ~std::uintptr_t(1)));
   }
+  drop_order(c);
   for (Reply* r = c->first_due; r != nullptr; r = r->later)
     r->timed = kUntimed;
   c->first_due = c->last_due = nullptr;
@@ -375,7 +378,8 @@ void core_dealloc(PyObject* o) {
   delete c->inbox;
   delete c->hlc;
   delete c->flow;
-  c->ready.~Ring();
+  delete c->order;
+  c->ready.~RingOf();
   type->tp_free(o);
   Py_DECREF(type);
 }
@@ -425,7 +429,7 @@ PyType_Spec spec = {"actinium._native.Core", sizeof(Core), 0, Py_TPFLAGS_DEFAULT
 
 bool is_option(PyObject* name) {
   return PyUnicode_Compare(name, s_name) == 0 || PyUnicode_Compare(name, s_mailbox) == 0 ||
-         PyUnicode_Compare(name, s_supervise) == 0;
+         PyUnicode_Compare(name, s_supervise) == 0 || PyUnicode_Compare(name, s_priority) == 0;
 }
 
 }  // namespace
@@ -482,6 +486,7 @@ int init_core(PyObject* module) {
   s_name = PyUnicode_InternFromString("name");
   s_mailbox = PyUnicode_InternFromString("mailbox");
   s_supervise = PyUnicode_InternFromString("supervise");
+  s_priority = PyUnicode_InternFromString("priority");
   return add_type(module, &CoreType, &spec);
 }
 

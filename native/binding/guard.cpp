@@ -4,6 +4,7 @@
 // of a rate is taken only once the message is in.
 #include "guard.hpp"
 
+#include "order.hpp"
 #include "send.hpp"
 
 namespace binding {
@@ -330,10 +331,7 @@ int set_limits(Cell* cell, Limits* l) {
       PyErr_SetString(UsageError, "lanes must be set before the first message");
       return -1;
     }
-    if (!cell->box.use_lanes()) {
-      PyErr_NoMemory();
-      return -1;
-    }
+    if (!set_lanes(cell->core, cell, l->lanes)) return -1;
   }
   Core* c = cell->core;
   cell->straight = c->flow->limit == 0 ? l->straight : 0;

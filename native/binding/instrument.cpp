@@ -19,7 +19,7 @@ enum Verdict : long { kDrop = 1, kRefuse = 2, kTake = 3, kTwice = 4 };
 }  // namespace
 
 // instrument(choose, tap, behaviour_of): each a callable or None.
-//   choose(n) -> which of n ready entries comes next, by its place in the queue
+//   choose(n) -> which of n ready entries comes next, by its place in the queue; None: as it stands
 //   tap(cell, msg, sender, extra, lane) -> None or a verdict, before a mailbox is offered a message
 //   behaviour_of(cls) -> the behaviour of an actor of this class
 PyObject* core_instrument(PyObject* o, PyObject* args) {
@@ -37,13 +37,13 @@ PyObject* core_instrument(PyObject* o, PyObject* args) {
 // The uids of the actors whose turn may be next, as they stand in the ready queue.
 PyObject* core_ready_uids(PyObject* o, PyObject*) {
   Core* c = self_of(o);
-  const auto n = static_cast<Py_ssize_t>(c->ready.size());
+  const auto n = static_cast<Py_ssize_t>(ready_count(c));
   PyObject* list = PyList_New(n);
   for (Py_ssize_t i = 0; list != nullptr && i < n; i++) {
-    const std::uintptr_t entry = c->ready.peek(static_cast<std::size_t>(i));
-    const Cell* cell = (entry & 1) != 0
-                           ? reinterpret_cast<Activation*>(entry & ~std::uintptr_t(1))->cell
-                           : reinterpret_cast<Cell*>(entry);
+    const std::uintptr_t entry = ready_at(c, static_cast<std::size_t>(i));
+    void* who = reinterpret_cast<void*>(entry & ~std::uintptr_t(3));
+    const Cell* cell =
+        (entry & 1) != 0 ? static_cast<Activation*>(who)->cell : static_cast<const Cell*>(who);
     PyObject* uid = PyLong_FromUnsignedLongLong(cell != nullptr ? cell->uid : 0);
     if (uid == nullptr) Py_CLEAR(list);
     if (list != nullptr) PyList_SET_ITEM(list, i, uid);
@@ -73,19 +73,21 @@ PyObject* instrumented_behaviour(Core* c, PyObject* cls) {
   return b;
 }
 
-// Brings the entry that the test wants next to the head of the ready queue.
-void choose_next(Core* c) {
-  if (c->ready.size() < 2) return;
-  PyObject* n = PyLong_FromSize_t(c->ready.size());
+// Which of so many ready entries the test wants next; nothing where the core is to decide.
+std::optional<std::size_t> chosen_place(Core* c, std::size_t count) {
+  if (c->choose == nullptr) return std::nullopt;
+  PyObject* n = PyLong_FromSize_t(count);
   PyObject* chosen = n != nullptr ? PyObject_CallOneArg(c->choose, n) : nullptr;
   Py_XDECREF(n);
-  const std::size_t index = chosen != nullptr ? PyLong_AsSize_t(chosen) : 0;
+  const bool own = chosen == Py_None;
+  const std::size_t index = chosen != nullptr && !own ? PyLong_AsSize_t(chosen) : 0;
   Py_XDECREF(chosen);
+  if (own) return std::nullopt;
   if (PyErr_Occurred()) {
     report_unraisable(c->choose);
-  } else if (index < c->ready.size()) {
-    c->ready.bring_to_head(index);
+    return 0;
   }
+  return index < count ? index : 0;
 }
 
 // True when the tap has used up the item; *put is then what the sender gets (null: an error).

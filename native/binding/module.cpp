@@ -49,9 +49,8 @@ PyMODINIT_FUNC PyInit__native() {
   Py_DECREF(errors);
   const bool ok = UsageError != nullptr && init_context() == 0 && init_actor(m) == 0 &&
                   init_payload(m) == 0 && init_limits(m) == 0 && init_behaviour(m) == 0 &&
-                  init_send(m) == 0 &&
-                  init_cell(m) == 0 && init_reply(m) == 0 && init_activation(m) == 0 &&
-                  init_timer(m) == 0 && init_core(m) == 0 &&
+                  init_send(m) == 0 && init_cell(m) == 0 && init_reply(m) == 0 &&
+                  init_activation(m) == 0 && init_timer(m) == 0 && init_core(m) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_RESTART", kSysRestart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_STOP", kSysStop) == 0 &&

@@ -5,6 +5,7 @@
 // once they are slow, so that the bound holds without a clock read per message (SC-4).
 #include "batch.hpp"
 #include "guard.hpp"
+#include "order.hpp"
 #include "runtime.hpp"
 
 namespace binding {
@@ -53,8 +54,10 @@ void drain_inbox(Core* c) {
       cell->depth--;
       give_to_hook(c->hook_closed, cell, in->item);
     } else {
+      const std::int64_t hurry = is_urgent(in->item) ? deadline_of(in->item) : 0;
       cell->box.push(in->item, in->lane);
       make_ready(c, cell);
+      if (hurry != 0) note_urgent(c, cell, hurry);
     }
     Py_DECREF(cell);
     in->~Inbound();
@@ -118,13 +121,6 @@ bool settle_extra(Core* c, Cell* cell, Item& it) {
     return true;
   }
   return false;
-}
-
-std::int64_t deadline_of(const Item& it) {
-  if (it.extra == nullptr) return 0;
-  if (Py_TYPE(it.extra) == ReplyType) return reinterpret_cast<Reply*>(it.extra)->deadline;
-  if (Py_TYPE(it.extra) == EnvelopeType) return reinterpret_cast<Envelope*>(it.extra)->deadline;
-  return 0;
 }
 
 // Answers the ask of an item, if it is one and the handler did not defer its answer.
@@ -203,7 +199,7 @@ PyObject* argument_of(Core* c, Cell* cell, Handler* h, Item& it) {
 }
 
 // One message into its handler, with a batch handler more of its kind. Uses up the item.
-inline void dispatch(Core* c, Cell* cell, Item& it) {
+[[gnu::always_inline]] inline void dispatch(Core* c, Cell* cell, Item& it) {
   if (it.extra != nullptr) [[unlikely]] {
     if (Py_TYPE(it.extra) != ReplyType || reinterpret_cast<Reply*>(it.extra)->done ||
         reinterpret_cast<Reply*>(it.extra)->timed) {
@@ -296,28 +292,17 @@ inline bool system_due(Cell* cell) {
   return cell->box.empty();
 }
 
-// What a `def` handler did to contextvars ends with its actor's turn: the scratch context is
-// replaced once it differs from the clean one.
-inline void renew_scratch(Core* c) {
-  if (same_context(c->scratch, c->context)) [[likely]]
-    return;
-  if (PyContext_Exit(c->scratch) < 0) report_unraisable(c->scratch);
-  PyObject* fresh = PyContext_Copy(c->context);
-  if (fresh == nullptr) {
-    report_unraisable(nullptr);
-  } else {
-    Py_SETREF(c->scratch, fresh);
-  }
-  if (PyContext_Enter(c->scratch) < 0) report_unraisable(c->scratch);
-}
+enum class Turn : bool { kOwn, kEarly };
 
-// Handles up to `limit` messages of one cell; returns how many.
-std::int64_t run_cell(Core* c, Cell* cell, std::int64_t limit) {
+// Handles up to `limit` messages of one cell; returns how many. An early turn leaves the cell's
+// place in the ready queue as it is, and the runtime's own work to that.
+[[gnu::always_inline]] inline std::int64_t run_messages(Core* c, Cell* cell, std::int64_t limit,
+                                                        Turn turn) {
   std::int64_t done = 0;
   std::int64_t budget = limit < c->batch ? limit : c->batch;
   while (true) {
     if (cell->sys != 0) [[unlikely]] {
-      if (cell->running == 0 && system_due(cell)) {
+      if (turn == Turn::kOwn && cell->running == 0 && system_due(cell)) {
         if (budget-- <= 0) break;
         done++;
         run_system(c, cell);
@@ -337,6 +322,12 @@ std::int64_t run_cell(Core* c, Cell* cell, std::int64_t limit) {
     check_time(c);
     if (c->slice_over) break;
   }
+  return done;
+}
+
+// One turn of a cell that was taken out of the ready queue; back into it if work remains.
+[[gnu::always_inline]] inline std::int64_t run_own(Core* c, Cell* cell, std::int64_t limit) {
+  const std::int64_t done = run_messages(c, cell, limit, Turn::kOwn);
   cell->state &= static_cast<std::uint16_t>(~kQueued);
   const bool system =
       cell->sys != 0 && cell->running == 0 && ((cell->sys & ~kSysDrain) != 0 || cell->box.empty());
@@ -345,16 +336,37 @@ std::int64_t run_cell(Core* c, Cell* cell, std::int64_t limit) {
       (cell->state & (kBusy | kPaused | kStopped)) == 0 && !waits && !cell->box.empty();
   if ((system || user) && !c->closed) {
     cell->state |= kQueued;
-    c->ready.push(reinterpret_cast<std::uintptr_t>(cell));  // keeps its reference
+    enqueue(c, reinterpret_cast<std::uintptr_t>(cell));  // keeps its reference
   } else {
     Py_DECREF(cell);
   }
   return done;
 }
 
-inline std::uintptr_t next_ready(Core* c) {
+}  // namespace
+
+// What a `def` handler did to contextvars ends with its actor's turn: the scratch context is
+// replaced once it differs from the clean one.
+void renew_scratch(Core* c) {
+  if (same_context(c->scratch, c->context)) [[likely]]
+    return;
+  if (PyContext_Exit(c->scratch) < 0) report_unraisable(c->scratch);
+  PyObject* fresh = PyContext_Copy(c->context);
+  if (fresh == nullptr) {
+    report_unraisable(nullptr);
+  } else {
+    Py_SETREF(c->scratch, fresh);
+  }
+  if (PyContext_Enter(c->scratch) < 0) report_unraisable(c->scratch);
+}
+
+[[gnu::cold]] std::int64_t run_early(Core* c, Cell* cell, std::int64_t limit) {
+  return run_messages(c, cell, limit, Turn::kEarly);
+}
+
+std::uintptr_t next_ready(Core* c) {
   if (c->choose != nullptr) [[unlikely]]
-    choose_next(c);
+    c->ready.bring_to_head(chosen_place(c, c->ready.size()).value_or(0));
   const std::uintptr_t entry = c->ready.pop();
   if (c->ready.size() > 8) {
     __builtin_prefetch(reinterpret_cast<void*>(c->ready.peek(7) & ~std::uintptr_t(1)));
@@ -367,6 +379,22 @@ inline std::uintptr_t next_ready(Core* c) {
   }
   return entry;
 }
+
+std::int64_t run_entry(Core* c, std::uintptr_t entry, std::int64_t limit) {
+  if ((entry & 1) == 0) {
+    const std::int64_t n = run_own(c, reinterpret_cast<Cell*>(entry), limit);
+    renew_scratch(c);
+    return n;
+  }
+  auto* a = reinterpret_cast<Activation*>(entry & ~std::uintptr_t(1));
+  a->scheduled = 0;
+  resume_activation(c, a);
+  Py_DECREF(a);
+  check_time(c);
+  return 1;
+}
+
+namespace {
 
 void fire_timers(Core* c) {
   if (c->wheel->size() == 0 && c->first_due == nullptr) return;
@@ -388,7 +416,7 @@ void schedule_activation(Activation* a) {
   if (a->scheduled) return;
   a->scheduled = 1;
   Py_INCREF(a);
-  a->core->ready.push(reinterpret_cast<std::uintptr_t>(a) | 1);
+  enqueue(a->core, reinterpret_cast<std::uintptr_t>(a) | 1);
   if (!a->core->armed && core_arm(a->core) < 0) report_unraisable(nullptr);
 }
 
@@ -403,20 +431,15 @@ void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages) {
   std::int64_t left = max_messages;
   while (left > 0 && !c->slice_over) {
     if (c->inbox_armed.load(std::memory_order_relaxed) != 0) drain_inbox(c);
-    if (c->ready.empty()) break;
-    const std::uintptr_t entry = next_ready(c);
-    if ((entry & 1) != 0) {
-      auto* a = reinterpret_cast<Activation*>(entry & ~std::uintptr_t(1));
-      a->scheduled = 0;
-      resume_activation(c, a);
-      Py_DECREF(a);
-      left--;
-      check_time(c);
+    if (c->order != nullptr) [[unlikely]] {
+      if (ready_count(c) == 0) break;
+      left -= run_ordered(c, left);
     } else {
-      left -= run_cell(c, reinterpret_cast<Cell*>(entry), left);
-      renew_scratch(c);
+      if (c->ready.empty()) break;
+      left -= run_entry(c, next_ready(c), left);
     }
   }
+  if (c->order != nullptr && ready_count(c) == 0) clear_stale_hints(c);
   leave_entered(c);
   if (PyContext_Exit(c->scratch) < 0) report_unraisable(c->scratch);
   c->pumping = 0;
@@ -428,7 +451,7 @@ void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages) {
   core_arm_timer(c);
   if (actinium::slab_wants_trim()) [[unlikely]]
     core_trim_later(c);
-  if (c->want_idle && c->ready.empty() && c->n_running == 0 &&
+  if (c->want_idle && ready_count(c) == 0 && c->n_running == 0 &&
       c->inbox_size.load(std::memory_order_relaxed) == 0) {
     PyObject* r = PyObject_CallNoArgs(c->hook_idle);
     if (r == nullptr) report_unraisable(c->hook_idle);

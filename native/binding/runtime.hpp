@@ -16,6 +16,12 @@ void schedule_activation(Activation* a);
 
 void give_to_hook(PyObject* hook, Cell* cell, Item& it);
 
+// ---- order.cpp
+void enqueue_ordered(Core* c, std::uintptr_t entry);
+void raise_rank(Core* c, Cell* cell);
+std::size_t ready_count(const Core* c);
+std::uintptr_t ready_at(const Core* c, std::size_t index);
+
 // ---- activation.cpp
 enum class Step : std::uint8_t { kFinished, kParked };
 // Steps a coroutine for a message of the cell; steals coro and the item's references.
@@ -47,7 +53,7 @@ void cell_finish(Core* c, Cell* cell);
 Handler* behaviour_find_slow(Behaviour* b, PyTypeObject* type);  // null without error: none
 
 // ---- instrument.cpp
-void choose_next(Core* c);
+std::optional<std::size_t> chosen_place(Core* c, std::size_t count);
 PyObject* instrumented_behaviour(Core* c, PyObject* cls);
 bool tapped(Core* c, Cell* cell, Item& it, unsigned lane, PyObject** put);
 
@@ -83,6 +89,13 @@ inline void timer_arrived(PyObject* extra) {
   }
 }
 
+inline std::int64_t deadline_of(const Item& it) {
+  if (it.extra == nullptr) return 0;
+  if (Py_TYPE(it.extra) == ReplyType) return reinterpret_cast<Reply*>(it.extra)->deadline;
+  if (Py_TYPE(it.extra) == EnvelopeType) return reinterpret_cast<Envelope*>(it.extra)->deadline;
+  return 0;
+}
+
 inline void item_release(Item& it) {
   Py_XDECREF(it.msg);
   Py_XDECREF(reinterpret_cast<PyObject*>(it.sender));
@@ -90,27 +103,43 @@ inline void item_release(Item& it) {
   it = Item{};
 }
 
-// Puts a runnable cell into the ready queue (SC-2: at most once). MB-2: called after every
-// change that can make a cell runnable.
-inline void make_ready(Core* c, Cell* cell) {
-  if ((cell->state & (kQueued | kBusy | kPaused)) != 0) return;
+// Puts a cell, or an activation with the lowest bit set, into the ready queue.
+inline void enqueue(Core* c, std::uintptr_t entry) {
+  if (c->order == nullptr) [[likely]] {
+    c->ready.push(entry);
+  } else {
+    enqueue_ordered(c, entry);
+  }
+}
+
+inline void enqueue(Core* c, Cell* cell) {
   cell->state |= kQueued;
   Py_INCREF(cell);
-  c->ready.push(reinterpret_cast<std::uintptr_t>(cell));
+  enqueue(c, reinterpret_cast<std::uintptr_t>(cell));
   if (!c->armed) [[unlikely]] {
     if (core_arm(c) < 0) report_unraisable(nullptr);
   }
 }
 
+// Puts a runnable cell into the ready queue (SC-2: at most once). MB-2: called after every
+// change that can make a cell runnable.
+inline void make_ready(Core* c, Cell* cell) {
+  if ((cell->state & (kQueued | kBusy | kPaused)) != 0) {
+    if ((cell->state & kLaned) != 0) [[unlikely]]
+      raise_rank(c, cell);
+    return;
+  }
+  enqueue(c, cell);
+}
+
 // Readies a cell for the runtime's own work, paused or not.
 inline void make_ready_system(Core* c, Cell* cell) {
-  if ((cell->state & (kQueued | kStopped)) != 0 || cell->running != 0) return;
-  cell->state |= kQueued;
-  Py_INCREF(cell);
-  c->ready.push(reinterpret_cast<std::uintptr_t>(cell));
-  if (!c->armed) {
-    if (core_arm(c) < 0) report_unraisable(nullptr);
+  if ((cell->state & kStopped) != 0 || cell->running != 0) return;
+  if ((cell->state & kQueued) != 0) {
+    raise_rank(c, cell);
+    return;
   }
+  enqueue(c, cell);
 }
 
 inline void settle_idle(Core* c, Cell* cell) {  // after a handler ended outside run_cell

@@ -1,6 +1,8 @@
 // Sending: tell, ask and streams, from an actor, from outside and from other threads.
 #include "send.hpp"
 
+#include "order.hpp"
+
 #include <cmath>
 #include <new>
 
@@ -96,6 +98,7 @@ Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadlin
   e->stream = Py_XNewRef(stream);
   e->deadline = deadline;
   e->count = 0;
+  e->urgent = 0;
   e->kind = kind;
   return e;
 }
@@ -160,14 +163,18 @@ PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane) {
 }
 
 PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
+  const bool here = this_thread() == c->thread;
+  const std::int64_t hurry = here && is_urgent(it) ? deadline_of(it) : 0;
   const bool outside = it.sender == nullptr && (c->closing & kClosing) != 0;
   if ((cell->state & kClosed) != 0 || outside) [[unlikely]] {
     return refuse(c, cell, it, kIsClosed);
   }
   if (cell->depth >= cell->straight) [[unlikely]] {
-    return offer_guarded(c, cell, it, lane);
+    PyObject* put = offer_guarded(c, cell, it, lane);
+    if (hurry != 0 && put == c->accepted) note_urgent(c, cell, hurry);
+    return put;
   }
-  if (this_thread() != c->thread) [[unlikely]] {
+  if (!here) [[unlikely]] {
     if (!send_across(c, cell, it, lane)) {
       item_release(it);
       return PyErr_NoMemory();
@@ -180,6 +187,7 @@ PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
   }
   cell->depth++;
   c->n_accepted++;
+  if (hurry != 0) note_urgent(c, cell, hurry);
   return Py_NewRef(c->accepted);
 }
 
@@ -194,6 +202,13 @@ bool check_message_slow(Core* c, PyTypeObject* type) {
 }
 
 namespace {
+
+// Whether what is being handled is urgent; what it leads to then is too.
+bool in_a_hurry(const Core* c) {
+  if (c->current == nullptr || c->deadline == 0) return false;
+  const Item* it = current_item(c, c->current);
+  return it != nullptr && is_urgent(*it);
+}
 
 Cell* sender_now(Core* c, const Options& o) {
   if (o.sender != nullptr) return self_of(Py_NewRef(o.sender));
@@ -224,6 +239,7 @@ PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObje
   if (options.deadline != 0) {
     extra = reinterpret_cast<PyObject*>(envelope_new(kTell, nullptr, options.deadline));
     if (extra == nullptr) return nullptr;
+    reinterpret_cast<Envelope*>(extra)->urgent = 1;
   }
   Item it{Py_NewRef(msg), sender_now(c, options), extra};
   return offer(c, cell, it, options.lane);
@@ -286,13 +302,15 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
     r->deadline = c->deadline;
     r->inherited = 1;
   }
+  const bool named = options.timeout >= 0 || options.deadline != 0;
+  r->urgent = r->deadline != 0 && (named || (r->inherited && in_a_hurry(c)));
   auto* reply = reinterpret_cast<PyObject*>(r);
   if ((cell->state & kClosed) == 0 && r->deadline != 0) {
     reply_time(c, r, options.timeout < 0 && options.deadline == 0 && !r->inherited);
     if (!c->armed && !c->pumping) core_arm_timer(c);
   }
   Item it{Py_NewRef(msg), sender_now(c, options), Py_NewRef(reply)};
-  if (options.lane == actinium::kNormal && has_room(c, cell)) [[likely]] {
+  if (options.lane == actinium::kNormal && r->urgent == 0 && has_room(c, cell)) [[likely]] {
     if (put(c, cell, it)) return reply;
     PyErr_NoMemory();
   } else {
@@ -346,6 +364,7 @@ PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs)
   }
   Envelope* e = envelope_new(kStream, args[1], deadline);
   if (e == nullptr) return nullptr;
+  e->urgent = deadline != 0 && (!forever || in_a_hurry(c));
   Item it{Py_NewRef(args[0]), current_sender(c), reinterpret_cast<PyObject*>(e)};
   return offer(c, cell, it, actinium::kNormal);
 }

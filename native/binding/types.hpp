@@ -31,6 +31,7 @@ struct Cell;
 struct Core;
 struct FlowTable;
 struct Limits;
+struct Order;
 struct Reply;
 
 // One message in a mailbox. The item owns what it points to. While its handler runs it may be
@@ -66,6 +67,7 @@ struct Behaviour {
   Handler* seen;
   Limits* limits;  // of the mailbox, see guard.hpp
   std::uint16_t concurrent;
+  std::uint8_t rank;
   std::uint8_t has_started;
   std::uint8_t has_stopping;
   std::uint8_t mixed;  // some handler has a limit of its own
@@ -105,6 +107,8 @@ enum : std::uint16_t {
   kWatched = 32,   // somebody wants to know of each message taken out, see message_taken()
   kOrphans = 64,   // somebody waits for the last child to stop
   kGuarded = 128,  // has a Guard
+  kUrgent = 256,   // urgent messages wait until it can run again
+  kLaned = 512,    // its place in line depends on what waits
 };
 
 // Cell::sys: what the runtime asks of the actor; handled before any user message (MB-3).
@@ -136,7 +140,9 @@ struct Cell {
   std::uint32_t taken;  // messages taken out of the mailbox, modulo 2^32
   std::uint16_t state;
   std::uint16_t sys;
-  std::uint16_t running;  // handlers suspended or being stepped
+  std::uint16_t running;     // handlers suspended or being stepped
+  std::uint8_t rank;         // its place among the four levels
+  std::uint8_t queued_rank;  // where it stands in line
 };
 
 // Core::closing: why a message does not go straight into its mailbox.
@@ -148,6 +154,7 @@ enum : std::uint8_t {
 struct Core {
   PyObject_HEAD
   actinium::Ring ready;  // Cell*, or Activation* with the lowest bit set
+  Order* order;          // null while nobody has a rank and nothing is urgent
   actinium::TimerWheel* wheel;
   actinium::MpscQueue* inbox;
   std::atomic<std::uint32_t> inbox_armed;
@@ -258,6 +265,7 @@ struct Reply {
   std::uint8_t cancelled;
   std::uint8_t expired;
   std::uint8_t deferred;
+  std::uint8_t urgent;     // the asker named a time, or what led to this did
   std::uint8_t sleeping;   // no ask: ends with its deadline, and ends well
   std::uint8_t inherited;  // the deadline came from the message being handled
 };
@@ -270,6 +278,7 @@ struct Envelope {
   std::int64_t deadline;
   std::uint32_t count;  // of messages, where the item's message is a list of them (kBatch)
   std::uint8_t kind;
+  std::uint8_t urgent;
 };
 
 struct Activation {

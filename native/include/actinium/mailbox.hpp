@@ -101,6 +101,16 @@ class Mailbox {
     return rest_.pop(out);
   }
 
+  // The most important lane that holds anything; `normal` without lanes or messages.
+  unsigned best_lane() const {
+    for (unsigned i = 0; lanes_ != nullptr && i < kLanes; i++) {
+      if (!lanes_->queue[i].empty()) {
+        return i;
+      }
+    }
+    return kNormal;
+  }
+
   // The item pop() would take, or null.
   const T* front() const {
     if (lanes_ != nullptr) {

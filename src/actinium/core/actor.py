@@ -11,6 +11,7 @@ from actinium.errors import UsageError
 
 from .handler import GENERATOR, Spec, kind_of, own_handlers, resolve, where
 from .mailbox import Mailbox
+from .priority import Priority, rank_of
 from .stash import LIMIT
 from .states import Resolver, check_names
 from .supervision import OneForOne
@@ -26,10 +27,10 @@ class Actor(_native.ActorBase):
 
     Class keywords: ``mailbox`` (its bound and policy), ``concurrent`` (how many ``async``
     handlers may be under way at once; 1), ``supervise`` (what it does about failures of its
-    children), ``passivate`` (seconds of idleness after which an entity leaves memory), ``initial``
-    (the state a new instance is in; see ``ctx.become``), ``states`` (names of those that have no
-    handler of their own), ``stash`` (messages it may set aside;
-    256).
+    children), ``priority`` (its rank among actors that are ready: critical, high, normal or low
+    share by 8:4:2:1; normal), ``passivate`` (seconds of idleness after which an entity leaves
+    memory), ``initial`` (the state a new instance is in; see ``ctx.become``), ``states`` (names
+    of those that have no handler of their own), ``stash`` (messages it may set aside; 256).
 
     >>> class Counter(Actor, mailbox=Mailbox(capacity=10_000)):
     ...     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class Actor(_native.ActorBase):
     _mailbox: ClassVar[Mailbox] = _DEFAULT_MAILBOX
     _supervise: ClassVar[OneForOne | None] = None
     _concurrent: ClassVar[int] = 1
+    _rank: ClassVar[int] = rank_of("normal")
     _passivate: ClassVar[float | None] = None
     _needs_store: ClassVar[bool] = False
     _stash: ClassVar[int] = LIMIT
@@ -70,6 +72,7 @@ class Actor(_native.ActorBase):
         mailbox: Mailbox | None = None,
         supervise: OneForOne | None = None,
         concurrent: int | None = None,
+        priority: Priority | None = None,
         passivate: float | None = None,
         initial: str | None = None,
         states: Iterable[str] = (),
@@ -85,6 +88,8 @@ class Actor(_native.ActorBase):
             if not 1 <= concurrent <= 65535:
                 raise UsageError(f"concurrent must be 1..65535, got {concurrent!r}")
             cls._concurrent = concurrent
+        if priority is not None:
+            cls._rank = rank_of(priority)
         if passivate is not None:
             if passivate <= 0:
                 raise UsageError(f"passivate must be above 0 seconds, got {passivate!r}")
@@ -193,6 +198,7 @@ def make_behaviours(
             cls.started is not Actor.started,
             cls.stopping is not Actor.stopping,
             mixed,
+            cls._rank,
         )
 
     found: dict[str | None, _native.Behaviour] = {None: behaviour(dict(common), resolve)}

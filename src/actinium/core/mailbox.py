@@ -12,7 +12,6 @@ from actinium.errors import ConfigError
 from .admission import Admission
 
 OnFull = Literal["reject", "drop_new", "drop_old", "block", "drop_low", "overflow", "signal"]
-Priority = Literal["critical", "high", "normal", "low"]
 
 _POLICIES: tuple[str, ...] = get_args(OnFull)  # in the order of the native core
 _MAX = 2**32 - 1

@@ -9,6 +9,7 @@ from actinium.errors import NameTaken, SpawnError, UsageError
 
 from .extra import extra_of
 from .names import Names, check_name
+from .priority import rank_of
 from .ref import LocalRef
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Spawner:
         name = options.pop("name", None)
         mailbox = options.pop("mailbox", None)
         supervise = options.pop("supervise", None)
+        priority = options.pop("priority", None)
+        rank = rank_of(priority) if priority is not None else None
         if failure is not None:
             raise _spawn_error(cls, args, options, failure) from failure
         if name is not None:
@@ -48,6 +51,8 @@ class Spawner:
             raise _spawn_error(cls, args, options, e) from e
         if mailbox is not None:
             cell.set_mailbox(mailbox.limits())
+        if rank is not None:
+            cell.set_rank(rank)
         if name is not None or supervise is not None:
             extra = extra_of(cell)
             extra.supervise = supervise

@@ -185,9 +185,9 @@ class System:
     def spawn(self, cls: type[A], *args: Any, **kwargs: Any) -> LocalRef[A]:
         """Starts an actor below ``/user`` and returns its ref at once.
 
-        ``args`` and ``kwargs`` go to the class; the keywords ``name``, ``mailbox`` and
-        ``supervise`` are the runtime's. Raises SpawnError when the constructor fails and
-        NameTaken for a living sibling's name.
+        ``args`` and ``kwargs`` go to the class; the keywords ``name``, ``mailbox``,
+        ``supervise`` and ``priority`` are the runtime's. Raises SpawnError when the constructor
+        fails and NameTaken for a living sibling's name.
         """
         ref: LocalRef[A] = self._running().spawn(cls, *args, **kwargs)
         return ref

@@ -39,20 +39,20 @@ class Strategy(Protocol):
     @property
     def loop(self) -> bool: ...
 
-    def pick(self, n: int, uids: Uids) -> int:
-        """Which of ``n`` ready entries comes next."""
+    def pick(self, n: int, uids: Uids) -> int | None:
+        """Which of ``n`` ready entries comes next; None: the system's own choice."""
 
     def ahead(self, n: int, uids: Uids) -> bool:
         """Whether one of them comes before what the event loop has to do."""
 
 
 class Arrival:
-    """In the order of arrival, the event loop first."""
+    """As the system itself would have it, the event loop first: by arrival, rank and deadline."""
 
     loop = False
 
-    def pick(self, n: int, uids: Uids) -> int:
-        return 0
+    def pick(self, n: int, uids: Uids) -> None:
+        return None
 
     def ahead(self, n: int, uids: Uids) -> bool:
         return False
@@ -154,8 +154,8 @@ class Schedule:
         """The uid of the one actor that may run now."""
         self.decisions: list[Decision] = []
 
-    def choose(self, n: int, uids: Uids) -> int:
-        """Which of ``n`` ready entries comes next."""
+    def choose(self, n: int, uids: Uids) -> int | None:
+        """Which of ``n`` ready entries comes next; None: the system's own choice."""
         if self.only is not None:
             return list(uids()).index(self.only)
         self._choices += 1

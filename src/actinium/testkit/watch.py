@@ -67,7 +67,7 @@ class Watch:
         faults: Faults,
         events: Events | None = None,
         *,
-        choose: Callable[[int], int] | None = None,
+        choose: Callable[[int], int | None] | None = None,
         trace: bool = False,
     ) -> None:
         self._system = system
