@@ -26,9 +26,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "actinium.core": (
         "Actor", "ActorEvent", "ActorFailedEvent", "ActorRestartedEvent", "ActorStartedEvent",
-        "ActorStoppedEvent", "ActorStuckEvent", "Admission", "Block", "Context", "DeadLetter",
-        "DeadLetterEvent", "Durable", "EntityRef", "Event", "Idle", "LocalRef", "Mailbox",
-        "MemoryBudget", "MemoryUse", "Message", "Missed", "NameAdded", "NameRemoved",
+        "ActorStoppedEvent", "ActorStuckEvent", "Admission", "Block", "Breaker", "Context",
+        "DeadLetter", "DeadLetterEvent", "Durable", "EntityRef", "Event", "Idle", "LocalRef",
+        "Mailbox", "MemoryBudget", "MemoryUse", "Message", "Missed", "NameAdded", "NameRemoved",
         "NameReplaced", "OneForOne", "Payload", "PhaseEvent", "Pressure", "PressureEvent", "Put",
         "Ref", "Registered", "Report", "Resync", "Settings", "Stop", "Stream", "System",
         "Terminated", "Unbounded", "Unchecked", "blocking", "memory_use", "on", "trim_memory",
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         ActorStuckEvent,
         Admission,
         Block,
+        Breaker,
         Context,
         DeadLetter,
         DeadLetterEvent,
@@ -129,6 +130,7 @@ __all__ = [
     "ActorStuckEvent",
     "Admission",
     "Block",
+    "Breaker",
     "Broadcast",
     "Context",
     "DeadLetter",

@@ -2,6 +2,7 @@
 
 from .actor import Actor
 from .admission import Admission
+from .breaker import Breaker, BreakerCall
 from .budget import MemoryBudget, MemoryReport
 from .context import Context, ReplyToken
 from .deadletters import DeadLetter, DeadLetters, Replayed
@@ -56,6 +57,8 @@ __all__ = [
     "Admission",
     "Block",
     "Blocking",
+    "Breaker",
+    "BreakerCall",
     "Context",
     "DeadLetter",
     "DeadLetterEvent",

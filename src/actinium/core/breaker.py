@@ -1,0 +1,213 @@
+"""A circuit breaker: after too many failures of an endpoint nobody waits for it any more.
+
+A pure state machine with a clock; nothing runs in the background. The states are those of
+Nygard's *Release It!*: closed (all calls pass), open (none do), half-open (a few probes do).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Literal, Self
+
+from actinium.errors import ActiniumError, CircuitOpen, ConfigError
+
+BreakerState = Literal["closed", "open", "half_open"]
+Outcome = Literal["success", "failure", "neutral"]
+
+LONGEST = 300.0
+"""Seconds a breaker stays open at most, however often its probes fail."""
+
+
+class BreakerCall:
+    """One call that a breaker let through; its outcome is told once."""
+
+    __slots__ = ("_breaker", "_generation", "_open")
+
+    def __init__(self, breaker: Breaker, generation: int) -> None:
+        self._breaker = breaker
+        self._generation = generation
+        self._open = True
+
+    def done(self, outcome: Outcome) -> None:
+        """Tells how it went; a second outcome of one call means nothing."""
+        if self._open:
+            self._open = False
+            self._breaker._outcome(self._generation, outcome)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.done("success" if exc is None else self._breaker._judge(exc))
+
+    def __del__(self) -> None:
+        self.done("neutral")
+
+
+class Breaker:
+    """Stops calls to what fails.
+
+    Opens once ``failures`` calls have failed within ``window`` seconds and these are at least
+    ``ratio`` of the calls in it. After ``open`` seconds up to ``probes`` calls at a time are let
+    through: ``successes`` of them close it, a failed one opens it again for twice as long, up to
+    5 minutes (give or take 10 %, so that many breakers do not probe as one). What ``judge`` calls
+    ``neutral`` (by default a cancellation, and errors that are the caller's own) counts for
+    neither side and frees its probe. Not bound to an event loop; use it from one thread.
+
+    >>> breaker = Breaker()
+    >>> with breaker.call():          # raises CircuitOpen while it is open
+    ...     answer = fetch()
+    """
+
+    def __init__(
+        self,
+        *,
+        failures: int = 5,
+        ratio: float = 0.5,
+        window: float = 60.0,
+        open: float = 30.0,
+        probes: int = 3,
+        successes: int = 3,
+        judge: Callable[[BaseException], Outcome] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+    ) -> None:
+        if failures < 1 or probes < 1 or successes < 1:
+            raise ConfigError(
+                "a breaker needs failures, probes and successes of 1 or more, "
+                f"got {failures!r}, {probes!r}, {successes!r}"
+            )
+        if not 0 < ratio <= 1 or window <= 0 or open <= 0:
+            raise ConfigError(
+                "a breaker needs 0 < ratio <= 1, window > 0 and open > 0 seconds, "
+                f"got ratio={ratio!r}, window={window!r}, open={open!r}"
+            )
+        self._failures = failures
+        self._ratio = ratio
+        self._window = window
+        self._first_open = open
+        self._probes = probes
+        self._successes = successes
+        self._judge: Callable[[BaseException], Outcome] = judge or default_judge
+        self._clock = clock
+        self._random = rng or random.Random()
+        self._calls: deque[tuple[float, bool]] = deque()  # when it ended, whether it failed
+        self._failed = 0
+        self._state: BreakerState = "closed"
+        self._generation = 0  # of the state: outcomes of calls from an earlier one mean nothing
+        self._until = 0.0
+        self._open_for = open
+        self._under_way = 0
+        self._good = 0
+
+    @property
+    def state(self) -> BreakerState:
+        """``closed``, ``open`` or ``half_open``, now."""
+        if self._state == "open" and self._clock() >= self._until:
+            self._enter("half_open")
+        return self._state
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until it may be worth trying again; 0 when a call would pass now."""
+        return max(0.0, self._until - self._clock()) if self.state == "open" else 0.0
+
+    def try_call(self) -> BreakerCall | None:
+        """Lets one call through, or not."""
+        state = self.state
+        if state == "open" or (state == "half_open" and self._under_way >= self._probes):
+            return None
+        self._under_way += 1
+        return BreakerCall(self, self._generation)
+
+    def call(self) -> BreakerCall:
+        """Lets one call through; raises CircuitOpen, with ``retry_after``, when it may not."""
+        call = self.try_call()
+        if call is not None:
+            return call
+        wait = self.retry_after
+        error = CircuitOpen(
+            f"the breaker is open; again in {wait:.3g} s"
+            if self._state == "open"
+            else f"the breaker is half-open and {self._probes} probes are under way"
+        )
+        error.retry_after = wait or None
+        raise error
+
+    def force_open(self, seconds: float) -> None:
+        """Lets nothing through for so many seconds, then probes as after any opening."""
+        if seconds <= 0:
+            raise ConfigError(f"force_open() needs more than 0 seconds, got {seconds!r}")
+        self._enter("open")
+        self._until = self._clock() + seconds
+
+    def _enter(self, state: BreakerState) -> None:
+        self._state = state
+        self._generation += 1
+        self._under_way = self._good = self._failed = 0
+        self._calls.clear()
+
+    def _trip(self, seconds: float) -> None:
+        self._enter("open")
+        self._open_for = min(LONGEST, seconds)
+        self._until = self._clock() + self._open_for * self._random.uniform(0.9, 1.1)
+
+    def _outcome(self, generation: int, outcome: Outcome) -> None:
+        if generation != self._generation:
+            return
+        self._under_way -= 1
+        if outcome == "neutral":
+            return
+        if self._state == "half_open":
+            if outcome == "failure":
+                self._trip(2 * self._open_for)
+            else:
+                self._good += 1
+                if self._good >= self._successes:
+                    self._open_for = self._first_open
+                    self._enter("closed")
+            return
+        self._count(outcome == "failure")
+
+    def _count(self, failed: bool) -> None:
+        now = self._clock()
+        self._calls.append((now, failed))
+        self._failed += failed
+        while self._calls[0][0] <= now - self._window:
+            self._failed -= self._calls.popleft()[1]
+        if self._failed >= self._failures and self._failed >= self._ratio * len(self._calls):
+            self._trip(self._first_open)
+
+    def statistics(self) -> dict[str, float]:
+        """What it knows: calls and failures in the window, calls under way, seconds to wait."""
+        return {
+            "calls": len(self._calls),
+            "failures": self._failed,
+            "under_way": self._under_way,
+            "retry_after": self.retry_after,
+        }
+
+
+def default_judge(error: BaseException) -> Outcome:
+    """Whether an exception speaks against the endpoint.
+
+    Errors of this package say so themselves (``counts_for_breaker``, and Timeout); a
+    cancellation or the end of the program says nothing; everything else is a failure.
+    """
+    if not isinstance(error, Exception):
+        return "neutral"
+    if isinstance(error, ActiniumError) and not isinstance(error, TimeoutError):
+        known = getattr(error, "counts_for_breaker", None)
+        if known is None:
+            known = error.retryable
+        return "failure" if known else "neutral"
+    return "failure"
