@@ -20,6 +20,7 @@
     │   ├── ChildFailed              a supervisor gave up on a child
     │   └── SystemFailed             a failure reached the root
     ├── Overloaded
+    │   ├── ActivationRefused        no place in memory for one more entity
     │   ├── MailboxFull
     │   ├── RateExceeded             more messages than the actor's rate
     │   ├── MemoryLimit              the system's payload is at its limit
@@ -162,6 +163,10 @@ class Overloaded(ActiniumError):
     """Refused for lack of room; try again later."""
 
     retryable = True
+
+
+class ActivationRefused(Overloaded):
+    """As many entities are in memory as there may be, and none of them is idle."""
 
 
 class MailboxFull(Overloaded):

@@ -29,8 +29,9 @@ class Actor(_native.ActorBase):
     handlers may be under way at once; 1), ``supervise`` (what it does about failures of its
     children), ``priority`` (its rank among actors that are ready: critical, high, normal or low
     share by 8:4:2:1; normal), ``passivate`` (seconds of idleness after which an entity leaves
-    memory), ``initial`` (the state a new instance is in; see ``ctx.become``), ``states`` (names
-    of those that have no handler of their own), ``stash`` (messages it may set aside; 256).
+    memory), ``max_live`` (how many of its entities may be in memory), ``initial`` (the state a
+    new instance is in; see ``ctx.become``), ``states`` (names of those that have no handler of
+    their own), ``stash`` (messages it may set aside; 256).
 
     >>> class Counter(Actor, mailbox=Mailbox(capacity=10_000)):
     ...     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class Actor(_native.ActorBase):
     _concurrent: ClassVar[int] = 1
     _rank: ClassVar[int] = rank_of("normal")
     _passivate: ClassVar[float | None] = None
+    _max_live: ClassVar[int | None] = None
     _needs_store: ClassVar[bool] = False
     _stash: ClassVar[int] = LIMIT
     _initial: ClassVar[str | None] = None
@@ -74,6 +76,7 @@ class Actor(_native.ActorBase):
         concurrent: int | None = None,
         priority: Priority | None = None,
         passivate: float | None = None,
+        max_live: int | None = None,
         initial: str | None = None,
         states: Iterable[str] = (),
         stash: int | None = None,
@@ -94,9 +97,15 @@ class Actor(_native.ActorBase):
             if passivate <= 0:
                 raise UsageError(f"passivate must be above 0 seconds, got {passivate!r}")
             cls._passivate = passivate
-        if cls._passivate is not None and inspect.iscoroutinefunction(cls.stopping):
+        if max_live is not None:
+            if max_live < 1:
+                raise UsageError(f"max_live must be 1 or more entities, got {max_live!r}")
+            cls._max_live = max_live
+        how = "passivate=" if cls._passivate is not None else "max_live="
+        lets_go = cls._passivate is not None or cls._max_live is not None
+        if lets_go and inspect.iscoroutinefunction(cls.stopping):
             raise UsageError(
-                f"{where(cls.stopping)}: an actor with passivate= leaves memory in one step; "
+                f"{where(cls.stopping)}: an actor with {how} leaves memory in one step; "
                 "write `def stopping`, and store state in the handlers"
             )
         if initial is not None:

@@ -24,6 +24,7 @@ class Extra:
     """Name, watchers, timers and what supervision remembers of one actor."""
 
     __slots__ = (
+        "after",
         "blamed",
         "entity",
         "failure",
@@ -49,6 +50,7 @@ class Extra:
     def __init__(self) -> None:
         self.name: str | None = None
         self.entity: EntityRef[Any] | None = None
+        self.after: Future[None] | None = None
         self.supervise: OneForOne | None = None
         self.window: RestartWindow | None = None
         self.failure: BaseException | None = None

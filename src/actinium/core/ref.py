@@ -114,6 +114,8 @@ class LocalRef(_Cell[A_co]):
         cell, parent = self, self.parent
         while parent is not None:  # a tree may be deeper than Python's stack
             extra: Extra | None = cell.extra
+            if extra is not None and extra.entity is not None:
+                return "/".join((extra.entity.path, *reversed(names)))
             name = extra.name if extra is not None else None
             names.append(name if name is not None else f"${cell.uid}")
             cell, parent = parent, parent.parent

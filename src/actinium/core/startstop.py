@@ -46,11 +46,22 @@ class StartStop:
             return self._stop(cell, drain=not flags & _native.SYS_STOP)
         if flags & _native.SYS_RESTART:
             return self._restart(cell)
+        known: Extra | None = cell.extra
+        if known is not None and known.after is not None:
+            return self._start_after(cell, known)
         outcome = cell.instance.started()
         if inspect.isawaitable(outcome):
             return self._finish_start(cell, outcome)
         cell.unpause()
         return None
+
+    async def _start_after(self, cell: Cell, extra: Extra) -> None:
+        """An entity's actor starts once the one before it has stopped."""
+        if extra.after is not None:
+            await extra.after
+            extra.after = None
+        await _bounded(cell.instance.started())
+        cell.unpause()
 
     async def _finish_start(self, cell: Cell, hook: Any) -> None:
         await _bounded(hook)

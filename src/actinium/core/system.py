@@ -28,7 +28,8 @@ from .supervision import OneForOne
 if TYPE_CHECKING:
     from actinium.store import Store
 
-    from .entity import Entities, EntityRef
+    from .activations import Entities
+    from .entity import EntityRef
     from .events.stream import Events
     from .registry.registry import Registry
 
@@ -52,7 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``dead_letters``: how many are kept in memory, up to ``dead_letter_bytes`` and for
     ``dead_letter_age`` seconds, ``whole`` or only what describes them (``meta``);
-    ``dead_letter_spool``: how many more a spool keeps.
+    ``dead_letter_spool``: how many more a spool keeps. ``max_live``: how many entities of all
+    classes may be in memory.
     """
 
     slice_us: int = 200
@@ -64,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dead_letter_age: float = 3600.0
     dead_letter_keep: Literal["whole", "meta"] = "whole"
     dead_letter_spool: int = 1_000_000
+    max_live: int | None = None
     supervise: OneForOne = OneForOne()
     memory_limit: int = 0
 
@@ -159,7 +162,7 @@ class System:
         )
         self._life = Lifecycle(core, s.supervise, limits, seed)
         try:
-            await self._life.dead_letters.open(self._spool, self.name, self.lookup)
+            await self._life.dead_letters.open(self._spool, self.name, self._resolve)
         except BaseException:
             core.close(Afterlife(self._life.dead_letters))
             self._core = None
@@ -196,10 +199,16 @@ class System:
         """The living actor at a path such as ``/user/counter``; raises ActorNotFound."""
         return self._life.lookup(self._root, path)
 
+    def _resolve(self, path: str) -> Any:
+        """A ref for the path in a dead letter of an earlier process."""
+        if path.startswith("/entity/") and self._entities is not None:
+            return self._entities.lookup(path)
+        return self.lookup(path)
+
     def entity(self, cls: type[A], key: str) -> EntityRef[A]:
         """The actor of a class for a key: made on its first message, gone when idle."""
         if self._entities is None:
-            from .entity import Entities
+            from .activations import Entities
 
             self._entities = Entities(self)
         return self._entities.ref(cls, key)
@@ -240,6 +249,7 @@ class System:
             "dead_lettered": self._life.undelivered.count,
             "dead_letters": sum(self.dead_letters.counts.values()),
             "restarts": self._life.supervisor.restarts,
+            **(self._entities.statistics() if self._entities is not None else {}),
         }
 
     @property
