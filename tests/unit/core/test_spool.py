@@ -63,13 +63,14 @@ def test_letters_come_back_whole_in_the_next_process() -> None:
         async with System(spool=store) as system:
             ref = await gone(system)
             for message in MESSAGES:
-                ref.tell(message)
+                ref.tell(message, sender=system.spawn(Sink, []))
         async with System(spool=store) as system:
             letters = list(system.dead_letters)
             assert repr([x.message for x in letters]) == repr(MESSAGES)
             assert {(x.reason, x.path, x.kept) for x in letters} == {
                 ("actor_stopped", "/user/gone", "whole")
             }
+            assert all(x.sender is None and x.sender_path.startswith("/user/$") for x in letters)
             done: list[Any] = []
             system.spawn(Sink, done, name="gone")  # whoever lives at that path now
             results = await system.dead_letters.replay()

@@ -22,11 +22,12 @@ REASONS: tuple[str, ...] = get_args(Reason)
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One message nobody handled, and all that is known about it.
 
-    ``target`` is the ref it was for (None in a letter that an earlier process left), ``path``
-    where that lived, ``type`` the message's type as ``module:qualname``. ``time`` is a hybrid
-    logical clock stamp, ``size`` an estimate of the message in bytes, ``attempt`` how often it
-    was replayed before. ``kept`` says whether ``message`` is here (``whole``) or only its
-    description is (``meta``, with the cause in ``note``).
+    ``target`` is the ref it was for and ``path`` where that lived; ``sender`` and ``sender_path``
+    are whom it came from, if an actor. A letter that an earlier process left has the paths only.
+    ``type`` is the message's type as ``module:qualname``, ``time`` a hybrid logical clock stamp,
+    ``size`` an estimate of the message in bytes, ``attempt`` how often it was replayed before.
+    ``kept`` says whether ``message`` is here (``whole``) or only its description is (``meta``,
+    with the cause in ``note``).
     """
 
     id: int
@@ -34,6 +35,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     target: Any
     path: str
     sender: Any
+    sender_path: str = ""
     message: Any
     type: str = ""
     incarnation: int = 0

@@ -133,6 +133,7 @@ class DeadLetters:
             target=lasting,
             path=target.path,
             sender=sender,
+            sender_path=sender.path if sender is not None else "",
             message=message if whole else None,
             type=type_name(type(message)),
             incarnation=getattr(target, "incarnation", 0),

@@ -73,7 +73,7 @@ def encode(letter: DeadLetter) -> bytes:
         _Record(
             reason=letter.reason,
             path=letter.path,
-            sender=getattr(letter.sender, "path", "") if letter.sender is not None else "",
+            sender=letter.sender_path,
             type=letter.type,
             payload=payload,
             note=note,
@@ -125,6 +125,7 @@ def decode(value: bytes) -> DeadLetter | None:
         target=None,
         path=record.path,
         sender=None,
+        sender_path=record.sender,
         message=message,
         type=record.type,
         incarnation=record.incarnation,
