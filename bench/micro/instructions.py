@@ -5,12 +5,17 @@ each workload runs at two sizes under valgrind, and what the larger run executed
 what it handled more, is the cost of one message with all that CPython does for it. ``own`` is
 the part inside the native core, the rest is the interpreter. Time slices are switched off,
 because valgrind stretches time about fiftyfold and would end them after a few messages.
+
+``--record`` keeps the counts in ``bench/results/instructions.json``, by interpreter and compiler;
+a test holds the core to them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -33,6 +38,7 @@ SIZES = {
 }
 SUBJECTS = {"actinium": "bench.micro.actors", "floor": "bench.rivals.floor"}
 NATIVE = "actinium/_native"
+BASELINE = ROOT / "bench" / "results" / "instructions.json"
 _LINE = re.compile(r"^\s*([\d,]+)\s*(?:\([^)]*\))?\s+(\S.*)$")
 
 
@@ -88,10 +94,33 @@ def per_message(module: str, workload: str, folder: Path) -> dict[str, float]:
     return {name: (n - few.get(name, 0)) / (large - small) for name, n in many.items()}
 
 
+def where() -> str:
+    """What a count depends on: the interpreter's build, the compiler, the architecture."""
+    found = machine.record()
+    return f"{found['python']}, {found['compiler']}, {platform.machine()}"
+
+
+def baseline() -> dict[str, dict[str, dict[str, float]]]:
+    """What was recorded: by `where`, workload and kind (``total``, ``own``)."""
+    if not BASELINE.exists():
+        return {}
+    known: dict[str, dict[str, dict[str, float]]] = json.loads(BASELINE.read_text())
+    return known
+
+
+def record(counted: dict[str, dict[str, float]]) -> None:
+    """Puts counts of this interpreter into the baseline, beside those of others."""
+    known = baseline()
+    known.setdefault(where(), {}).update(counted)
+    BASELINE.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.micro.instructions", description=__doc__)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(SIZES)}")
     parser.add_argument("--top", type=int, default=0, help="also list so many functions")
+    parser.add_argument("--no-floor", action="store_true", help="count the runtime alone")
+    parser.add_argument("--record", action="store_true", help=f"also into {BASELINE.name}")
     arguments = parser.parse_args()
     unknown = set(arguments.workloads) - set(SIZES)
     if unknown:
@@ -105,9 +134,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for workload in arguments.workloads or SIZES:
             ours = per_message(SUBJECTS["actinium"], workload, Path(name))
-            floor = per_message(SUBJECTS["floor"], workload, Path(name))["total"]
-            say(f"| {workload} | {ours['total']:.0f} | {ours['own']:.0f} | {floor:.0f} "
-                f"| {ours['total'] / floor:.2f} |")  # fmt: skip
+            if arguments.record:
+                record({workload: {kind: round(ours[kind], 1) for kind in ("total", "own")}})
+            beside = "| |"
+            if not arguments.no_floor:
+                floor = per_message(SUBJECTS["floor"], workload, Path(name))["total"]
+                beside = f"{floor:.0f} | {ours['total'] / floor:.2f} |"
+            say(f"| {workload} | {ours['total']:.0f} | {ours['own']:.0f} | {beside}")
             ranked = sorted(ours.items(), key=lambda item: -item[1])
             for function, n in [r for r in ranked if r[0] not in ("total", "own")][: arguments.top]:
                 say(f"    {n:8.1f}  {function}")
