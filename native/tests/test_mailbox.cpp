@@ -24,6 +24,52 @@ bool whole(const Letter& l) { return l.payload[0] == l.number * 3 && l.payload[1
 
 }  // namespace
 
+TEST(ms_2_what_is_put_back_comes_first_in_its_order) {
+  check::Random random(5);
+  const auto before = actinium::slab_stats().live_blocks;
+  Fifo<Letter> fifo;
+  std::deque<std::uint64_t> model;
+  std::uint64_t next = 1;
+  for (int i = 0; i < 200'000; ++i) {
+    const auto chance = random.below(100);
+    if (chance < 26) {
+      CHECK(fifo.push(letter(next)));
+      model.push_back(next++);
+    } else if (chance < 52) {
+      CHECK(fifo.push_front(letter(next)));
+      model.push_front(next++);
+    } else {
+      Letter got;
+      CHECK(fifo.pop(got) == !model.empty());
+      if (!model.empty()) {
+        CHECK(got.number == model.front() && whole(got));
+        model.pop_front();
+      }
+    }
+    CHECK(fifo.empty() == model.empty());
+  }
+  for (Letter got; fifo.pop(got);) {
+  }
+  CHECK(actinium::slab_stats().live_blocks == before);
+}
+
+TEST(ms_2_a_mailbox_gives_back_first_what_was_put_back) {
+  for (const bool lanes : {false, true}) {
+    Mailbox<Letter> box;
+    if (lanes) CHECK(box.use_lanes());
+    CHECK(box.push(letter(4)) && box.push(letter(5)));
+    for (const std::uint64_t n : {3, 2, 1}) {
+      CHECK(box.push_front(letter(n)));
+    }
+    Letter got;
+    for (std::uint64_t n = 1; n <= 5; n++) {
+      CHECK(box.pop(got) && got.number == n);
+    }
+    CHECK(box.empty());
+    box.destroy();
+  }
+}
+
 TEST(ms_2_fifo_keeps_order_over_segments_and_gives_its_memory_back) {
   check::Random random(3);
   const auto before = actinium::slab_stats().live_blocks;

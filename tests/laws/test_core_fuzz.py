@@ -14,6 +14,7 @@ import pytest
 from actinium import testkit
 from actinium.core import Actor, Mailbox, Message, OneForOne, Settings, Stop, Terminated, on
 from actinium.errors import ActiniumError
+from actinium.patterns import Retry, gather
 from actinium.testkit import TestSystem
 
 
@@ -96,6 +97,12 @@ class World:
             self.raises,
         ]
         if ctx is not None:
+            again: list[Callable[[], Any]] = [  # makes work of work: not too often
+                lambda: ctx.unstash_all(),
+                lambda: ref.forward(),
+                lambda: ref.forward(Plain(1)),
+                lambda: ctx.pipe(self.later(), ok=Plain, err=rng.choice((None, lambda e: Plain()))),
+            ]
             deeds += [
                 lambda: ctx.watch(ref),
                 lambda: ctx.unwatch(ref),
@@ -106,6 +113,10 @@ class World:
                 lambda: ctx.idle_after(0.001),
                 lambda: self.keep("token", ctx.defer()),
                 lambda: ctx.reply(5),
+                lambda: ctx.stash(),
+                lambda: rng.choice(again)() if rng.random() < 0.3 else 0,
+                lambda: ctx.become("odd", push=rng.random() < 0.5),
+                lambda: ctx.unbecome(),
             ]
         token = self.take("token") if rng.random() < 0.1 else None
         if token is not None:
@@ -123,7 +134,7 @@ class World:
     async def wait(self) -> None:
         ref, message, rng = self.ref(), self.message(), self.random
         self.keep("task", asyncio.current_task())
-        match rng.randrange(8):
+        match rng.randrange(9):
             case 0:
                 await asyncio.sleep(rng.choice((0, 0.001)))
             case 1:
@@ -147,9 +158,17 @@ class World:
                 if task is not None:
                     task.cancel()
                 await asyncio.sleep(0)
+            case 8:
+                await gather([(ref, message)] * 3, timeout=0.004, limit=2, retry=Retry(max=1))
+
+    async def later(self) -> int:
+        await asyncio.sleep(self.random.random() * 0.005)
+        if self.random.random() < 0.3:
+            raise Boom
+        return 7
 
 
-class Anyhow(Actor):
+class Anyhow(Actor, stash=3):
     def __init__(self, world: World) -> None:
         self.world = world
 
@@ -179,6 +198,12 @@ class Anyhow(Actor):
                 yield n
         finally:
             await asyncio.sleep(0)
+
+    @on(state="odd")
+    def odd(self, m: Plain | Terminated) -> str:
+        for _ in self.often(3):
+            self.world.act(self)
+        return "odd"
 
     @on
     def ended(self, m: Terminated) -> None: ...

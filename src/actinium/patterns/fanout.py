@@ -22,6 +22,9 @@ from actinium.errors import AskTimeout, DeadlineExceeded, UsageError
 from . import latency
 from .retry import Retry, class_of, is_idempotent
 
+EARLY = 1e-6
+"""Seconds by which a loop may call a timer before its time, by the grain of its clock."""
+
 GRACE = 0.02
 """Seconds after the deadline in which asks report their own timeouts."""
 
@@ -128,7 +131,7 @@ class _Fan:
 
     async def run(self) -> list[Ok | Err]:
         while True:
-            now = self.loop.time()
+            now = self.loop.time() + EARLY
             while self.finished:
                 self._take(*self.finished.popleft())
             self._resume(now)
