@@ -249,7 +249,8 @@ def test_a_refused_call_is_made_again_since_it_never_ran() -> None:
 
     async def test(t: TestSystem) -> None:
         small = t.spawn(Small)
-        results = await gather([(small, Work(0.2, n)) for n in range(4)], retry=Retry(max=20))
+        calls = [(small, Work(0.2, n)) for n in range(4)]
+        results = await gather(calls, retry=Retry(max=20), timeout=60)
         assert [r.value for r in results if isinstance(r, Ok)] == [0, 1, 2, 3]
         [refused, *_] = [r for r in await gather([(small, Work(0.2))] * 3) if isinstance(r, Err)]
         assert isinstance(refused.error, MailboxFull)
