@@ -148,7 +148,6 @@ std::int64_t run_urgent(Core* c, const actinium::Urgent& hint, std::int64_t limi
   } else {
     Py_DECREF(cell);
   }
-  renew_scratch(c);
   return n;
 }
 
@@ -175,7 +174,6 @@ std::int64_t run_ordered(Core* c, std::int64_t limit) {
       cell->queued_rank = actinium::kLow;  // where its own place lies is not known any more
       n = (cell->state & kQueued) != 0 ? run_early(c, cell, limit) : 0;
       Py_DECREF(cell);
-      renew_scratch(c);
     }
     levels.charge(pick.payer, n);
   }

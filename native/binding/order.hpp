@@ -35,6 +35,5 @@ void clear_stale_hints(Core* c);
 // ---- pump.cpp
 std::int64_t run_early(Core* c, Cell* cell, std::int64_t limit);
 std::int64_t run_entry(Core* c, std::uintptr_t entry, std::int64_t limit);
-void renew_scratch(Core* c);
 
 }  // namespace binding

@@ -343,11 +343,9 @@ enum class Turn : bool { kOwn, kEarly };
   return done;
 }
 
-}  // namespace
-
 // What a `def` handler did to contextvars ends with its actor's turn: the scratch context is
 // replaced once it differs from the clean one.
-void renew_scratch(Core* c) {
+inline void renew_scratch(Core* c) {
   if (same_context(c->scratch, c->context)) [[likely]]
     return;
   if (PyContext_Exit(c->scratch) < 0) report_unraisable(c->scratch);
@@ -360,11 +358,7 @@ void renew_scratch(Core* c) {
   if (PyContext_Enter(c->scratch) < 0) report_unraisable(c->scratch);
 }
 
-[[gnu::cold]] std::int64_t run_early(Core* c, Cell* cell, std::int64_t limit) {
-  return run_messages(c, cell, limit, Turn::kEarly);
-}
-
-std::uintptr_t next_ready(Core* c) {
+inline std::uintptr_t next_ready(Core* c) {
   if (c->choose != nullptr) [[unlikely]]
     c->ready.bring_to_head(chosen_place(c, c->ready.size()).value_or(0));
   const std::uintptr_t entry = c->ready.pop();
@@ -380,7 +374,7 @@ std::uintptr_t next_ready(Core* c) {
   return entry;
 }
 
-std::int64_t run_entry(Core* c, std::uintptr_t entry, std::int64_t limit) {
+[[gnu::always_inline]] inline std::int64_t run(Core* c, std::uintptr_t entry, std::int64_t limit) {
   if ((entry & 1) == 0) {
     const std::int64_t n = run_own(c, reinterpret_cast<Cell*>(entry), limit);
     renew_scratch(c);
@@ -392,6 +386,18 @@ std::int64_t run_entry(Core* c, std::uintptr_t entry, std::int64_t limit) {
   Py_DECREF(a);
   check_time(c);
   return 1;
+}
+
+}  // namespace
+
+[[gnu::cold]] std::int64_t run_early(Core* c, Cell* cell, std::int64_t limit) {
+  const std::int64_t n = run_messages(c, cell, limit, Turn::kEarly);
+  renew_scratch(c);
+  return n;
+}
+
+[[gnu::cold]] std::int64_t run_entry(Core* c, std::uintptr_t entry, std::int64_t limit) {
+  return run(c, entry, limit);
 }
 
 namespace {
@@ -436,7 +442,7 @@ void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages) {
       left -= run_ordered(c, left);
     } else {
       if (c->ready.empty()) break;
-      left -= run_entry(c, next_ready(c), left);
+      left -= run(c, next_ready(c), left);
     }
   }
   if (c->order != nullptr && ready_count(c) == 0) clear_stale_hints(c);

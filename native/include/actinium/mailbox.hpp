@@ -66,7 +66,7 @@ class Mailbox {
     lanes_ = nullptr;
   }
 
-  bool push(const T& item, unsigned lane = kNormal) {
+  [[gnu::always_inline]] inline bool push(const T& item, unsigned lane = kNormal) {
     if (lanes_ != nullptr) [[unlikely]] {
       return lanes_->queue[lane & 3].push(item);
     }
