@@ -160,7 +160,8 @@ def test_snippet_runs(block: Block, server: Server, tmp_path: Path) -> None:
             pytest.skip("there is no curl here")
         command = ["bash", "-euo", "pipefail", str(file)]
     elif "test" in block.words:
-        command = [sys.executable, "-m", "pytest", "-q", "-W", "error", str(file)]
+        plugin = ["-p", "actinium.testkit.plugin"]  # where the package is not installed
+        command = [sys.executable, "-m", "pytest", "-q", *plugin, "-W", "error", str(file)]
     else:
         # What a library of a client warns of is not ours.
         strict = [] if needs_server else ["-W", "error"]

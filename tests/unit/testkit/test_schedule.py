@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from actinium import testkit
 from actinium.core import Actor, Message, on
 from actinium.errors import ConfigError, UsageError
-from actinium.testkit import TestSystem
+from actinium.testkit import Faults, TestSystem
 from actinium.testkit.schedule import Decision, Preempt, schedule_of, text_of
 from actinium.testkit.shrink import shrink
 
@@ -58,6 +58,29 @@ def test_TK_1_the_decisions_of_a_run_repeat_it(seed: int, name: str) -> None:
 
     book, text = testkit.run(test, seed=seed, schedule=name)
     assert testkit.run(test, seed=seed, schedule=text)[0] == book, "TK-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "turns"),
+    [("random", "0030144011041527"), ("interleave", "0030144011041527"),
+     ("preempt", "0222557702225577")],
+)  # fmt: skip
+def test_TK_1_a_seed_means_the_same_on_every_python(name: str, turns: str) -> None:
+    """Written down once: another version, or another machine, must draw alike."""
+    schedule = schedule_of(name, 42)
+    sizes = [*range(2, 10)] * 2
+    assert "".join(str(schedule.choose(n, lambda n=n: range(n))) for n in sizes) == turns, "TK-1"
+
+
+def test_TK_1_faults_mean_the_same_on_every_python() -> None:
+    faults = Faults(42)
+    faults.arm("mailbox.put", drop=0.3, delay=0.3, kill=0.1)
+    struck = [faults.at("mailbox.put", "/user/a") for _ in range(8)]
+    faults.disarm()
+    assert [(s.kind, round(s.seconds, 6)) if s is not None else None for s in struck] == [
+        ("delay", 0.064828), ("drop", 0.031237), None, ("drop", 0.082113),
+        ("delay", 0.094395), None, ("kill", 0.012209), ("delay", 0.06132),
+    ]  # fmt: skip
 
 
 def test_the_order_of_arrival() -> None:

@@ -1,0 +1,75 @@
+"""docs/explain/invariants.md says of every invariant where it is proven, and it is proven there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/explain/invariants.md"
+
+_TEST = re.compile(r"(?:def test_|TEST\(|class Test)(\w+)")
+_ID = re.compile(r"(?:^|_)([A-Za-z]{2})((?:_\d)+)(?=_|$)")
+_ROW = re.compile(r"^\| ([A-Z]{2}-\d) \| (.+) \| (.+) \|$", re.MULTILINE)
+
+ROWS = {row[1]: row[3] for row in _ROW.finditer(PAGE.read_text(encoding="utf-8"))}
+
+LETTERS = {id_[:2] for id_ in ROWS}
+
+
+def ids_in(name: str) -> set[str]:
+    """The ids that a test's name holds: ``ST_1_2_ends`` has two."""
+    if name.startswith("inf_"):  # those of inference, which have letters of their own
+        return set()
+    return {
+        f"{letters.upper()}-{digit}"
+        for letters, digits in _ID.findall(name)
+        for digit in digits.split("_")[1:]
+        if letters.upper() in LETTERS
+    }
+
+
+def proofs() -> dict[str, set[str]]:
+    """Which files have tests by which id."""
+    found: dict[str, set[str]] = {}
+    for file in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("native/tests/*.cpp")]:
+        for name in _TEST.findall(file.read_text(encoding="utf-8")):
+            for id_ in ids_in(name):
+                found.setdefault(id_, set()).add(str(file.relative_to(ROOT)))
+    return found
+
+
+PROOFS = proofs()
+
+
+def test_ids_are_read_from_names() -> None:
+    assert ids_in("MS_1_MS_3_LC_3_under_anything") == {"MS-1", "MS-3", "LC-3"}
+    assert ids_in("ST_1_2_3_4_credits") == {"ST-1", "ST-2", "ST-3", "ST-4"}
+    assert ids_in("mb_2_no_wakeup") == {"MB-2"}
+    assert ids_in("inf_SE_1_one_turn") == ids_in("stamps_of_8_threads") == set()
+
+
+@pytest.mark.parametrize("id_", sorted(ROWS))
+def test_an_invariant_is_proven_where_the_page_says(id_: str) -> None:
+    where = ROWS[id_]
+    files = re.findall(r"`([^`]+)`", where)
+    proven = PROOFS.get(id_, set())
+    assert set(files) <= proven, f"{id_} is not in a test's name in {set(files) - proven}"
+    if not files:
+        assert re.match(r"(later|open)\b", where), f"{id_}: name a file, 'later: ...' or 'open'"
+        assert not proven, (
+            f"{id_} is proven by now: name {', '.join(sorted(proven))} in {PAGE.name}"
+        )
+
+
+def test_every_id_that_a_test_or_the_code_names_is_on_the_page() -> None:
+    assert set(PROOFS) <= set(ROWS)
+    named = re.compile(r"\b(?<!inf_)([A-Z]{2}-\d)\b")
+    for folder in ("src", "native"):
+        for file in (ROOT / folder).rglob("*.[chp]*"):
+            if file.suffix not in {".py", ".cpp", ".hpp", ".pyi"} or "inference" in file.parts:
+                continue
+            ids = {i for i in named.findall(file.read_text(encoding="utf-8")) if i[:2] in LETTERS}
+            assert ids <= set(ROWS), file
