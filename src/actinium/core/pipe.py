@@ -7,6 +7,7 @@ the actor like any message, so its state is never touched from two places at onc
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ def pipe(
         _run(supervisor, cell, extra, awaited, ok, err), name=f"pipe of {cell.path}"
     )
     extra.pipes.add(task)
+    if inspect.iscoroutine(awaited):  # one that is cancelled before its first step is not left over
+        task.add_done_callback(lambda _: awaited.close())
     return task
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -194,3 +195,18 @@ def test_an_ask_can_be_piped() -> None:
         assert seen == [(2, True)]
 
     testkit.run(test)
+
+
+def test_one_that_never_began_leaves_nothing_behind() -> None:
+    """A coroutine that is never awaited would be a warning, which is an error here."""
+
+    async def test(t: TestSystem) -> None:
+        fetcher = t.spawn(Fetcher, [])
+        task = fetcher.instance.ctx.pipe(later(1), ok=Found)
+        fetcher.kill()
+        t.step()
+        await t.run_until_idle()
+        assert task.cancelled()
+
+    testkit.run(test)
+    gc.collect()
