@@ -13,6 +13,7 @@ clock. ``on_core`` is the part of that time for which this process had a core at
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import inspect
 import json
@@ -75,6 +76,35 @@ def quantiles(values: list[float]) -> Figures:
         return round(ordered[min(last, int(q * len(ordered)))] * 1e3, 4)
 
     return {"p50_ms": at(0.5), "p99_ms": at(0.99), "p99_9_ms": at(0.999), "max_ms": at(1.0)}
+
+
+async def open_loop(
+    n: int, rate: float, clock: Clock, send: Callable[[int, Callable[[object], None]], None]
+) -> Figures:
+    """Latency of ``n`` requests sent on a schedule; ``send(i, arrived)`` sends one.
+
+    A request counts from the moment it was due, also when it was sent later.
+    """
+    now = time.perf_counter
+    late: list[float] = []
+    done = asyncio.get_running_loop().create_future()
+
+    def arrived(due: float, answer: object) -> None:
+        late.append(now() - due)
+        if len(late) == n:
+            done.set_result(None)
+
+    clock.start()
+    first, sent = now(), 0
+    while sent < n:
+        due_by_now = min(n, int((now() - first) * rate))
+        while sent < due_by_now:
+            send(sent, functools.partial(arrived, first + sent / rate))
+            sent += 1
+        await asyncio.sleep(0)
+    await done
+    clock.stop()
+    return {**quantiles(late), "asks_per_s": round(rate)}
 
 
 def warm_up_size(workload: str, n: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import actinium as ac
+from bench.micro import whole
 from bench.workload import (
     BATCH,
     BURST,
@@ -464,6 +465,8 @@ WORKLOADS: dict[str, Workload] = {
     "timer": timer,
     "spawn": spawn,
     "lateness": lateness,
+    "population": whole.population,
+    "half_load": whole.half_load,
     "threads": threads,
 }
 

@@ -31,6 +31,13 @@ SCENARIOS: tuple[Scenario, ...] = (
              extras=("p50_ms", "p99_9_ms", "turn_p50_ms", "turn_p99_ms", "turn_p99_9_ms",
                      "flood_per_s"),
              goal="p99 below 5 ms"),
+    Scenario("population", "N messages to 1,000 and to 1,000,000 actors; cost against cost",
+             2_000_000, metric="times_ideal", unit="x of 1,000 actors", divisor=1,
+             extras=("ns_at_1000", "ns_at_10000", "ns_at_100000", "ns_at_1000000"),
+             goal="1.3 at most"),
+    Scenario("half_load", "asks on a schedule at half of what the caller can reach; p99.9",
+             200_000, metric="p99_9_ms", unit="ms", divisor=1,
+             extras=("p50_ms", "p99_ms", "asks_per_s")),
     Scenario("threads", "a plain thread tells an actor on the loop's thread", 500_000),
 )  # fmt: skip
 

@@ -12,7 +12,18 @@ import threading
 import time
 from collections.abc import AsyncIterator
 
-from bench.workload import BATCH, RING, WAIT_S, WAITS, Clock, Figures, Workload, main, quantiles
+from bench.workload import (
+    BATCH,
+    RING,
+    WAIT_S,
+    WAITS,
+    Clock,
+    Figures,
+    Workload,
+    main,
+    open_loop,
+    quantiles,
+)
 
 
 class Counter:
@@ -181,6 +192,30 @@ def forward(n: int, clock: Clock) -> None:
     clock.stop()
 
 
+def population(n: int, clock: Clock) -> Figures:
+    """The same objects, called in turn: what memory alone costs."""
+    figures: Figures = {}
+    counters: list[Counter] = []
+    for size in (1_000, 10_000, 100_000, 1_000_000):
+        counters += [Counter() for _ in range(size - len(counters))]
+        clock.start()
+        for _ in range(max(1, n // size)):
+            for counter in counters:
+                counter.add(1)
+        clock.stop()
+        figures[f"ns_at_{size}"] = round(clock.seconds / (max(1, n // size) * size) * 1e9, 1)
+    return {
+        **figures,
+        "times_ideal": round(figures["ns_at_1000000"] / figures["ns_at_1000"], 3),
+    }
+
+
+async def half_load(n: int, clock: Clock) -> Figures:
+    """The event loop calls back in its next turn, as often as Actinium answers."""
+    soon = asyncio.get_running_loop().call_soon
+    return await open_loop(n, 200_000, clock, lambda i, arrived: soon(arrived, i) and None)
+
+
 def threads(n: int, clock: Clock) -> None:
     """A thread puts into a SimpleQueue, this one takes and calls."""
     counter = Counter()
@@ -214,6 +249,8 @@ WORKLOADS: dict[str, Workload] = {
     "timer": timer,
     "spawn": spawn,
     "lateness": lateness,
+    "population": population,
+    "half_load": half_load,
     "threads": threads,
 }
 
