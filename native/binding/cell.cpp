@@ -234,14 +234,14 @@ void cell_finish(Core* c, Cell* cell) {
   unlink_from_parent(c, cell);
 }
 
-Cell* cell_new(Core* c, Behaviour* b, Cell* parent) {
+Cell* cell_new(Core* c, Behaviour* b, Cell* parent, PyTypeObject* type) {
   auto* cell = static_cast<Cell*>(actinium::slab_alloc(sizeof(Cell), actinium::Region::cells));
   if (cell == nullptr) {
     PyErr_NoMemory();
     return nullptr;
   }
   __builtin_memset(static_cast<void*>(cell), 0, sizeof(Cell));
-  PyObject_Init(reinterpret_cast<PyObject*>(cell), c->ref_type);
+  PyObject_Init(reinterpret_cast<PyObject*>(cell), type != nullptr ? type : c->ref_type);
   cell->core = reinterpret_cast<Core*>(Py_NewRef(reinterpret_cast<PyObject*>(c)));
   cell->behaviour = reinterpret_cast<Behaviour*>(Py_NewRef(reinterpret_cast<PyObject*>(b)));
   cell->parent = reinterpret_cast<Cell*>(Py_XNewRef(reinterpret_cast<PyObject*>(parent)));
@@ -477,18 +477,26 @@ PyType_Slot ref_slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(cell_dealloc)}, {Py_tp_methods, methods}, {0, nullptr}};
 
 PyType_Spec ref_spec = {"actinium.core.LocalRef", sizeof(Cell), 0,
-                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, ref_slots};
+                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                        ref_slots};
+PyType_Spec remote_spec = {"actinium.core.RemoteRef", sizeof(Cell), 0,
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, ref_slots};
 
 }  // namespace
 
-// (namespace) -> a subclass of Cell with these attributes. A `class` statement would make one
-// that the cyclic collector tracks, and it would then walk every actor on each of its rounds.
-PyObject* new_ref_type(PyObject*, PyObject* names) {
-  if (!PyDict_Check(names)) {
-    PyErr_Format(PyExc_TypeError, "expected a dict of attributes, got %R", names);
+// (namespace, base or None) -> a subclass of Cell with these attributes. A `class` statement would
+// make one that the cyclic collector tracks, and it would then walk every actor on each round.
+PyObject* new_ref_type(PyObject*, PyObject* args) {
+  PyObject *names, *base = Py_None;
+  if (!PyArg_ParseTuple(args, "O!|O", &PyDict_Type, &names, &base)) return nullptr;
+  const bool first = base == Py_None;
+  if (!first && !(PyType_Check(base) &&
+                  PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(base), CellType))) {
+    PyErr_Format(PyExc_TypeError, "expected a ref type, got %R", base);
     return nullptr;
   }
-  PyObject* type = PyType_FromSpecWithBases(&ref_spec, reinterpret_cast<PyObject*>(CellType));
+  PyObject* type = PyType_FromSpecWithBases(
+      first ? &ref_spec : &remote_spec, first ? reinterpret_cast<PyObject*>(CellType) : base);
   if (type == nullptr) return nullptr;
   PyObject *name, *value;
   for (Py_ssize_t i = 0; PyDict_Next(names, &i, &name, &value);) {

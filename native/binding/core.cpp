@@ -132,6 +132,24 @@ PyObject* core_spawn_root(PyObject* o, PyObject* cls) {
   return reinterpret_cast<PyObject*>(root);
 }
 
+// (ref type, class) -> a cell that is no actor of this core: it has no mailbox, so that every
+// message for it goes to the hook `refused`, which sends it on.
+PyObject* core_foreign(PyObject* o, PyObject* args) {
+  PyObject *type, *cls;
+  if (!PyArg_ParseTuple(args, "O!O!", &PyType_Type, &type, &PyType_Type, &cls)) return nullptr;
+  if (!PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(type), CellType)) {
+    PyErr_Format(PyExc_TypeError, "expected a ref type, got %R", type);
+    return nullptr;
+  }
+  PyObject* b = PyObject_GetAttrString(cls, "_behaviour");
+  if (b == nullptr) return nullptr;
+  Cell* cell = cell_new(self_of(o), reinterpret_cast<Behaviour*>(b), nullptr,
+                        reinterpret_cast<PyTypeObject*>(type));
+  Py_DECREF(b);
+  if (cell != nullptr) cell->capacity = 0;
+  return reinterpret_cast<PyObject*>(cell);
+}
+
 PyObject* core_set_user(PyObject* o, PyObject* cell) {
   Core* c = self_of(o);
   if (!PyObject_TypeCheck(cell, CellType)) {
@@ -389,6 +407,7 @@ PyObject* core_get_loop(PyObject* o, void*) { return Py_NewRef(self_of(o)->loop)
 
 PyMethodDef methods[] = {{"set_hooks", core_set_hooks, METH_O, nullptr},
                          {"spawn_root", core_spawn_root, METH_O, nullptr},
+                         {"foreign", core_foreign, METH_VARARGS, nullptr},
                          {"set_user", core_set_user, METH_O, nullptr},
                          {"spawn", method(core_spawn), METH_FASTCALL | METH_KEYWORDS, nullptr},
                          {"spawn_plain", core_spawn_plain, METH_VARARGS, nullptr},

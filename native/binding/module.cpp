@@ -17,7 +17,8 @@ int add_type(PyObject* module, PyTypeObject** slot, PyType_Spec* spec) {
 namespace {
 
 PyMethodDef functions[] = {
-    {"new_ref_type", binding::new_ref_type, METH_O, "Makes the class of refs from its methods."},
+    {"new_ref_type", binding::new_ref_type, METH_VARARGS,
+     "Makes the class of refs from its methods."},
     {"memory", binding::memory, METH_NOARGS, "What the native core holds in this process."},
     {"trim_memory", binding::trim_memory, METH_O,
      "Unmaps what has been empty for so many seconds; returns how much still has to wait."},

@@ -367,7 +367,15 @@ PyObject* get_target(PyObject* o, void*) {
 
 PyObject* get_inherited(PyObject* o, void*) { return PyBool_FromLong(self_of(o)->inherited); }
 
+// asyncio's gather looks for these two at a future that was cancelled.
+PyObject* get_cancel_message(PyObject*, void*) { Py_RETURN_NONE; }
+
+PyObject* reply_make_cancelled_error(PyObject*, PyObject*) {
+  return PyObject_CallNoArgs(f_cancelled_error);
+}
+
 PyMethodDef methods[] = {
+    {"_make_cancelled_error", reply_make_cancelled_error, METH_NOARGS, nullptr},
     {"send", reply_method_send, METH_O, nullptr},
     {"throw", method(reply_throw), METH_FASTCALL, nullptr},
     {"close", reply_close, METH_NOARGS, nullptr},
@@ -385,9 +393,17 @@ PyMethodDef methods[] = {
     {"reject", reply_reject, METH_O, "Fails; False if an outcome was there already."},
     {nullptr, nullptr, 0, nullptr}};
 
+PyObject* get_deadline(PyObject* o, void*) {
+  const std::int64_t ns = self_of(o)->deadline;
+  if (ns == 0) Py_RETURN_NONE;
+  return PyFloat_FromDouble(static_cast<double>(ns) / 1e9);
+}
+
 PyGetSetDef getset[] = {
     {"_asyncio_future_blocking", get_blocking, set_blocking, nullptr, nullptr},
     {"target", get_target, nullptr, "The actor that was asked.", nullptr},
+    {"_cancel_message", get_cancel_message, nullptr, nullptr, nullptr},
+    {"deadline", get_deadline, nullptr, "On the core's clock in seconds, or None.", nullptr},
     {"inherited", get_inherited, nullptr, "Whether the deadline came from an outer ask.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 

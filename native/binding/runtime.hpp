@@ -46,7 +46,8 @@ inline std::uint64_t tick_after(std::int64_t instant) {
 }
 
 // ---- cell.cpp
-Cell* cell_new(Core* c, Behaviour* b, Cell* parent);
+// `type` is the ref type of the core unless told otherwise.
+Cell* cell_new(Core* c, Behaviour* b, Cell* parent, PyTypeObject* type = nullptr);
 void cell_finish(Core* c, Cell* cell);
 
 // ---- behaviour.cpp

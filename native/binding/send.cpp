@@ -18,6 +18,7 @@ PyObject* s_deadline;
 PyObject* s_priority;
 PyObject* s_timeout;
 PyObject* s_sender;
+PyObject* s_forward;
 PyObject* s_lane[actinium::kLanes];
 
 Cell* self_of(PyObject* o) { return reinterpret_cast<Cell*>(o); }
@@ -136,9 +137,21 @@ inline bool put(Core* c, Cell* cell, Item& it) {
 
 }  // namespace
 
+// A ref to an actor elsewhere has no mailbox; what its cell carries takes the message.
+static PyObject* send_on(Cell* cell, Item& it) {
+  PyObject* args[5] = {cell->extra, reinterpret_cast<PyObject*>(cell), it.msg,
+                       it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
+                       it.extra ? it.extra : Py_None};
+  PyObject* put =
+      PyObject_VectorcallMethod(s_forward, args, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  item_release(it);
+  return put;
+}
+
 // hook(cell, msg, sender, extra, code) -> Put; uses up the item.
 PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
   timer_arrived(it.extra);
+  if (cell->capacity == 0 && code != kIsClosed && cell->extra != nullptr) return send_on(cell, it);
   PyObject* number = PyLong_FromLong(code);
   PyObject* args[6] = {nullptr,
                        reinterpret_cast<PyObject*>(cell),
@@ -404,7 +417,14 @@ PyObject* envelope_count(PyObject* o, void*) {
   return PyLong_FromUnsignedLong(reinterpret_cast<Envelope*>(o)->count);
 }
 
+PyObject* envelope_deadline(PyObject* o, void*) {
+  const std::int64_t ns = reinterpret_cast<Envelope*>(o)->deadline;
+  if (ns == 0) Py_RETURN_NONE;
+  return PyFloat_FromDouble(static_cast<double>(ns) / 1e9);
+}
+
 PyGetSetDef envelope_getset[] = {{"stream", envelope_stream, nullptr, nullptr, nullptr},
+                                 {"deadline", envelope_deadline, nullptr, nullptr, nullptr},
                                  {"count", envelope_count, nullptr, nullptr, nullptr},
                                  {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
@@ -425,6 +445,7 @@ int init_send(PyObject* module) {
   s_priority = PyUnicode_InternFromString("priority");
   s_timeout = PyUnicode_InternFromString("timeout");
   s_sender = PyUnicode_InternFromString("sender");
+  s_forward = PyUnicode_InternFromString("forward");
   const char* lanes[] = {"critical", "high", "normal", "low"};
   for (int i = 0; i < actinium::kLanes; i++)
     s_lane[i] = PyUnicode_InternFromString(lanes[i]);

@@ -7,6 +7,7 @@ The layers, lowest first; an import only goes down:
     store                bytes that outlive the process
     core                 actors in one process
     wire                 message <-> bytes
+    cluster              other processes: the same refs, supervised
     patterns             state machines, fan-out calls, routers
     inference, ops       deployments, runners, sessions; metrics
     topology             configuration file -> a checked plan
@@ -21,6 +22,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from actinium.base import plugs
+
+plugs.fill("workers", "actinium.cluster:WorkerProcesses")
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -30,13 +35,14 @@ _HOMES = {
         "DeadLetter", "DeadLetterEvent", "Durable", "EntityRef", "Event", "Idle", "LocalRef",
         "Mailbox", "MemoryBudget", "MemoryUse", "Message", "Missed", "NameAdded", "NameRemoved",
         "NameReplaced", "OneForOne", "Payload", "PhaseEvent", "Pressure", "PressureEvent", "Put",
-        "Ref", "Registered", "Report", "Resync", "Settings", "Stop", "Stream", "System",
-        "Terminated", "Unbounded", "Unchecked", "blocking", "memory_use", "on", "trim_memory",
+        "Ref", "Registered", "RemoteRef", "Report", "Resync", "Settings", "Stop", "Stream",
+        "System", "Terminated", "Unbounded", "Unchecked", "blocking", "memory_use", "on", "trim_memory",
     ),
     "actinium.patterns": (
         "Broadcast", "Err", "FSM", "Group", "Hash", "LeastLoaded", "Ok", "Pool", "Random", "Retry",
         "RoundRobin", "Router", "ScatterFirst", "StateTimeout", "TailChop", "Transition", "gather",
     ),
+    "actinium.cluster": ("ByKey",),
     "actinium.store": ("MemoryStore", "SqliteStore", "Store"),
     "actinium.errors": ("ActiniumError",),
     "actinium.inference": ("Deployment",),
@@ -45,6 +51,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
+    from actinium.cluster import ByKey
     from actinium.core import (
         Actor,
         ActorEvent,
@@ -80,6 +87,7 @@ if TYPE_CHECKING:
         Put,
         Ref,
         Registered,
+        RemoteRef,
         Report,
         Resync,
         Settings,
@@ -132,6 +140,7 @@ __all__ = [
     "Block",
     "Breaker",
     "Broadcast",
+    "ByKey",
     "Context",
     "DeadLetter",
     "DeadLetterEvent",
@@ -166,6 +175,7 @@ __all__ = [
     "Random",
     "Ref",
     "Registered",
+    "RemoteRef",
     "Report",
     "Resync",
     "Retry",

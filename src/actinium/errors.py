@@ -11,13 +11,16 @@
     ├── MessageError
     │   ├── NotAMessage              a mutable object was sent
     │   ├── NotAccepted              the actor's accept list does not name it
-    │   └── MessageTooLarge          more bytes than the actor takes at once
+    │   ├── MessageTooLarge          more bytes than its receiver, or a link, takes at once
+    │   ├── NotEncodable             a value cannot leave the process
+    │   └── DecodeError              bytes that are no message
     ├── ActorError
     │   ├── ActorNotFound  ActorStopped  ActorRestarted  NameTaken
     │   ├── Unhandled                no handler for this type
     │   ├── SpawnError               the constructor or its arguments failed
     │   ├── HandlerError             the handler of an ask raised
     │   ├── ChildFailed              a supervisor gave up on a child
+    │   ├── WorkerDied               the process of the actor ended
     │   └── SystemFailed             a failure reached the root
     ├── Overloaded
     │   ├── ActivationRefused        no place in memory for one more entity
@@ -105,8 +108,21 @@ class NotAccepted(MessageError):
     """The actor's admission names neither this message's class nor this sender."""
 
 
-class MessageTooLarge(MessageError):
-    """The message holds more bytes than its receiver takes."""
+class NotEncodable(MessageError, TypeError):
+    """A value cannot leave its process; the text says what can."""
+
+
+class MessageTooLarge(MessageError, ValueError):
+    """The message holds more bytes than its receiver, or the way to it, takes (``limit``)."""
+
+    def __init__(self, text: str, size: int = 0, limit: int = 0) -> None:
+        super().__init__(text)
+        self.size = size
+        self.limit = limit
+
+
+class DecodeError(MessageError, ValueError):
+    """Bytes from another process are no message of this one; the text says where."""
 
 
 class ActorError(ActiniumError):
@@ -153,6 +169,30 @@ class ChildFailed(ActorError):
     def __init__(self, text: str, cause: BaseException | None = None) -> None:
         super().__init__(text)
         self.cause = cause
+
+
+class WorkerDied(ActorError):
+    """A worker process ended, and with it what its actors held in memory.
+
+    ``worker`` is its number, ``exitcode`` what it returned, ``signal`` the name of the signal
+    that killed it (``SIGKILL``), ``stderr`` the last lines it wrote.
+    """
+
+    retryable = True
+
+    def __init__(
+        self,
+        text: str,
+        worker: int = 0,
+        exitcode: int | None = None,
+        signal: str | None = None,
+        stderr: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(text)
+        self.worker = worker
+        self.exitcode = exitcode
+        self.signal = signal
+        self.stderr = stderr
 
 
 class SystemFailed(ActorError):

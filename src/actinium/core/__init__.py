@@ -40,6 +40,7 @@ from .registry.changes import (
     Resync,
 )
 from .registry.registry import Registry
+from .remote import RemoteRef
 from .signals import Idle, Stop, Terminated
 from .stream import Stream
 from .supervision import OneForOne
@@ -89,6 +90,7 @@ __all__ = [
     "Ref",
     "Registered",
     "Registry",
+    "RemoteRef",
     "Replayed",
     "ReplyToken",
     "Report",

@@ -63,6 +63,11 @@ class Entities:
             )
         return EntityRef(self, cls, key)
 
+    def elsewhere(self, cls: type[A], key: str) -> LocalRef[A] | None:
+        """A ref to the entity where its place is another process; None where it is this one."""
+        workers = self.system._workers
+        return workers.entity(cls, key) if workers is not None else None
+
     def find(self, cls: type[Actor], key: str) -> LocalRef[Any] | None:
         """The actor of a key if it is in memory and takes messages."""
         live = self._live.get(cls)
@@ -90,6 +95,9 @@ class Entities:
                 "use ac.blocking(system) there"
             )
         cls, key = ref._cls, ref._key
+        elsewhere = self.elsewhere(cls, key)
+        if elsewhere is not None:
+            return elsewhere
         live = self._live.get(cls)
         if live is None:
             live = self._live[cls] = OrderedDict()
@@ -106,7 +114,7 @@ class Entities:
     ) -> LocalRef[Any]:
         if before is None or before.stopped_flag:
             self._make_room(ref, live)
-        cell = self.system.spawn(ref._cls, ref._key)
+        cell = self.system._running().spawn(ref._cls, ref._key)
         self.activations += 1
         extra = extra_of(cell)
         extra.entity = ref

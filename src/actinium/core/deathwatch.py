@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .extra import extra_of
 from .ref import LocalRef
+from .remote import RemoteRef
 from .signals import Terminated
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def watch(watcher: Cell, target: Cell) -> None:
     if there.watchers is None:
         there.watchers = {}
     there.watchers[watcher] = None
+    if isinstance(target, RemoteRef):
+        target.extra.watched(target)
 
 
 def noticed(watcher: Cell, notice: Any) -> bool:

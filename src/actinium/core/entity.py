@@ -149,7 +149,7 @@ class EntityRef(Generic[A]):
 
     async def stop(self, *, drain: bool = True) -> None:
         """Takes the actor out of memory and waits until it is; its stored state stays."""
-        cell = self.cell
+        cell = self._entities.elsewhere(self._cls, self._key) or self.cell
         if cell is not None:
             cell.stop(drain=drain)
             await cell.stopped()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import msgspec
 
 from actinium import _native
-from actinium.errors import SystemFailed, UsageError
+from actinium.base import plugs
+from actinium.errors import ConfigError, SystemFailed, UsageError
 
 from .actor import Actor
 from .afterlife import Afterlife
@@ -22,6 +23,7 @@ from .deadletters import DeadLetters, Limits
 from .extra import extra_of
 from .lifecycle import Lifecycle
 from .ref import LocalRef
+from .remote import NOTHING, Ledger
 from .stash import drop_stash
 from .supervision import OneForOne
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from .entity import EntityRef
     from .events.stream import Events
     from .registry.registry import Registry
+    from .remote import Workers
 
 A = TypeVar("A", bound=Actor)
 
@@ -72,7 +75,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """How a shutdown went. ``lost`` counts messages no ledger accounts for: 0, always."""
+    """How a shutdown went, summed over all processes of the system.
+
+    ``lost`` counts accepted messages whose fate nobody can tell: 0, unless a worker process was
+    killed; then those it had taken and not yet accounted for.
+    """
 
     accepted: int
     handled: int
@@ -108,12 +115,18 @@ class System:
         settings: Settings | None = None,
         store: Store | None = None,
         spool: Store | None = None,
+        workers: int = 0,
         _core_options: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.settings = settings if settings is not None else Settings()
         self.store = store
         self._spool = spool
+        if not (isinstance(workers, int) and 0 <= workers <= 256):
+            raise ConfigError(f"workers is a number of processes, 0 to 256, got {workers!r}")
+        self._workers: Workers | None = None
+        if workers:
+            self._workers = plugs.filled("workers")(self, workers)
         self._core_options = _core_options or {}
         self._core: _native.Core | None = None
         self._entities: Entities | None = None
@@ -178,6 +191,13 @@ class System:
         self._watchdog = asyncio.get_running_loop().create_task(
             self._end_on_fatal(), name=f"actinium.{self.name}.watchdog"
         )
+        if self._workers is not None:
+            try:
+                await self._workers.start()
+            except BaseException:
+                await self.shutdown(drain_timeout=0)
+                raise
+            self.spawn = self._workers.spawn  # type: ignore[method-assign,assignment]
 
     async def _end_on_fatal(self) -> None:
         await self._life.supervisor.fatal_event.wait()
@@ -197,6 +217,10 @@ class System:
 
     def lookup(self, path: str) -> LocalRef[Any]:
         """The living actor at a path such as ``/user/counter``; raises ActorNotFound."""
+        if self._workers is not None:
+            far = self._workers.lookup(path)
+            if far is not None:
+                return far
         return self._life.lookup(self._root, path)
 
     def _resolve(self, path: str) -> Any:
@@ -212,6 +236,10 @@ class System:
 
             self._entities = Entities(self)
         return self._entities.ref(cls, key)
+
+    def workers(self) -> tuple[Any, ...]:
+        """How each worker process is (``actinium.cluster.WorkerState``); empty without any."""
+        return self._workers.states() if self._workers is not None else ()
 
     @property
     def dead_letters(self) -> DeadLetters:
@@ -278,6 +306,12 @@ class System:
 
     async def idle(self) -> None:
         """Waits until no message is under way anywhere in this system."""
+        if self._workers is not None and self._report is None:
+            await self._workers.quiet()
+        else:
+            await self._idle_here()
+
+    async def _idle_here(self) -> None:
         core = self._running()
         if core.closed:
             return
@@ -305,10 +339,14 @@ class System:
         limit = self.settings.drain_timeout if drain_timeout is None else drain_timeout
         forced = 0
         core.set_closing()
+        far: Ledger = NOTHING
+        if self._workers is not None:
+            far = await self._workers.end(limit if self._life.supervisor.fatal is None else 0.0)
+            limit = max(0.0, limit - (time.monotonic() - began))
         try:
             async with asyncio.timeout(limit):
                 if self._life.supervisor.fatal is None:
-                    await self.idle()
+                    await self._idle_here()
                 self._root.stop(drain=self._life.supervisor.fatal is None)
                 await self._root.stopped()
         except TimeoutError:
@@ -319,13 +357,13 @@ class System:
         counts = core.statistics()
         known = counts["handled"] + counts["withdrawn"] + self._life.undelivered.count
         self._report = Report(
-            accepted=counts["accepted"],
-            handled=counts["handled"],
-            dead_lettered=self._life.undelivered.count,
-            withdrawn=counts["withdrawn"],
-            forced=forced,
+            accepted=counts["accepted"] + far.accepted,
+            handled=counts["handled"] + far.handled,
+            dead_lettered=self._life.undelivered.count + far.dead_lettered,
+            withdrawn=counts["withdrawn"] + far.withdrawn,
+            forced=forced + far.forced,
             seconds=time.monotonic() - began,
-            lost=counts["accepted"] - known,
+            lost=counts["accepted"] - known + far.lost,
         )
         core.close(Afterlife(self._life.dead_letters))
         await self._life.dead_letters.close()

@@ -15,6 +15,7 @@ Reason = Literal[
     "handler_failed", "expired", "activation_refused", "drain_timeout", "forced_stop", "stash_full",
     "fault",
     "not_accepted", "too_large", "rate_limited", "memory_limit",
+    "node_unreachable", "link_full", "undecodable",
 ]  # fmt: skip
 REASONS: tuple[str, ...] = get_args(Reason)
 

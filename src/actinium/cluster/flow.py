@@ -1,0 +1,138 @@
+"""Streams between processes: the two ends of ``core.stream``'s channel, each in its process.
+
+The producer's end counts as unread what the reader's process has not said it read, so the window
+is one, not one per process (ST-1, ST-4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from actinium.core.stream import BYTES, Channel
+from actinium.errors import DecodeError
+
+from .entries import Credit, End, Failed, Item
+
+if TYPE_CHECKING:
+    from .link import Link
+
+
+class _Unread:
+    """Stands for the items that were sent and are not read yet."""
+
+    __slots__ = ("_flow", "count")
+
+    def __init__(self, flow: Outflow) -> None:
+        self._flow = flow
+        self.count = 0
+
+    def append(self, item: Any) -> None:
+        self._flow.put(item)
+        self.count += 1
+
+    def clear(self) -> None:
+        self.count = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class Outflow(Channel):
+    """The producer's end: what it is given goes to the reader's process."""
+
+    __slots__ = ("_unread", "cell", "id", "link")
+
+    def __init__(self, window: int, link: Link, number: int, cell: Any) -> None:
+        super().__init__(window, (cell,))
+        self._unread = _Unread(self)
+        self.items = self._unread  # type: ignore[assignment]
+        self.link = link
+        self.id = number
+        self.cell = cell
+
+    def put(self, item: Any) -> None:
+        """Sends one item; raises NotEncodable for one that cannot travel."""
+        packed = self.link.node.codec.pack(item)
+        if self.link.up and not self.cancelled:
+            self.link.say(
+                Item(self.id, self.link.number(packed.type), packed.raw(), list(packed.fields)),
+                packed,
+            )
+
+    def end(self) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        self.link.serving.pop(self.id, None)
+        if self.cancelled or not self.link.up:
+            return
+        if self.error is None:
+            self.link.say(End(self.id))
+        else:
+            self.link.say(Failed(self.id, self.link.node.pack_failure(self.error)))
+
+    def read(self, items: int, size: int) -> None:
+        """The reader's process read so much."""
+        if not 0 <= items <= self._unread.count:
+            raise DecodeError(f"credit for {items} items, and {self._unread.count} are unread")
+        self._unread.count -= items
+        self.size = max(0, self.size - size)
+        self.grant()
+
+    def stop(self) -> None:
+        """The reader has left, or its process has."""
+        self.link.serving.pop(self.id, None)
+        if not self.ended:
+            self.cancel()
+            self.cell.cancel_stream(self)
+
+
+class Reader:
+    """Stands in a channel for the producer that waits for room: tells its process what was read.
+
+    It looks like the future that a local producer would wait with.
+    """
+
+    __slots__ = ("_channel", "_id", "_link", "_read", "_taken", "_taken_bytes")
+
+    def __init__(self, link: Link, number: int, channel: Channel) -> None:
+        self._link = link
+        self._id = number
+        self._channel = channel
+        self._taken = 0  # items that came
+        self._taken_bytes = 0
+        self._read = [0, 0]  # of these, what was reported as read
+        channel.room = self  # type: ignore[assignment]
+
+    @property
+    def link(self) -> Link:
+        """Where the items come from."""
+        return self._link
+
+    def took(self, item: Any) -> None:
+        """An item came."""
+        channel = self._channel
+        if len(channel.items) >= channel.window:
+            raise DecodeError(f"a stream's item beyond its window of {channel.window}")
+        channel.items.append(item)
+        self._taken += 1
+        if type(item) in (bytes, str, bytearray):
+            channel.size += len(item)
+            self._taken_bytes += len(item)
+        if channel.reader is not None:
+            channel.wake_reader()
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, _: None) -> None:
+        """Something was read: reports it once that is half of the window, and waits for more."""
+        channel = self._channel
+        items = self._taken - len(channel.items) - self._read[0]
+        size = self._taken_bytes - channel.size - self._read[1]
+        if not channel.ended:
+            channel.room = self  # type: ignore[assignment]
+            if (items >= max(1, channel.low) or size >= BYTES // 2) and self._link.up:
+                self._read[0] += items
+                self._read[1] += size
+                self._link.say(Credit(self._id, items, size))

@@ -1,0 +1,322 @@
+"""The worker processes of a system: started, supervised, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from actinium.core import OneForOne
+from actinium.core.remote import Ledger
+from actinium.core.supervision import RestartWindow
+from actinium.errors import UsageError, WorkerDied
+from actinium.store import SqliteStore
+
+from . import entries as e
+from .first import FirstNode
+from .hub import Hub
+from .link import Link
+from .process import Orders, WorkerProcess
+
+if TYPE_CHECKING:
+    from actinium.core import System
+
+import logging
+
+_log = logging.getLogger("actinium.cluster")
+
+START_SECONDS = 30.0
+"""How long a worker may take from its start until it serves."""
+
+END_SECONDS = 5.0
+"""How long a worker that was told to end may take before it is killed."""
+
+RESTARTS = OneForOne(max_restarts=10, within=60.0, backoff=(0.1, 10.0))
+
+
+class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
+    """How one worker is. ``restarts`` counts its processes after the first."""
+
+    index: int
+    state: Literal["starting", "up", "down", "given up"]
+    pid: int
+    restarts: int
+    actors: int
+    handled: int
+    waiting: int
+    """Messages in this process that wait for room on the way to it."""
+    last_error: str
+
+
+class _Worker:
+    """What is known of one worker's number, over all its processes."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.incarnation = 0
+        self.process: WorkerProcess | None = None
+        self.state: Literal["starting", "up", "down", "given up"] = "starting"
+        self.error = ""
+        self.task: asyncio.Task[None] | None = None
+        self.served: asyncio.Future[None]
+
+
+class WorkerProcesses:
+    """Fills the core's plug ``workers``; see ``core.remote.Workers`` for the calls."""
+
+    def __init__(self, system: System, count: int) -> None:
+        if system.store is not None and not isinstance(system.store, SqliteStore):
+            raise UsageError(
+                f"a {type(system.store).__name__} lives in one process; with workers write "
+                'ac.System(workers=..., store=await ac.SqliteStore.open("state.db"))'
+            )
+        self._system = system
+        self._workers = [_Worker(index) for index in range(1, count + 1)]
+        self._token = secrets.token_hex(32)
+        self._folder = ""
+        self._ending = False
+        self._node: FirstNode
+        self._hub: Hub
+
+    # -- start
+
+    async def start(self) -> None:
+        self._node = node = FirstNode(self._system, len(self._workers))
+        node.ready = self._is_ready
+        self._folder = tempfile.mkdtemp(prefix="actinium-")  # mode 0700
+        self._hub = Hub(node, self._folder, self._token)
+        self._hub.welcome = self._welcome
+        await self._hub.listen()
+        loop = asyncio.get_running_loop()
+        for worker in self._workers:
+            worker.served = loop.create_future()
+            worker.task = loop.create_task(
+                self._guard(worker), name=f"actinium.worker.{worker.index}"
+            )
+        served = [worker.served for worker in self._workers]
+        try:
+            await asyncio.gather(*served)
+        finally:
+            for future in served:
+                if future.done() and not future.cancelled():
+                    future.exception()  # one failure is enough to raise
+
+    def _welcome(self, link: Link) -> e.Welcome:
+        """The younger connects to the older, so that each pair has one link."""
+        peers = [
+            (n, k.incarnation) for n, k in self._node.links.items() if k.up and n != link.index
+        ]
+        return e.Welcome(0, 0, peers)
+
+    def _is_ready(self, index: int, incarnation: int) -> None:
+        worker = self._workers[index - 1]
+        if worker.incarnation == incarnation:
+            worker.state = "up"
+            if not worker.served.done():
+                worker.served.set_result(None)
+
+    def _orders(self, worker: _Worker) -> Orders:
+        store = self._system.store
+        return Orders(
+            name=self._system.name,
+            folder=self._folder,
+            token=self._token,
+            index=worker.index,
+            incarnation=worker.incarnation,
+            workers=len(self._workers),
+            path=[os.path.abspath(p) if p else os.getcwd() for p in sys.path],
+            main=_main_module(),
+            store=str(store.path) if isinstance(store, SqliteStore) else "",
+            settings=self._node.codec.pack(self._system.settings).body,
+        )
+
+    async def _guard(self, worker: _Worker) -> None:
+        """Lets nobody wait for a worker that cannot even be started."""
+        try:
+            await self._keep(worker)
+        except Exception as error:  # noqa: BLE001 - it ends the start, or the system
+            if worker.served.done():
+                self._node.life.supervisor.end_all(error)
+            else:
+                worker.served.set_exception(error)
+
+    async def _keep(self, worker: _Worker) -> None:
+        """Keeps one worker running: restarts it with back-off, up to a limit."""
+        node = self._node
+        window = RestartWindow(node.life.supervisor.random)
+        while True:
+            worker.incarnation += 1
+            error = await self._run(worker)
+            if self._ending:
+                return
+            first = not worker.served.done()
+            delay = None if first else window.next_delay(RESTARTS, node.core.now())
+            worker.state = "down" if delay is not None else "given up"
+            worker.error = str(error)
+            if not first:
+                _log.error("%s", error)
+            node.worker_died(worker.index, worker.incarnation, error, final=delay is None)
+            if delay is None:
+                if first:
+                    worker.served.set_exception(error)
+                else:
+                    node.life.supervisor.end_all(error)
+                return
+            await asyncio.sleep(delay)
+            worker.state = "starting"
+            _log.warning("worker %d is started again", worker.index)
+
+    async def _run(self, worker: _Worker) -> WorkerDied:
+        """Runs one process to its end and returns how that came."""
+        process = worker.process = WorkerProcess(worker.index, worker.incarnation)
+        await process.start(self._orders(worker))
+        slow = self._node.loop.call_later(START_SECONDS, self._too_slow, worker, process)
+        try:
+            error = await process.wait()
+        finally:
+            slow.cancel()
+            process.kill()
+            await process.close()
+        return error
+
+    def _too_slow(self, worker: _Worker, process: WorkerProcess) -> None:
+        if worker.state == "starting" and worker.process is process:
+            process.lines.append(f"it did not serve within {START_SECONDS:g} s and was killed")
+            process.kill()
+
+    # -- use
+
+    def spawn(self, cls: type[Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Starts an actor on the worker that ``place`` says; see ``ac.ByKey``."""
+        return self._node.spawn(cls, *args, **kwargs)
+
+    def entity(self, cls: type[Any], key: str) -> Any:
+        return self._node.entity(cls, key)
+
+    def lookup(self, path: str) -> Any:
+        parts = [part for part in path.split("/") if part]
+        if len(parts) != 2 or parts[0] != "user":
+            return None
+        found = self._node.registry.named(parts[1])
+        if found is None:
+            return None
+        key, placed = found
+        return self._node.ref(placed.node, placed.incarnation, key, path)
+
+    def states(self) -> tuple[WorkerState, ...]:
+        return tuple(self._state(worker) for worker in self._workers)
+
+    def _state(self, worker: _Worker) -> WorkerState:
+        node = self._node
+        tally = node.tallies.get((worker.index, worker.incarnation), e.Tally())
+        link = node.links.get(worker.index)
+        process = worker.process
+        return WorkerState(
+            index=worker.index,
+            state=worker.state,
+            pid=process.pid if process is not None and worker.state == "up" else 0,
+            restarts=max(0, worker.incarnation - 1),
+            actors=tally.actors,
+            handled=tally.handled,
+            waiting=len(link.waiting) if link is not None else 0,
+            last_error=worker.error,
+        )
+
+    async def quiet(self) -> None:
+        await self._node.quiet()
+
+    # -- the end
+
+    async def end(self, limit: float) -> Ledger:
+        node = self._node
+        self._ending = True
+        began = node.loop.time()
+        for link in node.links.values():
+            link.say(e.Closing())
+        if limit > 0:
+            try:
+                async with asyncio.timeout(limit):
+                    await node.quiet()
+            except TimeoutError:
+                _log.warning("the workers are not quiet after %g s; they are ended", limit)
+        left = max(0.0, limit - (node.loop.time() - began))
+        try:
+            async with asyncio.timeout(left + END_SECONDS):
+                await node.gather(lambda _: e.Finish(left), -1)
+        except TimeoutError:
+            _log.warning("workers did not end their actors in time; they are killed")
+        ended = {
+            (n, k.incarnation) for n, k in node.links.items()
+            if node.tallies.get((n, k.incarnation), e.Tally()).round == -1
+        }  # fmt: skip
+        for link in node.links.values():
+            link.say(e.Exit())
+        await self._end_processes()
+        await self._hub.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return self._ledger(ended)
+
+    async def _end_processes(self) -> None:
+        tasks = [worker.task for worker in self._workers if worker.task is not None]
+        for worker in self._workers:
+            if worker.state != "up" and worker.task is not None:
+                if worker.process is not None and worker.state == "starting":
+                    worker.process.kill()
+                worker.task.cancel()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=END_SECONDS)
+            for worker in self._workers:
+                if worker.task in late and worker.process is not None:
+                    worker.process.kill()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ledger(self, ended: set[tuple[int, int]]) -> Ledger:
+        """Sums what the workers did. Of a process that was killed the last report counts; what
+        was sent to it, or taken by it, and is in no report, is lost."""
+        node = self._node
+        sent: dict[tuple[int, int], int] = {}
+        for tally in [node.counts(), *node.tallies.values()]:
+            for index, incarnation, posts in tally.sent_dead:
+                key = (index, incarnation)
+                sent[key] = sent.get(key, 0) + posts
+        accepted = node.refused_late
+        dead = node.refused_late
+        handled = withdrawn = forced = lost = 0
+        for key, tally in node.tallies.items():
+            unreported = 0
+            if key not in ended:
+                unreported = max(0, sent.get(key, 0) - tally.posts)
+            accepted += tally.accepted + unreported
+            handled += tally.handled
+            dead += tally.dead_lettered
+            withdrawn += tally.withdrawn
+            forced += tally.forced
+            lost += (
+                tally.accepted
+                + unreported
+                - (tally.handled + tally.dead_lettered + tally.withdrawn)
+            )
+        for key, posts in sent.items():
+            if key not in node.tallies:  # it never reported
+                accepted += posts
+                lost += posts
+        return Ledger(
+            accepted=accepted, handled=handled, dead_lettered=dead, withdrawn=withdrawn,
+            forced=forced, lost=lost,
+        )  # fmt: skip
+
+
+def _main_module() -> str:
+    """How a worker can import the program's main module."""
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return f"module:{spec.name}"
+    file = getattr(main, "__file__", None)
+    return f"file:{os.path.abspath(file)}" if file else ""

@@ -1,0 +1,188 @@
+"""Actors of the worker tests, where worker processes can import them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import actinium as ac
+
+
+class Add(ac.Message):
+    n: int
+
+
+class Get(ac.Message):
+    pass
+
+
+class Refused(Exception):
+    pass
+
+
+class CallOn(ac.Message):
+    to: ac.Ref
+    what: Any
+
+
+class Watching(ac.Message):
+    who: ac.Ref
+
+
+class Burn(ac.Message):
+    loops: int
+
+
+class Sent(ac.Message):
+    to: ac.Ref
+    count: int
+
+
+class Counter(ac.Actor, mailbox=ac.Unbounded()):
+    def __init__(self, start: int = 0) -> None:
+        self.n = start
+        self.seen: list[int] = []
+        self.ended: list[str] = []
+
+    @ac.on
+    def add(self, m: Add) -> int:
+        self.n += m.n
+        return self.n
+
+    @ac.on
+    def get(self, m: Get) -> int:
+        return self.n
+
+    @ac.on
+    def note(self, m: int) -> None:
+        self.seen.append(m)
+
+    @ac.on(raises=(Refused,))
+    async def text(self, m: str) -> Any:
+        match m:
+            case "pid":
+                return os.getpid()
+            case "seen":
+                return tuple(self.seen)
+            case "ended":
+                return tuple(self.ended)
+            case "sender":
+                return self.ctx.sender
+            case "me":
+                return self.ctx.self_ref
+            case "remaining":
+                return self.ctx.remaining
+            case "refuse":
+                raise Refused("no", 7)
+            case "fail":
+                raise ValueError("broken")
+            case "stop":
+                raise ac.Stop
+            case "unencodable":
+                return object()
+            case "child":
+                return self.ctx.spawn(Counter, 100)
+            case "exit":
+                sys.stderr.write("about to leave\n")
+                sys.stderr.flush()
+                os._exit(3)
+            case "slow":
+                try:
+                    await asyncio.sleep(30)
+                finally:
+                    self.n += 1000
+            case "block":
+                await asyncio.sleep(0.3)
+        return m
+
+    @ac.on
+    async def call_on(self, m: CallOn) -> Any:
+        return await m.to.ask(m.what)
+
+    @ac.on
+    def burn(self, m: Burn) -> int:
+        total = 0
+        for i in range(m.loops):
+            total += i * i
+        return total
+
+    @ac.on
+    def send(self, m: Sent) -> None:
+        for i in range(m.count):
+            m.to.tell(i)
+
+    @ac.on
+    def watch(self, m: Watching) -> None:
+        self.ctx.watch(m.who)
+
+    @ac.on
+    def terminated(self, m: ac.Terminated) -> None:
+        self.ended.append(m.reason)
+
+    @ac.on
+    def blob(self, m: bytes) -> tuple[int, bytes]:
+        return len(m), m
+
+
+class Numbers(ac.Actor):
+    """Streams; counts how many of its streams were ended."""
+
+    def __init__(self) -> None:
+        self.ahead = 0
+        self.closed = 0
+
+    @ac.on
+    async def count(self, m: int) -> AsyncIterator[int]:
+        try:
+            for i in range(m):
+                self.ahead = i + 1
+                yield i
+        finally:
+            self.closed += 1
+
+    @ac.on
+    async def broken(self, m: str) -> AsyncIterator[int]:
+        yield 1
+        yield 2
+        raise ValueError(m)
+
+    @ac.on
+    def get(self, m: Get) -> tuple[int, int]:
+        return self.ahead, self.closed
+
+
+class Stubborn(ac.Actor):
+    def __init__(self, why: str) -> None:
+        raise RuntimeError(why)
+
+
+class Tight(ac.Actor, mailbox=ac.Mailbox(capacity=2)):
+    """Holds two messages; its handler waits until told to go on."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    @ac.on
+    async def take(self, m: int) -> None:
+        await asyncio.sleep(0.05)
+        self.n += 1
+
+    @ac.on
+    def get(self, m: Get) -> int:
+        return self.n
+
+
+class Cart(ac.Actor):
+    """An entity."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.items = 0
+
+    @ac.on
+    def add(self, m: Add) -> tuple[str, int, int]:
+        self.items += m.n
+        return self.key, self.items, os.getpid()
