@@ -476,9 +476,9 @@ PyType_Spec spec = {"actinium._native.Cell", sizeof(Cell), 0,
 PyType_Slot ref_slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(cell_dealloc)}, {Py_tp_methods, methods}, {0, nullptr}};
 
-PyType_Spec ref_spec = {"actinium.core.LocalRef", sizeof(Cell), 0,
-                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                        ref_slots};
+PyType_Spec ref_spec = {
+    "actinium.core.LocalRef", sizeof(Cell), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, ref_slots};
 PyType_Spec remote_spec = {"actinium.core.RemoteRef", sizeof(Cell), 0,
                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, ref_slots};
 
@@ -490,13 +490,13 @@ PyObject* new_ref_type(PyObject*, PyObject* args) {
   PyObject *names, *base = Py_None;
   if (!PyArg_ParseTuple(args, "O!|O", &PyDict_Type, &names, &base)) return nullptr;
   const bool first = base == Py_None;
-  if (!first && !(PyType_Check(base) &&
-                  PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(base), CellType))) {
+  if (!first &&
+      !(PyType_Check(base) && PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(base), CellType))) {
     PyErr_Format(PyExc_TypeError, "expected a ref type, got %R", base);
     return nullptr;
   }
-  PyObject* type = PyType_FromSpecWithBases(
-      first ? &ref_spec : &remote_spec, first ? reinterpret_cast<PyObject*>(CellType) : base);
+  PyObject* type = PyType_FromSpecWithBases(first ? &ref_spec : &remote_spec,
+                                            first ? reinterpret_cast<PyObject*>(CellType) : base);
   if (type == nullptr) return nullptr;
   PyObject *name, *value;
   for (Py_ssize_t i = 0; PyDict_Next(names, &i, &name, &value);) {
