@@ -146,7 +146,10 @@ PyObject* core_foreign(PyObject* o, PyObject* args) {
   Cell* cell = cell_new(self_of(o), reinterpret_cast<Behaviour*>(b), nullptr,
                         reinterpret_cast<PyTypeObject*>(type));
   Py_DECREF(b);
-  if (cell != nullptr) cell->capacity = 0;
+  if (cell != nullptr) {
+    cell->state |= kElsewhere;
+    cell->straight = 0;
+  }
   return reinterpret_cast<PyObject*>(cell);
 }
 

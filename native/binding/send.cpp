@@ -139,6 +139,7 @@ inline bool put(Core* c, Cell* cell, Item& it) {
 
 // A ref to an actor elsewhere has no mailbox; what its cell carries takes the message.
 static PyObject* send_on(Cell* cell, Item& it) {
+  timer_arrived(it.extra);
   PyObject* args[5] = {cell->extra, reinterpret_cast<PyObject*>(cell), it.msg,
                        it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
                        it.extra ? it.extra : Py_None};
@@ -151,7 +152,6 @@ static PyObject* send_on(Cell* cell, Item& it) {
 // hook(cell, msg, sender, extra, code) -> Put; uses up the item.
 PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
   timer_arrived(it.extra);
-  if (cell->capacity == 0 && code != kIsClosed && cell->extra != nullptr) return send_on(cell, it);
   PyObject* number = PyLong_FromLong(code);
   PyObject* args[6] = {nullptr,
                        reinterpret_cast<PyObject*>(cell),
@@ -183,6 +183,7 @@ PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
     return refuse(c, cell, it, kIsClosed);
   }
   if (cell->depth >= cell->straight) [[unlikely]] {
+    if ((cell->state & kElsewhere) != 0) return send_on(cell, it);
     PyObject* put = offer_guarded(c, cell, it, lane);
     if (hurry != 0 && put == c->accepted) note_urgent(c, cell, hurry);
     return put;

@@ -109,6 +109,7 @@ enum : std::uint16_t {
   kGuarded = 128,  // has a Guard
   kUrgent = 256,   // urgent messages wait until it can run again
   kLaned = 512,    // its place in line depends on what waits
+  kElsewhere = 1024,  // no actor of this process: has no mailbox
 };
 
 // Cell::sys: what the runtime asks of the actor; handled before any user message (MB-3).

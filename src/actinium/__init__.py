@@ -36,7 +36,8 @@ _HOMES = {
         "Mailbox", "MemoryBudget", "MemoryUse", "Message", "Missed", "NameAdded", "NameRemoved",
         "NameReplaced", "OneForOne", "Payload", "PhaseEvent", "Pressure", "PressureEvent", "Put",
         "Ref", "Registered", "RemoteRef", "Report", "Resync", "Settings", "Stop", "Stream",
-        "System", "Terminated", "Unbounded", "Unchecked", "blocking", "memory_use", "on", "trim_memory",
+        "System", "Terminated", "Unbounded", "Unchecked", "blocking", "memory_use", "on",
+        "trim_memory",
     ),
     "actinium.patterns": (
         "Broadcast", "Err", "FSM", "Group", "Hash", "LeastLoaded", "Ok", "Pool", "Random", "Retry",

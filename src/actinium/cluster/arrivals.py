@@ -191,7 +191,7 @@ class Arrivals:
     def _offer(
         self, link: Link, number: int, cell: Any, msg: Any, sender: Any, left: float
     ) -> None:
-        if cell.refusal() is None:
+        if cell.refusal(msg, sender) is None:
             self._taken(link, number, cell.tell(msg, sender=sender))
             return
 

@@ -109,7 +109,7 @@ class RemoteRef(_Local):  # type: ignore[type-arg]
         answer: bool = self.extra.is_alive()
         return answer
 
-    def refusal(self) -> int | None:
+    def refusal(self, msg: Any, sender: Any, /) -> int | None:
         code: int | None = self.extra.refusal()
         return code
 
