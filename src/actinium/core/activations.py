@@ -114,7 +114,7 @@ class Entities:
     ) -> LocalRef[Any]:
         if before is None or before.stopped_flag:
             self._make_room(ref, live)
-        cell = self.system._running().spawn(ref._cls, ref._key)
+        cell: LocalRef[Any] = self.system._running().spawn(ref._cls, ref._key)
         self.activations += 1
         extra = extra_of(cell)
         extra.entity = ref

@@ -1,0 +1,174 @@
+"""Workers that die, never start, or talk nonsense: who waits learns why, and nobody hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from test_workers import on_workers, until
+from worker_actors import Add, Counter, Get, Watching
+
+import actinium as ac
+from actinium.cluster import entries as e
+from actinium.errors import ActiniumError, WorkerDied
+from actinium.wire import frame
+
+
+def _hub(system: ac.System) -> Any:
+    return system._workers._hub  # type: ignore[union-attr]
+
+
+def test_a_death_carries_its_reason_exit_code_and_last_lines() -> None:
+    """xoscar#155: a dead worker shows only as `ServerClosed ... 0 bytes read`."""
+
+    async def body(system: ac.System) -> None:
+        one = system.spawn(Counter)
+        with pytest.raises(WorkerDied) as died:
+            await one.ask("exit")
+        error = died.value
+        assert (error.worker, error.exitcode, error.signal) == (1, 3, None)
+        assert "about to leave" in error.stderr
+        assert "exit code 3" in str(error) and "about to leave" in str(error)
+
+    on_workers(body, 1)
+
+
+def test_a_killed_workers_actors_start_again_and_their_refs_stay() -> None:
+    async def body(system: ac.System) -> None:
+        one, two = system.spawn(Counter, 7, place=1), system.spawn(Counter)
+        watcher = system.spawn(Counter, place="local")
+        child = await one.ask("child")
+        for ref in (one, child):
+            watcher.tell(Watching(ref))
+        one.tell(Add(5))
+        await system.idle()
+        asking = asyncio.ensure_future(one.ask("slow", 30))
+        await asyncio.sleep(0.05)
+        os.kill(system.workers()[0].pid, signal.SIGKILL)
+        with pytest.raises(WorkerDied) as died:
+            await asking
+        assert died.value.signal == "SIGKILL"
+        assert await one.ask(Get(), 20) == 7, "made again from its arguments, on the same ref"
+        assert await two.ask(Get()) == 0
+        with pytest.raises(WorkerDied):
+            await child.ask(Get())
+        await system.idle()
+        (reason,) = await watcher.ask("ended")
+        assert "WorkerDied" in reason, "the child is gone for good; a restart is no end"
+
+        async def up() -> bool:
+            return all(w.state == "up" for w in system.workers())
+
+        await until(up)
+        assert [w.restarts for w in system.workers()] == [1, 0]
+
+    report = on_workers(body)
+    assert report.accepted == (
+        report.handled + report.dead_lettered + report.withdrawn + report.lost
+    )
+
+
+def test_a_worker_that_cannot_start_ends_the_start_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "msgspec.py").write_text("raise ImportError('this msgspec is broken')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async def main() -> None:
+        with pytest.raises(WorkerDied, match="this msgspec is broken"):
+            await ac.System(workers=1).start()
+
+    asyncio.run(main())
+
+
+def test_a_class_the_worker_cannot_import_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "only_here.py"
+    module.write_text("import actinium as ac\nclass Here(ac.Actor):\n    pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async def body(system: ac.System) -> None:
+        import only_here  # type: ignore[import-not-found]
+
+        module.write_text("raise RuntimeError('not again')")
+        ref = system.spawn(only_here.Here)
+        with pytest.raises(ActiniumError, match="not again"):
+            await ref.ask(1)
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    on_workers(body, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        e.Hello(e.VERSION, "wrong", 1, 9),
+        e.Hello(e.VERSION + 1, "TOKEN", 1, 9),
+        e.Hello(e.VERSION, "TOKEN", 77, 9),
+        e.Hello(e.VERSION, "TOKEN", 1, 9),
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"ACT1" + b"\xff" * 60,
+        frame(e.HELLO, b"\xc1")[0],
+        frame(e.BATCH, b"\x90")[0],
+    ],
+    ids=["token", "version", "number", "twice", "http", "garbage", "no hello", "batch first"],
+)
+def test_strangers_are_turned_away_and_change_nothing(words: Any) -> None:
+    async def body(system: ac.System) -> None:
+        hub = _hub(system)
+        if isinstance(words, e.Hello):
+            token = hub._token if words.token == "TOKEN" else words.token
+            hello = e.Hello(words.version, token, words.node, words.incarnation)
+            data = frame(e.HELLO, msgspec.msgpack.encode(hello))[0]
+        else:
+            data = words
+        folder = hub._folder
+        assert os.stat(folder).st_mode & 0o777 == 0o700
+        reader, writer = await asyncio.open_unix_connection(os.path.join(folder, "0-0"))
+        with contextlib.suppress(ConnectionError):
+            for at in range(0, len(data), 7):  # in small pieces
+                writer.write(data[at : at + 7])
+                await asyncio.sleep(0)
+            async with asyncio.timeout(5):
+                await reader.read()
+        writer.close()
+        assert await system.spawn(Counter, 3).ask(Get()) == 3
+
+    on_workers(body, 1)
+
+
+def test_a_peer_that_breaks_the_protocol_is_cut_off() -> None:
+    async def body(system: ac.System) -> None:
+        node = system._workers._node  # type: ignore[union-attr]
+        link = node.links[1]
+        link.buffer_updated(0)
+        raw = frame(e.BATCH, struct.pack(">B", 0xC1))[0]
+        space = link.get_buffer(-1)
+        space[: len(raw)] = raw
+        link.buffer_updated(len(raw))
+        assert link.transport.is_closing()
+
+    on_workers(body, 2)
+
+
+def test_a_flood_at_a_slow_worker_is_refused_and_memory_stays_bounded() -> None:
+    async def body(system: ac.System) -> None:
+        slow = system.spawn(Counter)
+        assert await slow.ask(Get()) == 0
+        refused = sum(not slow.tell(Add(1)).ok for _ in range(60_000))
+        assert refused > 10_000, "beyond the link's window and what may wait"
+        assert len(system.dead_letters.find(reason="link_full")) > 0
+        await slow.send(Add(1), timeout=20)
+        await system.idle()
+        assert await slow.ask(Get()) == 60_001 - refused
+
+    assert on_workers(body, 1).lost == 0
