@@ -234,6 +234,7 @@ TEST(explore_mb_2_handed_in_while_lying_down) {
 
 // One shard has two actors and shares them; the other hunts, lies down, is woken up.
 TEST(explore_sc_5_two_shards_share) {
+  if (check::kSanitized) return;  // minutes there; seconds without
   const auto result = explore::all([](explore::Run& run) {
     Shards s(2, 2);
     run.thread([&s] {
