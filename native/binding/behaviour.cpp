@@ -21,15 +21,16 @@ Handler* behaviour_find_slow(Behaviour* b, PyTypeObject* type) {
     if (PyErr_Occurred()) return nullptr;
     PyObject* resolved = PyObject_CallFunctionObjArgs(b->resolve, b, key, nullptr);
     if (resolved == nullptr) return nullptr;
-    const int bad = PyDict_SetItem(b->table, key, resolved);
-    Py_DECREF(resolved);  // the table holds it
-    if (bad < 0) return nullptr;
-    found = resolved;
+    found = PyDict_SetDefault(b->table, key, resolved);  // another shard may have been first
+    Py_DECREF(resolved);                                 // the table holds what it has
+    if (found == nullptr) return nullptr;
   }
   if (found == Py_None) return nullptr;
+#ifndef Py_GIL_DISABLED
   b->seen_type = type;  // kept alive by the table
   b->seen = reinterpret_cast<Handler*>(found);
-  return b->seen;
+#endif
+  return reinterpret_cast<Handler*>(found);
 }
 
 namespace {

@@ -11,6 +11,16 @@ PyTypeObject* CellType;
 
 namespace {
 
+// Without a GIL a container may look at an entry that another thread has just dropped, and the
+// memory of objects has to stay readable as such for a while: CPython's allocator sees to that.
+#ifdef Py_GIL_DISABLED
+void* cell_alloc() { return PyObject_Malloc(sizeof(Cell)); }
+void cell_free(Cell* cell) { PyObject_Free(cell); }
+#else
+void* cell_alloc() { return actinium::slab_alloc(sizeof(Cell), actinium::Region::cells); }
+void cell_free(Cell* cell) { actinium::slab_free(cell, sizeof(Cell), actinium::Region::cells); }
+#endif
+
 PyObject* s_behaviour;
 
 Cell* self_of(PyObject* o) { return reinterpret_cast<Cell*>(o); }
@@ -19,6 +29,7 @@ PyObject* cell_signal(PyObject* o, PyObject* flags) {
   Cell* cell = self_of(o);
   const long bits = PyLong_AsLong(flags);
   if (bits == -1 && PyErr_Occurred()) return nullptr;
+  if (not_from_here(cell->core, "stop()")) return nullptr;
   if ((cell->state & kStopped) != 0) Py_RETURN_FALSE;
   signal_cell(cell, static_cast<std::uint16_t>(bits));
   Py_RETURN_TRUE;
@@ -235,7 +246,7 @@ void cell_finish(Core* c, Cell* cell) {
 }
 
 Cell* cell_new(Core* c, Behaviour* b, Cell* parent, PyTypeObject* type) {
-  auto* cell = static_cast<Cell*>(actinium::slab_alloc(sizeof(Cell), actinium::Region::cells));
+  auto* cell = static_cast<Cell*>(cell_alloc());
   if (cell == nullptr) {
     PyErr_NoMemory();
     return nullptr;
@@ -309,7 +320,7 @@ void cell_dealloc(PyObject* o) {
   Py_XDECREF(cell->kwargs);
   Py_XDECREF(cell->extra);
   Py_DECREF(cell->core);
-  actinium::slab_free(cell, sizeof(Cell), actinium::Region::cells);
+  cell_free(cell);
   Py_DECREF(type);
   // A chain of parents that only this leaf kept is let go in a loop: trees may be deep.
   while (parent != nullptr && Py_REFCNT(parent) == 1) {

@@ -88,6 +88,13 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   c->call_later = PyObject_GetAttrString(loop, "call_later");
   c->pump = PyObject_GetAttrString(o, "pump");
   c->on_timer = PyObject_GetAttrString(o, "on_timer");
+#ifdef Py_GIL_DISABLED
+  c->on_inbox = PyObject_GetAttrString(o, "on_inbox");
+  if (!c->on_inbox) {
+    Py_DECREF(o);
+    return nullptr;
+  }
+#endif
   c->context = PyContext_CopyCurrent();
   c->scratch = c->context != nullptr ? PyContext_Copy(c->context) : nullptr;
   if (!c->wheel || !c->inbox || !c->hlc || !c->flow || !c->call_soon || !c->call_soon_threadsafe ||
@@ -103,11 +110,8 @@ PyObject* core_set_hooks(PyObject* o, PyObject* hooks) {
   for (const Hook& h : kHooks) {
     PyObject* fn = PyObject_GetAttrString(hooks, h.name);
     if (fn == nullptr) return nullptr;
-    Py_XSETREF(c->*h.slot, fn);
+    set_hook(c, h.slot, fn);
   }
-  PyObject* join = PyObject_GetAttrString(hooks, "join_type");
-  if (join == nullptr) return nullptr;
-  Py_XSETREF(c->join_type, reinterpret_cast<PyTypeObject*>(join));
   Py_RETURN_NONE;
 }
 
@@ -198,6 +202,16 @@ PyObject* core_on_timer(PyObject* o, PyObject*) {
   c->armed = 1;
   return core_pump(o, nullptr);
 }
+
+#ifdef Py_GIL_DISABLED
+// Something was put into the inbox of a shard that may be asleep.
+PyObject* core_on_inbox(PyObject* o, PyObject*) {
+  Core* c = self_of(o);
+  if (c->armed || c->closed) Py_RETURN_NONE;  // a slice is due anyway and reads the inbox
+  c->armed = 1;
+  return core_pump(o, nullptr);
+}
+#endif
 
 // step(n) -> messages left ready: for tests that hold the schedule in their hands.
 PyObject* core_step(PyObject* o, PyObject* arg) {
@@ -334,8 +348,8 @@ PyObject* core_close(PyObject* o, PyObject* hooks) {
   PyObject* set = core_set_hooks(o, hooks);
   if (set == nullptr) return nullptr;
   Py_DECREF(set);
-  c->closed = 1;
   c->closing = kClosing;
+  close_inbox(c);
   while (!c->ready.empty()) {
     const std::uintptr_t entry = c->ready.pop();
     Py_DECREF(reinterpret_cast<PyObject*>(entry & ~std::uintptr_t(1)));
@@ -362,6 +376,9 @@ PyObject* core_close(PyObject* o, PyObject* hooks) {
   core_cancel_trim(c);
   Py_CLEAR(c->pump);  // bound methods of this very object
   Py_CLEAR(c->on_timer);
+#ifdef Py_GIL_DISABLED
+  Py_CLEAR(c->on_inbox);
+#endif
   Py_CLEAR(c->user);
   Py_CLEAR(c->choose);  // a test's closures may hold this object
   Py_CLEAR(c->tap);
@@ -383,6 +400,9 @@ void core_dealloc(PyObject* o) {
   Py_XDECREF(c->call_later);
   Py_XDECREF(c->pump);
   Py_XDECREF(c->on_timer);
+#ifdef Py_GIL_DISABLED
+  Py_XDECREF(c->on_inbox);
+#endif
   Py_XDECREF(c->context);
   Py_XDECREF(c->scratch);
   Py_XDECREF(c->timer_handle);
@@ -416,6 +436,9 @@ PyMethodDef methods[] = {{"set_hooks", core_set_hooks, METH_O, nullptr},
                          {"spawn_plain", core_spawn_plain, METH_VARARGS, nullptr},
                          {"pump", core_pump, METH_NOARGS, nullptr},
                          {"on_timer", core_on_timer, METH_NOARGS, nullptr},
+#ifdef Py_GIL_DISABLED
+                         {"on_inbox", core_on_inbox, METH_NOARGS, nullptr},
+#endif
                          {"on_trim", core_on_trim, METH_NOARGS, nullptr},
                          {"step", core_step, METH_O, nullptr},
                          {"schedule", core_schedule, METH_VARARGS, nullptr},
@@ -460,6 +483,7 @@ bool is_option(PyObject* name) {
 // the keywords.
 PyObject* spawn_from_call(Core* c, Cell* parent, PyObject* const* args, Py_ssize_t nargs,
                           PyObject* names) {
+  if (not_from_here(c, "spawn()")) return nullptr;
   if (nargs < 1 || !PyType_Check(args[0])) {
     PyErr_SetString(PyExc_TypeError, "spawn() takes an actor class and then its arguments");
     return nullptr;

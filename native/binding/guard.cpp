@@ -264,8 +264,10 @@ PyObject* offer_guarded(Core* c, Cell* cell, Item& it, unsigned lane) {
     Py_DECREF(put);
     return PyErr_NoMemory();
   }
-  cell->depth++;
-  c->n_accepted++;
+  if (!across) {
+    cell->depth++;
+    c->n_accepted++;
+  }
   if (g->counts) add_bytes(c, g, size);
   update_gauge(c, cell, g, put != Py_None);
   keep_watch(cell, g);

@@ -39,6 +39,10 @@ PyModuleDef definition = {PyModuleDef_HEAD_INIT,
 PyMODINIT_FUNC PyInit__native() {
   PyObject* m = PyModule_Create(&definition);
   if (m == nullptr) return nullptr;
+#ifdef Py_GIL_DISABLED
+  // Each system keeps to its thread; what others may do goes through its inbox (inbox.cpp).
+  PyUnstable_Module_SetGIL(m, Py_MOD_GIL_NOT_USED);
+#endif
   using namespace binding;
   use_huge_pages();
   PyObject* errors = PyImport_ImportModule("actinium.errors");

@@ -40,31 +40,6 @@ void give_to_hook(PyObject* hook, Cell* cell, Item& it) {
 
 namespace {
 
-void drain_inbox(Core* c) {
-  c->inbox_armed.store(0, std::memory_order_seq_cst);
-  while (true) {
-    actinium::MpscNode* node = nullptr;
-    const actinium::Pop found = c->inbox->pop(node);
-    if (found == actinium::Pop::linking) c->inbox_armed.store(1, std::memory_order_seq_cst);
-    if (found != actinium::Pop::node) return;
-    auto* in = static_cast<Inbound*>(node);
-    Cell* cell = in->cell;
-    c->inbox_size.fetch_sub(1, std::memory_order_relaxed);
-    if ((cell->state & kStopped) != 0) {
-      cell->depth--;
-      give_to_hook(c->hook_closed, cell, in->item);
-    } else {
-      const std::int64_t hurry = is_urgent(in->item) ? deadline_of(in->item) : 0;
-      cell->box.push(in->item, in->lane);
-      make_ready(c, cell);
-      if (hurry != 0) note_urgent(c, cell, hurry);
-    }
-    Py_DECREF(cell);
-    in->~Inbound();
-    actinium::slab_free(in, sizeof(Inbound), actinium::Region::inbox);
-  }
-}
-
 // Asks the Python side whether a notice is still wanted; uses up the item if not (WD-1).
 bool still_wanted(Core* c, Cell* cell, Item& it) {
   PyObject* args[3] = {nullptr, reinterpret_cast<PyObject*>(cell), it.msg};

@@ -7,6 +7,12 @@
 #include <cstdint>
 #include <ctime>
 
+// CPython has these from 3.13 on; with a GIL they are nothing.
+#ifndef Py_BEGIN_CRITICAL_SECTION
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
 namespace binding {
 
 inline std::int64_t monotonic_ns() {

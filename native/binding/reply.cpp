@@ -15,8 +15,12 @@ PyObject* f_invalid_state;
 PyObject* f_cancelled_error;
 PyObject* kw_context;
 
+#ifdef Py_GIL_DISABLED
+constexpr int kKeep = 0;  // mimalloc keeps them for each thread
+#else
 constexpr int kKeep = 256;
-Reply* free_replies[kKeep];
+#endif
+Reply* free_replies[kKeep + 1];
 int n_free_replies = 0;
 
 Reply* self_of(PyObject* o) { return reinterpret_cast<Reply*>(o); }

@@ -66,6 +66,10 @@ PyObject* core_on_trim(PyObject* o, PyObject*);
 // ---- timer.cpp
 void timer_fire(Core* c, Timer* t);
 
+// ---- inbox.cpp
+void drain_inbox(Core* c);
+void close_inbox(Core* c);  // the core is closed from here on
+
 // ---- circle.cpp
 void init_circle();
 // Fails an ask whose answer would have to wait for itself; true if it did.
@@ -78,8 +82,10 @@ PyObject* cell_put_back(PyObject* o, PyObject* list);
 PyObject* cell_forward(PyObject* o, PyObject* const* args, Py_ssize_t nargs);
 
 inline Handler* behaviour_find(Behaviour* b, PyTypeObject* type) {
+#ifndef Py_GIL_DISABLED  // without it, shards on several threads share the behaviour
   if (type == b->seen_type) [[likely]]
     return b->seen;
+#endif
   return behaviour_find_slow(b, type);
 }
 

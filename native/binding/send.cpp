@@ -104,23 +104,6 @@ Envelope* envelope_new(EnvelopeKind kind, PyObject* stream, std::int64_t deadlin
   return e;
 }
 
-// Hands an item to the shard of the cell from any other thread; one wake-up per burst.
-bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
-  void* p = actinium::slab_alloc(sizeof(Inbound), actinium::Region::inbox);
-  if (p == nullptr) return false;
-  auto* in = ::new (p) Inbound{};
-  in->cell = reinterpret_cast<Cell*>(Py_NewRef(reinterpret_cast<PyObject*>(cell)));
-  in->item = it;
-  in->lane = lane;
-  it = Item{};
-  c->inbox_size.fetch_add(1, std::memory_order_relaxed);
-  c->inbox->push(in);
-  if (c->inbox_armed.exchange(1, std::memory_order_seq_cst) == 0 && !c->armed) {
-    if (core_arm(c) < 0) report_unraisable(nullptr);
-  }
-  return true;
-}
-
 namespace {
 
 // False when memory ran out; uses up the item either way. On the shard's thread only.
@@ -168,6 +151,9 @@ PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
 
 // Puts an item into the mailbox, or says why not. Uses up the item; returns the Put.
 PyObject* offer(Core* c, Cell* cell, Item& it, unsigned lane) {
+#ifdef Py_GIL_DISABLED
+  if (this_thread() != c->thread) return offer_across(c, cell, it, lane);
+#endif
   if ((c->closing & kTapped) != 0) [[unlikely]] {
     PyObject* put = nullptr;
     if (tapped(c, cell, it, lane, &put)) return put;
@@ -193,12 +179,13 @@ PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
       item_release(it);
       return PyErr_NoMemory();
     }
-  } else if (!cell->box.push(it, lane)) {
+    return Py_NewRef(c->accepted);
+  }
+  if (!cell->box.push(it, lane)) {
     item_release(it);
     return PyErr_NoMemory();
-  } else {
-    make_ready(c, cell);
   }
+  make_ready(c, cell);
   cell->depth++;
   c->n_accepted++;
   if (hurry != 0) note_urgent(c, cell, hurry);
@@ -206,9 +193,12 @@ PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
 }
 
 bool check_message_slow(Core* c, PyTypeObject* type) {
-  PyObject* yes = PyObject_CallOneArg(c->hook_is_message, reinterpret_cast<PyObject*>(type));
+  PyObject* hook = hook_for_any_thread(c, &Core::hook_is_message);
+  PyObject* yes = PyObject_CallOneArg(hook, reinterpret_cast<PyObject*>(type));
+  Py_DECREF(hook);
   if (yes == nullptr) return false;
   Py_DECREF(yes);
+  if (!kOneThreadAtATime && this_thread() != c->thread) return true;
   PyTypeObject*& slot = c->known_types[type_slot(type)];
   Py_INCREF(type);
   Py_XSETREF(slot, type);
@@ -368,7 +358,7 @@ PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs)
     PyErr_SetString(PyExc_TypeError, "open_stream() takes a message, a stream and seconds");
     return nullptr;
   }
-  if (!check_message(c, Py_TYPE(args[0]))) return nullptr;
+  if (!check_message(c, Py_TYPE(args[0])) || not_from_here(c, "stream()")) return nullptr;
   std::int64_t deadline = 0;
   bool forever = true;
   if (args[2] != Py_None && !read_seconds(args[2], "timeout", &deadline, &forever)) return nullptr;
@@ -387,6 +377,7 @@ PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs)
 PyObject* cell_deliver(PyObject* o, PyObject* msg) {
   Cell* cell = self_of(o);
   Core* c = cell->core;
+  if (not_from_here(c, "watch()")) return nullptr;
   if ((cell->state & kStopped) != 0) Py_RETURN_FALSE;
   Envelope* e = envelope_new(kNotice, nullptr, 0);
   if (e == nullptr) return nullptr;

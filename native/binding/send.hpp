@@ -29,8 +29,22 @@ inline std::size_t type_slot(const PyTypeObject* type) {
   return (a >> 4 ^ a >> 10) & 63;
 }
 
+// ---- inbox.cpp: sending from other threads. Without a GIL it is all that they may do.
+void set_hook(Core* c, PyObject* Core::* slot, PyObject* hook);  // steals hook
+PyObject* hook_for_any_thread(Core* c, PyObject* Core::* slot);  // a new reference
+#ifdef Py_GIL_DISABLED
+inline constexpr bool kOneThreadAtATime = false;
+PyObject* offer_across(Core* c, Cell* cell, Item& it, unsigned lane);
+// True with UsageError raised when this is not the thread of the system.
+bool not_from_here(const Core* c, const char* what);
+#else
+inline constexpr bool kOneThreadAtATime = true;
+inline bool not_from_here(const Core*, const char*) { return false; }
+#endif
+
 // False with NotAMessage raised when values of this type may not be sent.
 inline bool check_message(Core* c, PyTypeObject* type) {
+  if (!kOneThreadAtATime && this_thread() != c->thread) return check_message_slow(c, type);
   if (c->known_types[type_slot(type)] == type) [[likely]]
     return true;
   return check_message_slow(c, type);
@@ -38,6 +52,7 @@ inline bool check_message(Core* c, PyTypeObject* type) {
 
 // The actor whose handler runs on this thread, as a new reference, or null.
 inline Cell* current_sender(Core* c) {
+  if (!kOneThreadAtATime && this_thread() != c->thread) return nullptr;
   Cell* cell = c->current;
   if (cell == nullptr || this_thread() != c->thread) return nullptr;
   Py_INCREF(cell);

@@ -175,6 +175,9 @@ struct Core {
   PyObject* call_later;
   PyObject* pump;  // bound methods, made once
   PyObject* on_timer;
+#ifdef Py_GIL_DISABLED
+  PyObject* on_inbox;
+#endif
   PyObject* context;  // contextvars at creation: no caller's context leaks into a handler
   PyObject* scratch;  // a copy of it that `def` handlers run in
   PyObject* timer_handle;
