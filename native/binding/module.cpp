@@ -16,7 +16,12 @@ int add_type(PyObject* module, PyTypeObject** slot, PyType_Spec* spec) {
 
 namespace {
 
+PyObject* message_size(PyObject*, PyObject* message) {
+  return PyLong_FromUnsignedLongLong(binding::message_size(message));
+}
+
 PyMethodDef functions[] = {
+    {"message_size", message_size, METH_O, "Bytes of the texts and buffers in a message."},
     {"new_ref_type", binding::new_ref_type, METH_VARARGS,
      "Makes the class of refs from its methods."},
     {"memory", binding::memory, METH_NOARGS, "What the native core holds in this process."},
@@ -56,7 +61,7 @@ PyMODINIT_FUNC PyInit__native() {
                   init_payload(m) == 0 && init_limits(m) == 0 && init_behaviour(m) == 0 &&
                   init_send(m) == 0 && init_cell(m) == 0 && init_reply(m) == 0 &&
                   init_activation(m) == 0 && init_timer(m) == 0 && init_core(m) == 0 &&
-                  PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
+                  init_channel(m) == 0 && PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_RESTART", kSysRestart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_STOP", kSysStop) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_DRAIN", kSysDrain) == 0 &&

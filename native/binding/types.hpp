@@ -99,16 +99,16 @@ enum Refusal : long {
 
 // Cell::state
 enum : std::uint16_t {
-  kQueued = 1,     // in the ready queue (SC-2: at most once), or being run
-  kBusy = 2,       // as many handlers are under way as the behaviour allows
-  kPaused = 4,     // starting, restarting or waiting for its supervisor
-  kClosed = 8,     // refuses new user messages
-  kStopped = 16,   // gone for good
-  kWatched = 32,   // somebody wants to know of each message taken out, see message_taken()
-  kOrphans = 64,   // somebody waits for the last child to stop
-  kGuarded = 128,  // has a Guard
-  kUrgent = 256,   // urgent messages wait until it can run again
-  kLaned = 512,    // its place in line depends on what waits
+  kQueued = 1,        // in the ready queue (SC-2: at most once), or being run
+  kBusy = 2,          // as many handlers are under way as the behaviour allows
+  kPaused = 4,        // starting, restarting or waiting for its supervisor
+  kClosed = 8,        // refuses new user messages
+  kStopped = 16,      // gone for good
+  kWatched = 32,      // somebody wants to know of each message taken out, see message_taken()
+  kOrphans = 64,      // somebody waits for the last child to stop
+  kGuarded = 128,     // has a Guard
+  kUrgent = 256,      // urgent messages wait until it can run again
+  kLaned = 512,       // its place in line depends on what waits
   kElsewhere = 1024,  // no actor of this process: has no mailbox
 };
 
@@ -364,6 +364,7 @@ int init_behaviour(PyObject* module);
 int init_activation(PyObject* module);
 int init_reply(PyObject* module);
 int init_timer(PyObject* module);
+int init_channel(PyObject* module);
 int init_actor(PyObject* module);
 int init_payload(PyObject* module);
 void use_huge_pages();

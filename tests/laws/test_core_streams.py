@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actinium import testkit
-from actinium.core import Actor, Message, on
+from actinium.core import Actor, Message, Settings, on
 from actinium.errors import (
     ActiniumError,
     ActorStopped,
     HandlerError,
+    MemoryLimit,
     StreamCancelled,
+    StreamIdle,
     Unhandled,
     UsageError,
 )
@@ -194,5 +196,83 @@ def test_a_stream_never_read_costs_nothing() -> None:
             await anext(unopened)
         await t.run_until_idle()
         assert source.instance.made == 0
+
+    testkit.run(test)
+
+
+class Texts(Message):
+    sizes: tuple[int, ...]
+
+
+class Writer(Actor, concurrent=4):
+    def __init__(self) -> None:
+        self.made: list[int] = []
+
+    @on
+    async def write(self, m: Texts) -> AsyncGenerator[Any]:
+        for n, size in enumerate(m.sizes):
+            self.made.append(size)
+            yield (n, "x" * size)  # bytes in a tuple count as well
+
+
+@law
+@given(
+    st.lists(st.integers(0, 50), max_size=30),
+    st.integers(1, 8),
+    st.integers(1, 80),
+    st.integers(1, 2**32),
+)
+def test_ST_1_4_credits_in_bytes_bound_the_producer_and_all_come_back(
+    sizes: list[int], window: int, most: int, seed: int
+) -> None:
+    async def test(t: TestSystem) -> None:
+        writer = t.spawn(Writer)
+        got: list[int] = []
+        async with writer.stream(Texts(tuple(sizes)), items=window, max_bytes=most) as stream:
+            async for n, text in stream:
+                await t.run_until_idle()
+                got.append(len(text))
+                assert n == len(got) - 1, "ST-2"
+                ahead = writer.instance.made[len(got) :]
+                assert len(ahead) <= window, "ST-1: items"
+                assert sum(ahead[:-1]) < most or len(ahead) <= 1, "ST-1: one oversized item more"
+                assert stream.channel.size == sum(ahead), "ST-4"
+        assert got == sizes, "ST-2"
+        assert (stream.channel.size, stream.channel.waiting) == (0, 0), "ST-4: all given back"
+        assert t.system.memory.report().regions["streams"] == 0, "ST-4"
+
+    testkit.run(test, seed=seed)
+
+
+def test_what_a_stream_holds_counts_for_the_memory_limit() -> None:
+    async def test(t: TestSystem) -> None:
+        writer = t.spawn(Writer)
+        async with writer.stream(Texts((900,) * 5)) as stream:
+            await t.run_until_idle()
+            assert t.system.memory.report().regions["streams"] == 4500
+            assert t.system.memory.level == "high"
+            with pytest.raises(MemoryLimit):
+                await anext(aiter(writer.stream(Texts((1,)))))
+            assert len(stream.take_ready()) == 5
+        assert t.system.memory.report().used == 0
+
+    testkit.run(test, settings=Settings(memory_limit=5000))
+
+
+@pytest.mark.parametrize("who", ["producer", "consumer"])
+def test_ST_3_a_stream_in_which_nothing_moves_ends(who: str) -> None:
+    async def test(t: TestSystem) -> None:
+        source = t.spawn(Source)
+        message = Count(100, pause=60.0 if who == "producer" else 0.0)
+        got: list[int] = []
+        with pytest.raises(StreamIdle, match="produced" if who == "producer" else "read"):
+            async for n in source.stream(message, items=3, idle=10.0):
+                got.append(n)
+                await t.advance(60.0)
+        assert got == ([] if who == "producer" else [0, 1, 2]), "ST-2: what there was comes first"
+        await t.run_until_idle()
+        assert source.instance.ended == 1, "ST-3"
+        with pytest.raises(UsageError, match="above 0 seconds"):
+            source.stream(Count(1), idle=0.0)
 
     testkit.run(test)

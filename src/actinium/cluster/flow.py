@@ -6,10 +6,11 @@ is one, not one per process (ST-1, ST-4).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from actinium import _native
 from actinium.core.stream import BYTES, Channel
-from actinium.errors import DecodeError
+from actinium.errors import DecodeError, StreamCancelled
 
 from .entries import Credit, End, Failed, Item
 
@@ -17,40 +18,20 @@ if TYPE_CHECKING:
     from .link import Link
 
 
-class _Unread:
-    """Stands for the items that were sent and are not read yet."""
-
-    __slots__ = ("_flow", "count")
-
-    def __init__(self, flow: Outflow) -> None:
-        self._flow = flow
-        self.count = 0
-
-    def append(self, item: Any) -> None:
-        self._flow.put(item)
-        self.count += 1
-
-    def clear(self) -> None:
-        self.count = 0
-
-    def __len__(self) -> int:
-        return self.count
-
-
 class Outflow(Channel):
     """The producer's end: what it is given goes to the reader's process."""
 
-    __slots__ = ("_unread", "cell", "id", "link")
+    __slots__ = ("cell", "id", "link")
+
+    def __new__(cls, window: int, link: Link, number: int, cell: Any) -> Self:
+        return super().__new__(cls, cell.core, window, BYTES, cell.core.loop.create_future)
 
     def __init__(self, window: int, link: Link, number: int, cell: Any) -> None:
-        super().__init__(window, (cell,))
-        self._unread = _Unread(self)
-        self.items = self._unread  # type: ignore[assignment]
         self.link = link
         self.id = number
         self.cell = cell
 
-    def put(self, item: Any) -> None:
+    def push(self, item: Any) -> bool:
         """Sends one item; raises NotEncodable for one that cannot travel."""
         packed = self.link.node.codec.pack(item)
         if self.link.up and not self.cancelled:
@@ -58,11 +39,12 @@ class Outflow(Channel):
                 Item(self.id, self.link.number(packed.type), packed.raw(), list(packed.fields)),
                 packed,
             )
+        return self.sent(_native.message_size(item)) or self.cancelled
 
     def end(self) -> None:
         if self.ended:
             return
-        self.ended = True
+        super().end()
         self.link.serving.pop(self.id, None)
         if self.cancelled or not self.link.up:
             return
@@ -73,17 +55,15 @@ class Outflow(Channel):
 
     def read(self, items: int, size: int) -> None:
         """The reader's process read so much."""
-        if not 0 <= items <= self._unread.count:
-            raise DecodeError(f"credit for {items} items, and {self._unread.count} are unread")
-        self._unread.count -= items
-        self.size = max(0, self.size - size)
-        self.grant()
+        if not 0 <= items <= self.waiting:
+            raise DecodeError(f"credit for {items} items, and {self.waiting} are unread")
+        self.was_read(items, max(0, size))
 
     def stop(self) -> None:
         """The reader has left, or its process has."""
         self.link.serving.pop(self.id, None)
         if not self.ended:
-            self.cancel()
+            self.cancel(StreamCancelled("the consumer closed the stream"))
             self.cell.cancel_stream(self)
 
 
@@ -102,7 +82,7 @@ class Reader:
         self._taken = 0  # items that came
         self._taken_bytes = 0
         self._read = [0, 0]  # of these, what was reported as read
-        channel.room = self  # type: ignore[assignment]
+        channel.room = self
 
     @property
     def link(self) -> Link:
@@ -112,15 +92,12 @@ class Reader:
     def took(self, item: Any) -> None:
         """An item came."""
         channel = self._channel
-        if len(channel.items) >= channel.window:
+        if channel.waiting >= channel.window:
             raise DecodeError(f"a stream's item beyond its window of {channel.window}")
-        channel.items.append(item)
+        before = channel.size
+        channel.push(item)
         self._taken += 1
-        if type(item) in (bytes, str, bytearray):
-            channel.size += len(item)
-            self._taken_bytes += len(item)
-        if channel.reader is not None:
-            channel.wake_reader()
+        self._taken_bytes += channel.size - before
 
     def done(self) -> bool:
         return False
@@ -128,11 +105,11 @@ class Reader:
     def set_result(self, _: None) -> None:
         """Something was read: reports it once that is half of the window, and waits for more."""
         channel = self._channel
-        items = self._taken - len(channel.items) - self._read[0]
+        items = self._taken - channel.waiting - self._read[0]
         size = self._taken_bytes - channel.size - self._read[1]
         if not channel.ended:
-            channel.room = self  # type: ignore[assignment]
-            if (items >= max(1, channel.low) or size >= BYTES // 2) and self._link.up:
+            channel.room = self
+            if (items >= max(1, channel.window // 2) or size >= BYTES // 2) and self._link.up:
                 self._read[0] += items
                 self._read[1] += size
                 self._link.say(Credit(self._id, items, size))

@@ -16,7 +16,7 @@ from actinium.errors import ActivationRefused
 from .actor import Actor
 from .put import Put
 from .ref import LocalRef
-from .stream import Stream
+from .stream import BYTES, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -133,9 +133,19 @@ class EntityRef(Generic[A]):
                 continue
             return await live.send(msg, timeout=max(0.0, give_up - loop.time()))
 
-    def stream(self, msg: Any, *, items: int = 64, timeout: float | None = None) -> Stream[Any]:
-        """See :meth:`Ref.stream`."""
-        return self._live().stream(msg, items=items, timeout=timeout)
+    def stream(
+        self,
+        msg: Any,
+        *,
+        items: int = 64,
+        timeout: float | None = None,
+        max_bytes: int = BYTES,
+        idle: float | None = None,
+    ) -> Stream[Any]:
+        """See :meth:`LocalRef.stream`."""
+        return self._live().stream(
+            msg, items=items, timeout=timeout, max_bytes=max_bytes, idle=idle
+        )
 
     def __eq__(self, other: object) -> bool:
         return (

@@ -9,9 +9,9 @@ from actinium import _native
 
 from .extra import Extra, extra_of
 from .put import Put
-from .refusal import put_for, refusal_error
+from .refusal import gave_up, put_for, refusal_error
 from .room import room_of
-from .stream import Stream
+from .stream import BYTES, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -154,9 +154,7 @@ class LocalRef(_Cell[A_co]):
                 async with asyncio.timeout_at(give_up):
                     await self._room(code)
             except TimeoutError:
-                error = refusal_error(self, put_for(self, None, code))
-                error.add_note(f"send() waited {timeout:g} s for it")
-                raise error from None
+                raise gave_up(self, put_for(self, None, code), timeout) from None
             code = self.refusal(msg, None)
         return self.tell(msg)
 
@@ -173,16 +171,26 @@ class LocalRef(_Cell[A_co]):
         finally:
             room.cancel()
 
-    def stream(self, msg: Any, *, items: int = 64, timeout: float | None = None) -> Stream[Any]:
+    def stream(
+        self,
+        msg: Any,
+        *,
+        items: int = 64,
+        timeout: float | None = None,
+        max_bytes: int = BYTES,
+        idle: float | None = None,
+    ) -> Stream[Any]:
         """Opens a stream: the items an async-generator handler yields for this message.
 
-        At most ``items`` wait unread; then the producer waits. Leaving the ``async with`` block
-        (or ``aclose``) cancels the producer. ``timeout`` is for the whole stream, in seconds.
+        At most ``items`` items and ``max_bytes`` bytes of texts and buffers wait unread; then the
+        producer waits. Leaving the ``async with`` block (or ``aclose``) cancels the producer.
+        ``timeout`` is for the whole stream; with ``idle`` it ends with StreamIdle after so many
+        seconds (up to a quarter more) in which nothing was produced or read.
 
         >>> async with ref.stream(Count(3)) as numbers:
         ...     async for n in numbers: ...
         """
-        return Stream(self, msg, items, timeout)
+        return Stream(self, msg, items, timeout, max_bytes, idle)
 
     def stop(self, *, drain: bool = False) -> None:
         """Stops the actor after its current message, or (``drain``) after all that wait."""

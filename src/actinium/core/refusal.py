@@ -59,3 +59,15 @@ def refusal_error(cell: Any, put: Put) -> ActiniumError:
             error = MailboxFull(f"the mailbox of {path} is full ({put.capacity} messages{most})")
     error.retry_after = put.retry_after or None
     return error
+
+
+def gave_up(cell: Any, put: Put, seconds: float) -> ActiniumError:
+    """The error of a sender that has waited so long for a message to be taken."""
+    error = refusal_error(cell, put)
+    if isinstance(error, MailboxFull):
+        error = MailboxFull(
+            f"{cell.path} had no room for {seconds:g} s "
+            f"({put.depth} of {put.capacity} messages wait)"
+        )
+        error.retry_after = put.retry_after or None
+    return error

@@ -1,19 +1,20 @@
 """Streams: an async-generator handler feeds a consumer, no further ahead than its credits.
 
-Invariants: the producer is never more than the window ahead (ST-1); the consumer sees a gapless
-prefix of what was produced and then exactly one of end, error or cancel (ST-2); cancelling runs
-the producer's ``finally`` (ST-3).
+Invariants: the producer is never more than the window ahead, in items and in bytes, but for the
+item that crosses the line (ST-1); the consumer sees a gapless prefix of what was produced and
+then exactly one of end, error or cancel (ST-2); cancelling runs the producer's ``finally`` (ST-3);
+credits used are credits given back (ST-4). The items lie in a channel of the native core.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from actinium.errors import DeadlineExceeded, StreamCancelled, UsageError
+from actinium import _native
+from actinium.errors import DeadlineExceeded, StreamCancelled, StreamIdle, UsageError
 
 from .join import Join
 
@@ -22,185 +23,148 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Channel = _native.Channel
+
 BYTES = 256 * 1024
-"""Unread bytes a producer may be ahead, counted over items that have a length in bytes."""
-
-
-_SIZED: frozenset[type] = frozenset((bytes, str, bytearray))
-
-
-class Channel:
-    """The state both ends share; lives on one event loop.
-
-    ``items`` are produced and not yet read, ``size`` is their bytes. ``reader`` and ``room``
-    are set while the consumer waits for an item and the producer for credit.
-    """
-
-    __slots__ = (
-        "cancelled", "ended", "error", "items", "low", "producer", "reader", "room", "size",
-        "window",
-    )  # fmt: skip
-
-    def __init__(self, window: int, producer: tuple[LocalRef[Any]]) -> None:
-        self.producer = producer
-        self.items: deque[Any] = deque()
-        self.window = window
-        self.low = window // 2
-        self.size = 0
-        self.reader: asyncio.Future[None] | None = None
-        self.room: asyncio.Future[None] | None = None
-        self.ended = False
-        self.cancelled = False
-        self.error: BaseException | None = None
-
-    # -- the producer's end
-
-    async def credit(self) -> None:
-        """Waits until the consumer has read enough (ST-1)."""
-        while (len(self.items) >= self.window or self.size >= BYTES) and not self.cancelled:
-            self.room = asyncio.get_running_loop().create_future()
-            await self.room
-
-    def end(self) -> None:
-        self.ended = True
-        self.wake_reader()
-
-    def fail(self, error: BaseException) -> None:
-        if not self.ended:
-            self.error = error
-            self.end()
-
-    def wake_reader(self) -> None:
-        reader, self.reader = self.reader, None
-        if reader is not None and not reader.done():
-            reader.set_result(None)
-
-    # -- the consumer's end
-
-    def grant(self) -> None:
-        """Lets a waiting producer go on, once half of the window is read."""
-        room = self.room
-        if room is not None and len(self.items) <= self.low and self.size <= BYTES // 2:
-            self.room = None
-            if not room.done():
-                room.set_result(None)
-
-    async def readable(self) -> None:
-        """Waits for an item or the end."""
-        while not self.items and not self.ended:
-            self.reader = Join(asyncio.get_running_loop(), self.producer)
-            await self.reader
-
-    def cancel(self) -> None:
-        self.cancelled = True
-        self.items.clear()
-        self.size = 0
-        self.grant()
-        self.fail(StreamCancelled("the consumer closed the stream"))
+"""Unread bytes of texts and buffers a producer may be ahead, unless told otherwise."""
 
 
 async def drive(cell: LocalRef[Any], generator: AsyncGenerator[Any], channel: Channel) -> None:
-    """Runs a generator handler, waiting for credit before each further item."""
-    items, window = channel.items, channel.window
+    """Runs a generator handler, waiting for credit before each further item (ST-1)."""
+    push = channel.push
     try:
         if channel.cancelled:
             return
         async for item in generator:
-            items.append(item)
-            if type(item) in _SIZED:
-                channel.size += len(item)
-            if channel.reader is not None:
-                channel.wake_reader()
-            if len(items) >= window or channel.size >= BYTES:
-                await channel.credit()
-            if channel.cancelled:
-                return
+            if push(item):
+                while (credit := channel.credit()) is not None:
+                    await credit
+                if channel.cancelled:
+                    return
         channel.end()
     finally:
         await generator.aclose()
 
 
-def _expire(ref: LocalRef[Any], channel: Channel) -> None:
-    """Ends a stream whose time is over; what was produced can still be read."""
+class _Idle:
+    """Ends a stream in which nothing moved for too long, on the system's timer."""
+
+    __slots__ = ("_channel", "_limit", "_moved", "_quiet", "_ref", "timer")
+
+    def __init__(self, ref: LocalRef[Any], channel: Channel, limit: float) -> None:
+        self._ref = ref
+        self._channel = channel
+        self._limit = limit
+        self._moved = channel.moved
+        self._quiet = 0
+        self.timer = ref.core.schedule(limit / 4, self._look, None, limit / 4)
+
+    def _look(self) -> None:
+        channel = self._channel
+        if channel.ended:
+            self.timer.cancel()
+        elif channel.moved != self._moved:
+            self._moved, self._quiet = channel.moved, 0
+        else:
+            self._quiet += 1
+            if self._quiet >= 4:
+                self.timer.cancel()
+                what = "read" if channel.waiting else "produced"
+                _cut(
+                    self._ref,
+                    channel,
+                    StreamIdle(
+                        f"nothing was {what} for {self._limit:g} s in the stream "
+                        f"from {self._ref.path}"
+                    ),
+                )
+
+
+def _cut(ref: LocalRef[Any], channel: Channel, error: Exception) -> None:
+    """Ends a stream from outside; what was produced can still be read."""
     if not channel.ended:
-        channel.fail(DeadlineExceeded(f"the stream from {ref.path} took longer than its timeout"))
-        channel.cancelled = True
-        channel.grant()
+        channel.cut(error)
         ref.cancel_stream(channel)
 
 
-class Stream(Generic[T]):
+class Stream(_native.StreamBase, Generic[T]):
     """The consumer's end: an async iterator, to be used with ``async with``."""
 
-    __slots__ = ("_channel", "_message", "_opened", "_ref", "_timeout", "_timer")
+    __slots__ = ("_idle", "_idle_limit", "_message", "_ref", "_timeout", "_timer")
 
-    def __init__(self, ref: LocalRef[Any], message: Any, items: int, timeout: float | None) -> None:
-        self._opened = False
-        if items < 1:
-            raise UsageError(f"a stream needs a window of 1 item or more, got {items!r}")
+    def __init__(
+        self,
+        ref: LocalRef[Any],
+        message: Any,
+        items: int,
+        timeout: float | None,
+        max_bytes: int = BYTES,
+        idle: float | None = None,
+    ) -> None:
+        if items < 1 or max_bytes < 1:
+            raise UsageError(
+                "a stream needs a window of 1 item or more and 1 byte or more, "
+                f"got items={items!r}, max_bytes={max_bytes!r}"
+            )
+        if idle is not None and idle <= 0:
+            raise UsageError(f"idle= is a time above 0 seconds, or None for none, got {idle!r}")
         self._ref = ref
         self._message = message
         self._timeout = timeout
-        self._channel = Channel(items, (ref,))
-        self._timer: asyncio.TimerHandle | None = None
+        self._idle_limit = idle
+        self._idle: _Idle | None = None
+        self._timer: _native.Timer | None = None
+        waits = partial(Join, ref.core.loop, (ref,))  # by which a circle through a stream is found
+        self.bind(Channel(ref.core, items, max_bytes, waits))
 
     def _open(self) -> None:
-        if not self._opened:
-            self._opened = True
-            if self._timeout is not None:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(self._timeout, _expire, self._ref, self._channel)
-            self._ref.open_stream(self._message, self._channel, self._timeout)
-            self._message = None
+        if self.opened:
+            return
+        self.opened = True
+        ref, channel, timeout = self._ref, self.channel, self._timeout
+        living = not ref.core.closed
+        if timeout is not None and living:
+            self._timer = ref.core.schedule(
+                timeout,
+                lambda: _cut(
+                    ref,
+                    channel,
+                    DeadlineExceeded(f"the stream from {ref.path} took longer than its timeout"),
+                ),
+            )
+        if self._idle_limit is not None and living:
+            self._idle = _Idle(ref, channel, self._idle_limit)
+        ref.open_stream(self._message, channel, timeout)
+        self._message = None
 
     def __aiter__(self) -> Self:
         self._open()
         return self
 
-    async def __anext__(self) -> T:
-        channel = self._channel
-        items = channel.items
-        if not items:
-            await self._wait()
-        item: T = items.popleft()
-        if channel.size and type(item) in _SIZED:
-            channel.size -= len(item)  # type: ignore[arg-type]
-        if channel.room is not None:
-            channel.grant()
-        return item
+    if TYPE_CHECKING:
 
-    async def _wait(self) -> None:
-        self._open()
-        channel = self._channel
-        await channel.readable()
-        if not channel.items:
-            if channel.error is None:
-                raise StopAsyncIteration
-            raise channel.error
+        async def __anext__(self) -> T: ...
 
     def take_ready(self) -> list[T]:
         """The items that are there without waiting, possibly none."""
-        channel = self._channel
-        found: list[T] = list(channel.items)
-        channel.items.clear()
-        channel.size = 0
-        channel.grant()
-        return found
+        return self.channel.take()
 
     async def aclose(self) -> None:
         """Cancels the producer if it is still at work; its ``finally`` runs soon."""
         self._cancel()
 
     def _cancel(self) -> None:
-        channel = self._channel
+        channel = self.channel
         self._message = None
         if self._timer is not None:
             self._timer.cancel()
-        if not self._opened or channel.ended:
-            self._opened = True
-            channel.ended = True
+        if self._idle is not None:
+            self._idle.timer.cancel()
+        if not self.opened or channel.ended:
+            self.opened = True
+            channel.end()
             return
-        channel.cancel()
+        channel.cancel(StreamCancelled("the consumer closed the stream"))
         self._ref.cancel_stream(channel)
 
     async def __aenter__(self) -> Self:
@@ -216,5 +180,5 @@ class Stream(Generic[T]):
         self._cancel()
 
     def __del__(self) -> None:
-        if self._opened and not self._channel.ended and not self._ref.core.closed:
+        if self.opened and not self._ref.core.closed:
             self._cancel()
