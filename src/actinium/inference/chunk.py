@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,12 +19,16 @@ class TokenLogprob(msgspec.Struct, frozen=True):
 
 
 class ToolDelta(msgspec.Struct, frozen=True):
-    """A piece of a tool call: ``id`` and ``name`` come once, ``arguments`` in pieces."""
+    """A piece of a tool call: ``id`` and ``name`` come once, ``arguments`` in pieces.
+
+    ``extra_content`` comes once as well: see :class:`~actinium.inference.request.ToolCall`.
+    """
 
     index: int
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+    extra_content: dict[str, Any] | None = None
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

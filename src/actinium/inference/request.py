@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -55,11 +56,16 @@ class FunctionCall(msgspec.Struct, frozen=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One call the model asks its client to make."""
+    """One call the model asks its client to make.
+
+    ``extra_content`` is what a provider wants back with the call, by the provider's name:
+    ``{"google": {"thought_signature": ...}}``.
+    """
 
     id: str
     type: str = "function"
     function: FunctionCall
+    extra_content: dict[str, Any] | UnsetType | None = UNSET
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

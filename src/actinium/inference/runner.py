@@ -18,7 +18,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a runner can do. ``context`` and ``output`` are limits in tokens (None: unknown).
 
     ``passthrough`` says that the runner hands ``Request.extra`` on to a server of the same
-    wire; without it those fields have no effect and a gateway declares them as ignored.
+    wire; without it only those named in ``extras`` have an effect, and a gateway declares the
+    others as ignored.
     """
 
     chat: bool = True
@@ -29,6 +30,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     seed: bool = False
     json_schema: bool = False
     passthrough: bool = False
+    extras: frozenset[str] = frozenset()
     n: int = 1
     context: int | None = None
     output: int | None = None

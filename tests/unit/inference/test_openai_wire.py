@@ -239,6 +239,18 @@ def test_encode() -> None:
     assert got["prompt"] == "p" and got["logprobs"] == 2 and "messages" not in got
 
 
+def test_what_a_provider_wants_back_with_a_call_goes_to_every_server_but_openai() -> None:
+    raw = b"""{"role":"assistant","tool_calls":[{"id":"c","type":"function",
+        "function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"x":"s"}}}]}"""
+    request = Request(id="1", model="m", messages=(msgspec.json.decode(raw, type=Message),))
+    got = sent(request)["messages"][0]["tool_calls"][0]
+    assert got["extra_content"] == {"google": {"x": "s"}}
+    assert "extra_content" not in sent(request, openai=True)["messages"][0]["tool_calls"][0]
+    answer = {"index": 0, "finish_reason": "tool_calls", "message": {"tool_calls": [got]}}
+    burst = decode_whole(msgspec.json.encode({"choices": [answer]}), 1)
+    assert burst[0].tool is not None and burst[0].tool.extra_content == {"google": {"x": "s"}}
+
+
 @pytest.mark.parametrize(
     ("raw", "says"),
     [

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from msgspec import UNSET
+
 from ..chunk import Burst, Finish, ToolDelta, Usage
 from ..request import FunctionCall, Message, ToolCall
 
@@ -13,6 +17,7 @@ class Answer:
         self._text: list[str] = []
         self._calls: dict[int, list[str]] = {}
         self._names: dict[int, tuple[str, str]] = {}
+        self._extra: dict[int, dict[str, Any]] = {}
         self.finish: Finish | None = None
         self.usage: Usage | None = None
 
@@ -29,6 +34,8 @@ class Answer:
         call_id, name = self._names.get(delta.index, ("", ""))
         self._names[delta.index] = (delta.id or call_id, delta.name or name)
         self._calls.setdefault(delta.index, []).append(delta.arguments)
+        if delta.extra_content is not None:
+            self._extra[delta.index] = delta.extra_content
 
     def message(self) -> Message:
         """The assistant's message so far."""
@@ -36,6 +43,7 @@ class Answer:
             ToolCall(
                 id=self._names[index][0],
                 function=FunctionCall(name=self._names[index][1], arguments="".join(parts)),
+                extra_content=self._extra.get(index, UNSET),
             )
             for index, parts in sorted(self._calls.items())
         )

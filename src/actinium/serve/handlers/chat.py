@@ -47,7 +47,9 @@ def _headers(context: Context, call: Call, request: Request, door: Door) -> byte
 
 
 def _ignored(context: Context, request: Request, door: Door) -> tuple[str, ...]:
-    if context.inference.replica(request.model).capabilities.passthrough:
+    can = context.inference.replica(request.model).capabilities
+    if can.passthrough:
         return door.dropped
     # Metadata is the client's own note; it has no effect anywhere.
-    return (*(k for k in request.extra if k != "metadata"), *door.dropped)
+    ignored = (k for k in request.extra if k != "metadata" and k not in can.extras)
+    return (*ignored, *door.dropped)

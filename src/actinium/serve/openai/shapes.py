@@ -46,6 +46,7 @@ class ToolCall(msgspec.Struct):
     id: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
     function: Function | UnsetType = UNSET
+    extra_content: dict[str, Any] | UnsetType = UNSET
 
 
 class Delta(msgspec.Struct):
@@ -175,6 +176,7 @@ def tool_piece(chunk: Chunk) -> ToolCall:
         delta.id if delta.id is not None else UNSET,
         "function" if delta.id is not None else UNSET,
         Function(delta.name if delta.name is not None else UNSET, delta.arguments),
+        delta.extra_content if delta.extra_content is not None else UNSET,
     )
 
 

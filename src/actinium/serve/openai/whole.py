@@ -67,6 +67,8 @@ class _Part:
         if delta.name is not None:
             function.name = delta.name
         function.arguments += delta.arguments
+        if delta.extra_content is not None:
+            call.extra_content = delta.extra_content
 
 
 class Collector:

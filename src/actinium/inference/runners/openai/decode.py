@@ -156,6 +156,7 @@ def chunks_of(
             id=call.id,
             name=function.name if function is not None else None,
             arguments=(function.arguments or "") if function is not None else "",
+            extra_content=call.extra_content,
         )
         chunks.append(Chunk(index, tool=delta))
     content = text.content or ""

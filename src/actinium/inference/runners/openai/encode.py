@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from actinium.inference.request import EmbedRequest, Message, Request
 
@@ -70,7 +71,7 @@ def encode_call(request: Request, model: str, options: Options, *, openai: bool)
     penalty = sampling.repetition_penalty
     call = Call(
         model=model,
-        messages=request.messages,
+        messages=_plain(request.messages) if openai else request.messages,
         prompt=request.prompt,
         stream=request.stream,
         stream_options=_USAGE if request.stream and options.include_usage else None,
@@ -101,6 +102,19 @@ def encode_call(request: Request, model: str, options: Options, *, openai: bool)
         if more:
             body = body[:-1] + b"," + _encode(more)[1:]
     return body
+
+
+def _plain(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The messages without what another provider left in their calls: OpenAI's own refuses it."""
+    if all(m.tool_calls is None for m in messages):
+        return messages
+    replace = msgspec.structs.replace
+    return tuple(
+        m
+        if m.tool_calls is None
+        else replace(m, tool_calls=tuple(replace(c, extra_content=UNSET) for c in m.tool_calls))
+        for m in messages
+    )
 
 
 def encode_embed(request: EmbedRequest, model: str) -> bytes:

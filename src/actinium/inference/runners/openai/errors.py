@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
@@ -29,8 +27,8 @@ from actinium.errors import (
     UpstreamTimeout,
 )
 
-_MAX_TEXT: Final = 2048
-_KEY_LIKE: Final = re.compile(r"\b(sk|pk|rk)-[A-Za-z0-9_*.-]{6,}")
+from ..refusal import MAX_TEXT, redact, retry_after
+
 _NUMBER: Final = re.compile(r"(\d[\d,]*) tokens")
 _LIMIT: Final = re.compile(r"(?:maximum context length is|maximum of|> ?)\s*(\d[\d,]*)")
 _NEEDS: Final = re.compile(
@@ -60,27 +58,6 @@ def from_event(error: Any) -> InferenceError:
     """The error for an ``error`` object inside a 200: its code or type stands for the status."""
     said = _said(error if isinstance(error, dict) else {"message": str(error)})
     return _by_status(_status_of(said), said)
-
-
-def redact(text: str) -> str:
-    """Takes out of an upstream's text what looks like a key, and cuts it to 2 KiB."""
-    return _KEY_LIKE.sub(r"\1-***", text)[:_MAX_TEXT]
-
-
-def retry_after(headers: Mapping[bytes, bytes]) -> float | None:
-    """Seconds to wait by ``retry-after-ms`` or ``retry-after`` (seconds or HTTP date)."""
-    try:
-        if (millis := headers.get(b"retry-after-ms")) is not None:
-            return max(0.0, float(millis) / 1000)
-        raw = headers.get(b"retry-after")
-        if raw is None:
-            return None
-        if raw.strip().isdigit():
-            return float(raw)
-        at = parsedate_to_datetime(raw.decode("latin-1"))
-        return max(0.0, (at - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None  # a hint nobody can read is no hint
 
 
 def _by_status(status: int, said: _Said) -> InferenceError:
@@ -158,7 +135,7 @@ def _read(body: bytes) -> _Said:
     try:
         data = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _Said(redact(body[: 4 * _MAX_TEXT].decode("utf-8", "replace").strip()))
+        return _Said(redact(body[: 4 * MAX_TEXT].decode("utf-8", "replace").strip()))
     if isinstance(data, dict):
         inner = data.get("error")
         if isinstance(inner, dict):

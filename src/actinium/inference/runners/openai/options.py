@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
-from actinium.errors import ConfigError
+from ..options import check_headers, decode_options
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,32 +29,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ca_file: str | None = None
 
 
-_RESERVED = frozenset(
-    ("host", "content-length", "transfer-encoding", "connection", "content-type", "authorization")
-)
+_SECRET: Final = frozenset(("authorization",))
 
 
 def read_options(deployment: str, raw: dict[str, Any]) -> Options:
     """The options of a deployment. Raises ConfigError naming the field."""
-    known = Options.__struct_fields__
-    for key in raw:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-            raise ConfigError(f"deployment {deployment!r}: unknown option {key!r}{hint}")
-    try:
-        options = msgspec.convert(raw, Options)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"deployment {deployment!r}: options: {error}") from None
-    for name, value in options.headers.items():
-        plain = name.replace("-", "").replace("_", "")
-        if not (plain.isascii() and plain.isalnum()) or name.lower() in _RESERVED:
-            raise ConfigError(
-                f"deployment {deployment!r}: options.headers: {name!r} cannot be set here"
-                + ("; the key belongs into credentials" if name.lower() == "authorization" else "")
-            )
-        if not all(32 <= ord(c) < 127 for c in value):
-            raise ConfigError(
-                f"deployment {deployment!r}: options.headers[{name!r}]: expected printable ASCII"
-            )
+    options = decode_options(deployment, raw, Options)
+    check_headers(deployment, options.headers, _SECRET)
     return options

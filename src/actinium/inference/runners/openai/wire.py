@@ -35,6 +35,7 @@ class WireToolCall(msgspec.Struct, frozen=True):
     index: int | None = None
     id: str | None = None
     function: WireFunction | None = None
+    extra_content: dict[str, Any] | None = None
 
 
 class WireAlternative(msgspec.Struct, frozen=True):
