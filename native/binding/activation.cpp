@@ -88,7 +88,10 @@ void retire(Core* c, Activation* a) {
   if (a->callbacks != nullptr) run_callbacks(c, a);
   Py_CLEAR(a->coro);
   Py_CLEAR(a->waiting);
-  if (a->parked) {
+  if (a->parked && a->abandoned) {
+    a->parked = 0;
+    Py_DECREF(a->cell);  // the caller of step holds it
+  } else if (a->parked) {
     Cell* cell = a->cell;
     a->parked = 0;
     if (a->prev != nullptr) {
@@ -113,7 +116,7 @@ void retire(Core* c, Activation* a) {
     a->cell = nullptr;
     a->handler = nullptr;
     a->cancels = 0;
-    a->must_cancel = a->done = a->system = 0;
+    a->must_cancel = a->done = a->system = a->abandoned = 0;
     c->spare = a;
     return;
   }
@@ -184,7 +187,10 @@ void park(Core* c, Activation* a, PyObject* awaited) {  // steals awaited
     cell->running++;
     c->n_running++;
   }
-  if (a->system || cell->running >= limit_of(cell->behaviour, a->handler)) cell->state |= kBusy;
+  const bool counts = !a->abandoned;
+  if (counts && (a->system || cell->running >= limit_of(cell->behaviour, a->handler))) {
+    cell->state |= kBusy;
+  }
   Py_XSETREF(a->waiting, awaited);
   if (awaited == Py_None) {  // asyncio.sleep(0)
     schedule_activation(a);
@@ -270,6 +276,25 @@ Step step(Core* c, Activation* a) {
 }
 
 }  // namespace
+
+// Takes a handler that does not end out of its actor's books; it runs on for nobody.
+Item abandon_activation(Core* c, Activation* a) {
+  Cell* cell = a->cell;
+  if (a->prev != nullptr) {
+    a->prev->next = a->next;
+  } else {
+    cell->activations = a->next;
+  }
+  if (a->next != nullptr) a->next->prev = a->prev;
+  a->next = a->prev = nullptr;
+  a->abandoned = 1;
+  cell->running--;
+  c->n_running--;
+  cell->state &= static_cast<std::uint16_t>(~kBusy);
+  const Item item = a->item;
+  a->item = Item{};
+  return item;
+}
 
 Step start_coroutine(Core* c, Cell* cell, Handler* h, PyObject* coro, Item& item, bool system) {
   Activation* a = c->spare;

@@ -71,7 +71,7 @@ bool send_one(Core* c, Cell* cell, PyObject* msg, std::uint64_t* taken) {
 // Puts messages of a list or tuple straight into the mailbox while nothing is in the way, and
 // returns how many.
 Py_ssize_t send_plainly(Core* c, Cell* cell, PyObject** messages, Py_ssize_t n) {
-  if (this_thread() != c->thread || (cell->state & kClosed) != 0 || c->closing) return 0;
+  if (this_thread() != c->thread || (cell->state & (kClosed | kHeld)) != 0 || c->closing) return 0;
   const std::uint32_t room = cell->straight > cell->depth ? cell->straight - cell->depth : 0;
   if (n > room) n = room;
   Cell* sender = c->current;

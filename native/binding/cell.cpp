@@ -69,6 +69,35 @@ PyObject* cell_cancel_running(PyObject* o, PyObject*) {
   return PyLong_FromLong(n);
 }
 
+// Lets go of handlers that ignore their cancellation; returns how many.
+PyObject* cell_abandon(PyObject* o, PyObject*) {
+  Cell* cell = self_of(o);
+  long n = 0;
+  for (Activation* a = cell->activations; a != nullptr;) {
+    if (a->system) {
+      a = a->next;
+      continue;
+    }
+    Item item = abandon_activation(cell->core, a);
+    n++;
+    if (item.msg != nullptr) give_to_hook(cell->core->hook_closed, cell, item);
+    a = cell->activations;  // the hook ran Python
+  }
+  settle_idle(cell->core, cell);
+  return PyLong_FromLong(n);
+}
+
+// Whether new user messages are refused for a while.
+PyObject* cell_hold(PyObject* o, PyObject* on) {
+  Cell* cell = self_of(o);
+  if (on == Py_True) {
+    cell->state |= kHeld;
+  } else {
+    cell->state &= static_cast<std::uint16_t>(~kHeld);
+  }
+  Py_RETURN_NONE;
+}
+
 PyObject* cell_cancel_stream(PyObject* o, PyObject* stream) {
   Cell* cell = self_of(o);
   for (Activation* a = cell->activations; a != nullptr; a = a->next) {
@@ -441,6 +470,10 @@ PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWOR
                          {"set_waiters", cell_set_waiters, METH_O, nullptr},
                          {"await_orphans", cell_await_orphans, METH_NOARGS, nullptr},
                          {"cancel_running", cell_cancel_running, METH_NOARGS, nullptr},
+                         {"abandon", cell_abandon, METH_NOARGS, nullptr},
+                         {"hold", cell_hold, METH_O, nullptr},
+                         {"handle_one", cell_handle_one, METH_NOARGS, nullptr},
+                         {"admit", cell_admit, METH_VARARGS, nullptr},
                          {"cancel_stream", cell_cancel_stream, METH_O, nullptr},
                          {"children", cell_children, METH_NOARGS, nullptr},
                          {"signal_children", cell_signal_children, METH_O, nullptr},

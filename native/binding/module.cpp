@@ -65,6 +65,7 @@ PyMODINIT_FUNC PyInit__native() {
                   PyModule_AddIntConstant(m, "SYS_RESTART", kSysRestart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_STOP", kSysStop) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_DRAIN", kSysDrain) == 0 &&
+                  PyModule_AddIntConstant(m, "SYS_PROBE", kSysProbe) == 0 &&
                   PyModule_AddIntConstant(m, "FULL", kFull) == 0 &&
                   PyModule_AddIntConstant(m, "FULL_DROP_NEW", kFullDropNew) == 0 &&
                   PyModule_AddIntConstant(m, "FULL_DROP_OLD", kFullDropOld) == 0 &&
@@ -73,7 +74,8 @@ PyMODINIT_FUNC PyInit__native() {
                   PyModule_AddIntConstant(m, "NOT_ACCEPTED", kNotAccepted) == 0 &&
                   PyModule_AddIntConstant(m, "TOO_LARGE", kTooLarge) == 0 &&
                   PyModule_AddIntConstant(m, "RATE_LIMITED", kRateLimited) == 0 &&
-                  PyModule_AddIntConstant(m, "NO_MEMORY", kNoMemory) == 0;
+                  PyModule_AddIntConstant(m, "NO_MEMORY", kNoMemory) == 0 &&
+                  PyModule_AddIntConstant(m, "HELD", kIsHeld) == 0;
   if (!ok) {
     Py_DECREF(m);
     return nullptr;

@@ -162,7 +162,7 @@ inline bool is_stream(const Item& it) {
 // What the handler is called with: the message, or a list. Takes what else goes into the batch.
 PyObject* argument_of(Core* c, Cell* cell, Handler* h, Item& it) {
   if (h->batch == 0) return Py_NewRef(it.msg);
-  if (it.extra == nullptr) {
+  if (it.extra == nullptr && (cell->state & kHeld) == 0) {  // in quarantine: one alone
     if (!gather_batch(cell, h, it)) return nullptr;
     for (Py_ssize_t i = 1; i < PyList_GET_SIZE(it.msg) && (cell->state & kWatched) != 0; i++)
       message_taken(c, cell, PyList_GET_ITEM(it.msg, i));
@@ -232,6 +232,30 @@ PyObject* argument_of(Core* c, Cell* cell, Handler* h, Item& it) {
   handler_done(c, it, r);
   Py_DECREF(r);
 }
+
+}  // namespace
+
+// One message of an actor that is paused: True if it entered a handler, however that ended.
+// For the runtime's own work on the cell, so no handler of it is under way.
+PyObject* cell_handle_one(PyObject* o, PyObject*) {
+  auto* cell = reinterpret_cast<Cell*>(o);
+  Core* c = cell->core;
+  Item it;
+  if (c->current != nullptr || cell->obj == nullptr || cell->running != 0 || !cell->box.pop(it)) {
+    Py_RETURN_FALSE;
+  }
+  cell->depth--;
+  cell->taken++;
+  if ((cell->state & kWatched) != 0) message_taken(c, cell, it.msg);
+  PyTypeObject* type = Py_TYPE(it.msg);
+  if (it.extra != nullptr && settle_extra(c, cell, it)) Py_RETURN_FALSE;
+  const bool takes = behaviour_find(cell->behaviour, type) != nullptr;
+  if (PyErr_Occurred()) report_unraisable(reinterpret_cast<PyObject*>(cell->behaviour));
+  dispatch(c, cell, it);
+  return PyBool_FromLong(takes);
+}
+
+namespace {
 
 void run_system(Core* c, Cell* cell) {
   const std::uint16_t flags = cell->sys;

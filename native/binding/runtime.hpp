@@ -15,6 +15,7 @@ void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages);
 void schedule_activation(Activation* a);
 
 void give_to_hook(PyObject* hook, Cell* cell, Item& it);
+PyObject* cell_handle_one(PyObject* cell, PyObject*);
 
 // ---- order.cpp
 void enqueue_ordered(Core* c, std::uintptr_t entry);
@@ -28,6 +29,7 @@ enum class Step : std::uint8_t { kFinished, kParked };
 Step start_coroutine(Core* c, Cell* cell, Handler* h, PyObject* coro, Item& item, bool system);
 void resume_activation(Core* c, Activation* a);
 bool cancel_activation(Activation* a, PyObject* message);
+Item abandon_activation(Core* c, Activation* a);  // gives its message back
 void leave_entered(Core* c);
 void drop_spare(Core* c);  // it refers to its core: a closed core lets it go
 

@@ -165,8 +165,9 @@ PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
   const bool here = this_thread() == c->thread;
   const std::int64_t hurry = here && is_urgent(it) ? deadline_of(it) : 0;
   const bool outside = it.sender == nullptr && (c->closing & kClosing) != 0;
-  if ((cell->state & kClosed) != 0 || outside) [[unlikely]] {
-    return refuse(c, cell, it, kIsClosed);
+  if ((cell->state & (kClosed | kHeld)) != 0 || outside) [[unlikely]] {
+    const bool held = (cell->state & kClosed) == 0 && !outside;
+    return refuse(c, cell, it, held ? kIsHeld : kIsClosed);
   }
   if (cell->depth >= cell->straight) [[unlikely]] {
     if ((cell->state & kElsewhere) != 0) return send_on(cell, it);
@@ -260,6 +261,7 @@ PyObject* cell_refusal(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
   if ((cell->state & kClosed) != 0 || ((c->closing & kClosing) != 0 && c->current == nullptr)) {
     return PyLong_FromLong(kIsClosed);
   }
+  if ((cell->state & kHeld) != 0) return PyLong_FromLong(kIsHeld);
   if (cell->depth < cell->straight) Py_RETURN_NONE;
   Cell* sender =
       PyObject_TypeCheck(args[1], CellType) ? self_of(Py_NewRef(args[1])) : current_sender(c);
@@ -389,6 +391,26 @@ PyObject* cell_deliver(PyObject* o, PyObject* msg) {
     message_delivered(c, cell, msg);
   make_ready(c, cell);
   Py_RETURN_TRUE;
+}
+
+// (msg, sender, extra): takes a message that was refused after all, whatever the bound.
+PyObject* cell_admit(PyObject* o, PyObject* args) {
+  Cell* cell = self_of(o);
+  Core* c = cell->core;
+  PyObject *msg, *sender, *extra;
+  if (!PyArg_ParseTuple(args, "OOO:admit", &msg, &sender, &extra)) return nullptr;
+  Item it{Py_NewRef(msg), nullptr, extra != Py_None ? Py_NewRef(extra) : nullptr};
+  if (PyObject_TypeCheck(sender, CellType)) it.sender = self_of(Py_NewRef(sender));
+  const bool here = this_thread() == c->thread;
+  if (here ? !cell->box.push(it) : !send_across(c, cell, it, actinium::kNormal)) {
+    item_release(it);
+    return PyErr_NoMemory();
+  }
+  cell->depth++;
+  c->n_accepted++;
+  if (cell->straight == 0) message_delivered(c, cell, msg);
+  if (here) make_ready(c, cell);
+  Py_RETURN_NONE;
 }
 
 namespace {

@@ -5,6 +5,7 @@
 
 namespace binding {
 
+PyObject* cell_admit(PyObject* o, PyObject* args);
 PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names);
 PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names);
 PyObject* cell_tell_many(PyObject* o, PyObject* messages);
@@ -61,7 +62,7 @@ inline Cell* current_sender(Core* c) {
 
 // Whether an ordinary message goes straight into the mailbox.
 inline bool has_room(const Core* c, const Cell* cell) {
-  return (cell->state & kClosed) == 0 && cell->depth < cell->straight && !c->closing;
+  return (cell->state & (kClosed | kHeld)) == 0 && cell->depth < cell->straight && !c->closing;
 }
 
 }  // namespace binding

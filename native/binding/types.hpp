@@ -95,6 +95,7 @@ enum Refusal : long {
   kTooLarge = 7,
   kRateLimited = 8,
   kNoMemory = 9,
+  kIsHeld = 10,
 };
 
 // Cell::state
@@ -110,6 +111,7 @@ enum : std::uint16_t {
   kUrgent = 256,      // urgent messages wait until it can run again
   kLaned = 512,       // its place in line depends on what waits
   kElsewhere = 1024,  // no actor of this process: has no mailbox
+  kHeld = 2048,    // in quarantine: refuses new user messages for a while
 };
 
 // Cell::sys: what the runtime asks of the actor; handled before any user message (MB-3).
@@ -117,7 +119,8 @@ enum : std::uint16_t {
   kSysStart = 1,
   kSysRestart = 2,
   kSysStop = 4,
-  kSysDrain = 8,  // stop once the mailbox is empty
+  kSysDrain = 8,   // stop once the mailbox is empty
+  kSysProbe = 16,  // handle one message, to see whether it works again
 };
 
 struct Cell {
@@ -308,6 +311,7 @@ struct Activation {
   std::uint8_t parked;
   std::uint8_t scheduled;
   std::uint8_t system;
+  std::uint8_t abandoned;  // its actor no longer counts it
 };
 
 struct Timer {

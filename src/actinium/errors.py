@@ -21,6 +21,7 @@
     │   ├── HandlerError             the handler of an ask raised
     │   ├── ChildFailed              a supervisor gave up on a child
     │   ├── WorkerDied               the process of the actor ended
+    │   ├── LinkedExit               a linked actor ended abnormally
     │   └── SystemFailed             a failure reached the root
     ├── Overloaded
     │   ├── ActivationRefused        no place in memory for one more entity
@@ -28,7 +29,8 @@
     │   ├── RateExceeded             more messages than the actor's rate
     │   ├── MemoryLimit              the system's payload is at its limit
     │   ├── CircuitOpen              a breaker lets no call through
-    │   └── StashFull                too many messages set aside
+    │   ├── StashFull                too many messages set aside
+    │   └── Quarantined              the actor is out of service for a while
     ├── Timeout (also builtin TimeoutError)
     │   ├── AskTimeout
     │   └── DeadlineExceeded
@@ -195,6 +197,10 @@ class WorkerDied(ActorError):
         self.stderr = stderr
 
 
+class LinkedExit(ActorError):
+    """An actor to which this one was linked ended abnormally."""
+
+
 class SystemFailed(ActorError):
     """A failure reached the root guardian and the system was shut down."""
 
@@ -227,6 +233,14 @@ class CircuitOpen(Overloaded):
 
 class StashFull(Overloaded):
     """The actor has set aside as many messages as it may."""
+
+
+class Quarantined(Overloaded):
+    """The actor is in quarantine; ``retry_after`` says when it may be back."""
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class Timeout(ActiniumError, TimeoutError):

@@ -231,7 +231,8 @@ SETTINGS: list[tuple[Callable[[], Any], str]] = [
                                  "drop_old, block, drop_low, overflow, signal"),
     (lambda: Unbounded(lanes=3), "a mailbox has 1 or 4 lanes, got 3"),  # type: ignore[arg-type]
     (lambda: OneForOne(decide={ValueError: "retry"}), "decide[ValueError] is 'retry'; use one of "  # type: ignore[dict-item]
-                                                      "resume, restart, stop, escalate"),
+                                                      "resume, restart, stop, escalate, "
+                                                      "quarantine"),
     (lambda: OneForOne(within=0.0), "within must be above 0 and backoff a pair (first, most) of "
                                     "seconds, got within=0.0, backoff=(0.05, 5.0)"),
 ]  # fmt: skip

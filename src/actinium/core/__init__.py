@@ -41,10 +41,11 @@ from .registry.changes import (
 )
 from .registry.registry import Registry
 from .remote import RemoteRef
-from .signals import Idle, Stop, Terminated
+from .shutdown import PhaseLimits, Report
+from .signals import Exited, Idle, Restarted, Stop, Terminated
 from .stream import Stream
-from .supervision import OneForOne
-from .system import Report, Settings, System
+from .supervision import AllForOne, CoolDown, OneForOne, RestForOne, SupervisorStrategy
+from .system import Settings, System
 from .threads import Blocking, blocking
 
 __all__ = [
@@ -56,11 +57,13 @@ __all__ = [
     "ActorStoppedEvent",
     "ActorStuckEvent",
     "Admission",
+    "AllForOne",
     "Block",
     "Blocking",
     "Breaker",
     "BreakerCall",
     "Context",
+    "CoolDown",
     "DeadLetter",
     "DeadLetterEvent",
     "DeadLetters",
@@ -68,6 +71,7 @@ __all__ = [
     "EntityRef",
     "Event",
     "Events",
+    "Exited",
     "Feed",
     "Idle",
     "LocalRef",
@@ -84,6 +88,7 @@ __all__ = [
     "OneForOne",
     "Payload",
     "PhaseEvent",
+    "PhaseLimits",
     "Pressure",
     "PressureEvent",
     "Put",
@@ -94,11 +99,14 @@ __all__ = [
     "Replayed",
     "ReplyToken",
     "Report",
+    "RestForOne",
+    "Restarted",
     "Resync",
     "Settings",
     "Stop",
     "Stream",
     "Subscription",
+    "SupervisorStrategy",
     "System",
     "Terminated",
     "Unbounded",

@@ -185,9 +185,7 @@ class Entities:
             return False
         if inspect.iscoroutinefunction(cell.cls.stopping):  # it would not be one step
             return False
-        extra.reason = "passivated"
-        start_stop = self.system._life.start_stop
-        start_stop.finish(cell, start_stop.call_stopping(cell))
+        self.system._life.start_stop.passivate(cell)
         self.passivations += 1
         return True
 

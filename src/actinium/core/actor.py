@@ -14,7 +14,7 @@ from .mailbox import Mailbox
 from .priority import Priority, rank_of
 from .stash import LIMIT
 from .states import Resolver, check_names
-from .supervision import OneForOne
+from .supervision import SupervisorStrategy
 
 if TYPE_CHECKING:
     from .context import Context
@@ -27,7 +27,8 @@ class Actor(_native.ActorBase):
 
     Class keywords: ``mailbox`` (its bound and policy), ``concurrent`` (how many ``async``
     handlers may be under way at once; 1), ``supervise`` (what it does about failures of its
-    children), ``priority`` (its rank among actors that are ready: critical, high, normal or low
+    children), ``trap_exit`` (the abnormal end of a linked actor is a message, ``ac.Exited``, and
+    no failure), ``priority`` (its rank among actors that are ready: critical, high, normal or low
     share by 8:4:2:1; normal), ``passivate`` (seconds of idleness after which an entity leaves
     memory), ``max_live`` (how many of its entities may be in memory), ``initial`` (the state a
     new instance is in; see ``ctx.become``), ``states`` (names of those that have no handler of
@@ -48,7 +49,8 @@ class Actor(_native.ActorBase):
 
     _behaviour: ClassVar[_native.Behaviour]
     _mailbox: ClassVar[Mailbox] = _DEFAULT_MAILBOX
-    _supervise: ClassVar[OneForOne | None] = None
+    _supervise: ClassVar[SupervisorStrategy | None] = None
+    _trap_exit: ClassVar[bool] = False
     _concurrent: ClassVar[int] = 1
     _rank: ClassVar[int] = rank_of("normal")
     _passivate: ClassVar[float | None] = None
@@ -72,7 +74,8 @@ class Actor(_native.ActorBase):
         cls,
         *,
         mailbox: Mailbox | None = None,
-        supervise: OneForOne | None = None,
+        supervise: SupervisorStrategy | None = None,
+        trap_exit: bool | None = None,
         concurrent: int | None = None,
         priority: Priority | None = None,
         passivate: float | None = None,
@@ -87,6 +90,8 @@ class Actor(_native.ActorBase):
             cls._mailbox = mailbox
         if supervise is not None:
             cls._supervise = supervise
+        if trap_exit is not None:
+            cls._trap_exit = trap_exit
         if concurrent is not None:
             if not 1 <= concurrent <= 65535:
                 raise UsageError(f"concurrent must be 1..65535, got {concurrent!r}")
@@ -137,6 +142,9 @@ class Actor(_native.ActorBase):
 
     def restarting(self, failure: BaseException) -> Any:
         """Runs in the failed instance before a new one takes its place; may be ``async``."""
+
+    def restarted(self) -> Any:
+        """Runs in a new instance after its ``started``, if it replaces one; may be ``async``."""
 
     @classmethod
     def _wrap(cls, fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from actinium import _native
 from actinium.errors import UsageError
 
+from . import deathwatch
 from .extra import extra_of
 from .idle import IdleWatch
 from .pipe import pipe
@@ -106,13 +107,29 @@ class Context(_native.ContextBase):
         """Stops this actor after the current message, or another one."""
         (ref if ref is not None else self.self_ref).stop(drain=drain)
 
-    def watch(self, ref: LocalRef[Any]) -> None:
-        """Asks for one ``ac.Terminated`` when that actor stops; at once if it has (WD-1)."""
-        self.system._watch(self.self_ref, ref)
+    def watch(self, ref: LocalRef[Any], *, restarts: bool = False) -> None:
+        """Asks for one ``ac.Terminated`` when that actor stops; at once if it has (WD-1).
+
+        With ``restarts`` also for an ``ac.Restarted`` each time it gets a new instance.
+        """
+        deathwatch.watch(self.self_ref, ref, restarts=restarts)
 
     def unwatch(self, ref: LocalRef[Any]) -> None:
         """Takes a watch back: no notice of it comes after this returns."""
-        self.system._unwatch(self.self_ref, ref)
+        deathwatch.unwatch(self.self_ref, ref)
+
+    def link(self, ref: LocalRef[Any]) -> None:
+        """Couples the fates of this actor and that one, both ways.
+
+        If one of them is killed or fails for good, the other fails with LinkedExit, which stops
+        it unless its supervisor decides otherwise; a class with ``trap_exit=True`` gets
+        ``ac.Exited`` instead. A normal end just removes the link.
+        """
+        self.system._life.links.link(self.self_ref, ref)
+
+    def unlink(self, ref: LocalRef[Any]) -> None:
+        """Takes a link back, for both."""
+        self.system._life.links.unlink(self.self_ref, ref)
 
     def schedule(
         self,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .extra import extra_of
+from .extra import Extra, extra_of
+from .links import still_linked
 from .ref import LocalRef
 from .remote import RemoteRef
-from .signals import Terminated
-
-if TYPE_CHECKING:
-    from .extra import Extra
+from .signals import Exited, Restarted, Terminated
 
 Cell = LocalRef[Any]
 
 
-def watch(watcher: Cell, target: Cell) -> None:
+def watch(watcher: Cell, target: Cell, *, restarts: bool = False) -> None:
+    """Asks for one ``Terminated``, and with ``restarts`` for a ``Restarted`` each time."""
     here = extra_of(watcher)
     if here.watching is None:
         here.watching = {}
@@ -23,40 +22,52 @@ def watch(watcher: Cell, target: Cell) -> None:
     if target.stopped_flag:
         known: Extra | None = target.extra
         reason = (known.reason if known is not None else None) or "stopped"
-        watcher.deliver(Terminated(target, reason))
+        watcher.deliver(Terminated(target, reason, target.incarnation))
         return
     there = extra_of(target)
     if there.watchers is None:
         there.watchers = {}
-    there.watchers[watcher] = None
+    there.watchers[watcher] = restarts
     if isinstance(target, RemoteRef):
         target.extra.watched(target)
 
 
 def noticed(watcher: Cell, notice: Any) -> bool:
-    """Whether the watch that a notice answers was not taken back meanwhile."""
-    if not isinstance(notice, Terminated):
+    """Whether what a notice answers (a watch, a link) was not taken back meanwhile."""
+    if isinstance(notice, Exited):
+        return still_linked(watcher, notice)
+    if not isinstance(notice, (Terminated, Restarted)):
         return True
     watching = extra_of(watcher).watching
     if watching is None or notice.ref not in watching:
         return False
-    del watching[notice.ref]
+    if isinstance(notice, Terminated):
+        del watching[notice.ref]
     return True
 
 
 def unwatch(watcher: Cell, target: Cell) -> None:
+    """Takes a watch back, and a notice of it that still waits in the mailbox."""
     for known, other in ((extra_of(target).watchers, watcher),
                          (extra_of(watcher).watching, target)):  # fmt: skip
         if known is not None:
             known.pop(other, None)
 
 
-def notify(cell: Cell, extra: Extra) -> None:
+def ended(cell: Cell, extra: Extra) -> None:
     """Tells those who watch an actor that has just stopped, and takes back its own watches."""
     for target in extra.watching or ():
         watchers = extra_of(target).watchers
         if watchers is not None:
             watchers.pop(cell, None)
     for watcher in extra.watchers or ():
-        watcher.deliver(Terminated(cell, extra.reason or "stopped"))
+        watcher.deliver(Terminated(cell, extra.reason or "stopped", cell.incarnation))
     extra.watchers = extra.watching = None
+
+
+def restarted(cell: Cell, extra: Extra, failure: BaseException) -> None:
+    """Tells those who want to hear of restarts."""
+    for watcher, restarts in (extra.watchers or {}).items():
+        if restarts:
+            text = f"{type(failure).__name__}: {failure}"
+            watcher.deliver(Restarted(cell, cell.incarnation, text))

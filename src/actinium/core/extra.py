@@ -14,27 +14,46 @@ if TYPE_CHECKING:
     from actinium import _native
 
     from .entity import EntityRef
+    from .group import Group, Round
+    from .lifestate import LifeState
     from .pressure import Signals
+    from .quarantine import Quarantine
     from .ref import LocalRef
     from .stash import Kept
-    from .supervision import OneForOne, RestartWindow
+    from .supervision import RestartWindow, SupervisorStrategy
 
 
 class Extra:
-    """Name, watchers, timers and what supervision remembers of one actor."""
+    """Name, watchers, links, timers and what supervision remembers of one actor.
+
+    ``failure`` is what its present instance will be treated for, ``fallen`` what its last one
+    was taken down for; ``grace`` ends the patience with its cancelled handlers. ``groups`` are
+    those of its children, by the identity of their strategy; ``round`` is the group restart it
+    takes part in. ``watchers`` says of each whether it wants to hear of restarts too.
+    ``retries``: the message that fails again and again, and how often it did. ``exits``: ends
+    of linked actors that wait in the mailbox.
+    """
 
     __slots__ = (
         "after",
-        "blamed",
         "entity",
+        "exits",
         "failure",
+        "fallen",
+        "grace",
+        "groups",
         "idle",
         "killed",
+        "life",
+        "links",
         "name",
         "on_stop",
         "orphans",
         "pipes",
+        "quarantine",
         "reason",
+        "retries",
+        "round",
         "senders",
         "signals",
         "stash",
@@ -51,14 +70,22 @@ class Extra:
         self.name: str | None = None
         self.entity: EntityRef[Any] | None = None
         self.after: Future[None] | None = None
-        self.supervise: OneForOne | None = None
+        self.supervise: SupervisorStrategy | None = None
         self.window: RestartWindow | None = None
         self.failure: BaseException | None = None
-        self.blamed: LocalRef[Any] | None = None
+        self.fallen: BaseException | None = None
+        self.grace: _native.Timer | None = None
         self.reason: str | None = None
         self.killed = False
-        self.watchers: dict[LocalRef[Any], None] | None = None
+        self.life: LifeState | None = None
+        self.groups: dict[int, Group] | None = None
+        self.round: Round | None = None
+        self.quarantine: Quarantine | None = None
+        self.retries: tuple[Any, int] | None = None
+        self.watchers: dict[LocalRef[Any], bool] | None = None
         self.watching: dict[LocalRef[Any], None] | None = None
+        self.links: dict[LocalRef[Any], None] | None = None
+        self.exits: dict[LocalRef[Any], None] | None = None
         self.timers: dict[Any, _native.Timer] | None = None
         self.idle: tuple[float, _native.Timer] | None = None
         self.senders: deque[Future[None]] | None = None

@@ -19,19 +19,21 @@ from .deadletters import DeadLetters, Limits
 from .events.kinds import ActorStartedEvent, ActorStoppedEvent
 from .events.stream import Events
 from .extra import Extra
-from .failure import Supervisor
+from .failure import OnFatal, Supervisor
 from .join import Join
+from .links import Links
 from .message import is_message
 from .names import Names
 from .pressure import PressureHooks
 from .put import ACCEPTED
+from .quarantine import Quarantines
 from .ref import LocalRef
 from .registry.registry import Registry
 from .room import wake_next
 from .spawning import Spawner
 from .startstop import StartStop
 from .stream import drive
-from .supervision import OneForOne
+from .supervision import SupervisorStrategy
 from .undelivered import Undelivered
 
 Cell = LocalRef[Any]
@@ -50,7 +52,13 @@ class Lifecycle:
     room = staticmethod(wake_next)
 
     def __init__(
-        self, core: _native.Core, supervise: OneForOne, dead_letters: Limits, seed: int
+        self,
+        core: _native.Core,
+        supervise: SupervisorStrategy,
+        on_fatal: OnFatal,
+        hook_timeout: float,
+        dead_letters: Limits,
+        seed: int,
     ) -> None:
         self.core = core
         self.names = Names()
@@ -59,9 +67,13 @@ class Lifecycle:
         self.dead_letters = DeadLetters(core.tick, dead_letters, self.events)
         self.memory_use = MemoryBudget(core)
         pressure = PressureHooks(self.events, self.memory_use)
-        self.undelivered = Undelivered(self.dead_letters, pressure)
-        self.supervisor = Supervisor(core, self.undelivered, self.events, supervise, seed)
-        self.start_stop = StartStop(self.supervisor, self.names)
+        self.quarantines = Quarantines(core)
+        self.undelivered = Undelivered(self.dead_letters, pressure, self.quarantines)
+        self.supervisor = Supervisor(
+            core, self.undelivered, self.quarantines, self.events, supervise, on_fatal, seed
+        )
+        self.links = Links(self.supervisor.decide)
+        self.start_stop = StartStop(self.supervisor, self.links, self.names, hook_timeout)
         self.idle_waiters: list[asyncio.Future[None]] = []
         self.refused = self.undelivered.refused
         self.unhandled = self.undelivered.unhandled

@@ -11,6 +11,7 @@ from actinium import _native
 Code = Literal[
     "accepted", "overflow", "rejected", "dropped_new", "dropped_old", "dropped_low", "closed",
     "not_accepted", "too_large", "rate_limited", "memory_limit",
+    "quarantined",
 ]  # fmt: skip
 
 CODES: dict[int, Code] = {
@@ -23,6 +24,7 @@ CODES: dict[int, Code] = {
     _native.TOO_LARGE: "too_large",
     _native.RATE_LIMITED: "rate_limited",
     _native.NO_MEMORY: "memory_limit",
+    _native.HELD: "quarantined",
 }
 """The refusals of the native core."""
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_check
 from actinium import _native
 
 from .extra import Extra, extra_of
+from .interrupt import interrupt
+from .lifestate import LifeState, life_state_of
 from .put import Put
 from .refusal import gave_up, put_for, refusal_error
 from .room import room_of
@@ -126,12 +128,18 @@ class LocalRef(_Cell[A_co]):
         """False once the actor takes no more messages."""
         return not self.closed_flag
 
+    @property
+    def life_state(self) -> LifeState:
+        """Where the actor is in its life: ``active``, ``suspended``, ``stopped`` ..."""
+        return life_state_of(self)
+
     def try_tell(
         self, msg: Any, *, sender: LocalRef[Any] | None = None, deadline: float | None = None
     ) -> Put:
         """Like ``tell``, but a refused message stays with the caller: no dead letter is made."""
         code = self.refusal(msg, sender)
-        if code is not None:
+        held = extra_of(self).quarantine if code == _native.HELD else None
+        if code is not None and not (held is not None and held.wants_one(self)):
             return put_for(self, sender, code)
         if sender is None and deadline is None:
             return self.tell(msg)
@@ -197,11 +205,16 @@ class LocalRef(_Cell[A_co]):
         self.signal(_native.SYS_DRAIN if drain else _native.SYS_STOP)
 
     def kill(self) -> None:
-        """Stops the actor now: a handler that awaits is cancelled."""
+        """Stops the actor and all below it now: a handler that awaits is cancelled.
+
+        One that ignores its cancellation is abandoned after 5 seconds.
+        """
+        if self.stopped_flag:
+            return
         extra = extra_of(self)
         extra.killed = True
         extra.reason = "killed"
-        self.cancel_running()
+        interrupt(self)
         self.signal(_native.SYS_STOP)
 
     async def stopped(self) -> str:

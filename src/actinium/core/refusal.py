@@ -12,16 +12,29 @@ from actinium.errors import (
     MemoryLimit,
     MessageTooLarge,
     NotAccepted,
+    Quarantined,
     RateExceeded,
 )
 
+from .extra import extra_of
 from .put import CODES, Put
 
 _TAKEN = (_native.FULL_DROP_OLD, _native.FULL_DROP_LOW)  # another message had to go
 
 
+def quarantined_for(cell: _native.Cell) -> float:
+    """Seconds until an actor may be back from its quarantine."""
+    quarantine = extra_of(cell).quarantine
+    return max(0.0, quarantine.until - cell.core.now()) if quarantine is not None else 0.0
+
+
 def put_for(cell: _native.Cell, sender: Any, code: int) -> Put:
     """What ``tell`` returns for a refusal of the native core."""
+    if code == _native.HELD:
+        wait = quarantined_for(cell)
+        return Put(
+            ok=False, code="quarantined", depth=cell.depth, capacity=cell.capacity, retry_after=wait
+        )
     waits = code not in (_native.CLOSED, _native.NOT_ACCEPTED, _native.TOO_LARGE)
     return Put(
         ok=code in _TAKEN,
@@ -54,6 +67,8 @@ def refusal_error(cell: Any, put: Put) -> ActiniumError:
                 f"{path} takes no payload now: the system is at its memory limit "
                 f"({cell.core.memory()[0]} bytes)"
             )
+        case "quarantined":
+            error = Quarantined(f"{path} is in quarantine, for {put.retry_after:.3g} s more")
         case _:
             most = f" and {limits.max_bytes} bytes" if limits.max_bytes else ""
             error = MailboxFull(f"the mailbox of {path} is full ({put.capacity} messages{most})")

@@ -15,6 +15,22 @@ class Terminated(Message, frozen=True):
 
     ref: Any
     reason: str
+    incarnation: int = 0
+
+
+class Restarted(Message, frozen=True):
+    """A watched actor has a new instance (``ctx.watch(ref, restarts=True)``)."""
+
+    ref: Any
+    incarnation: int
+    failure: str
+
+
+class Exited(Message, frozen=True):
+    """A linked actor ended abnormally; for classes with ``trap_exit=True``."""
+
+    ref: Any
+    reason: str
 
 
 class Idle(Message, frozen=True):

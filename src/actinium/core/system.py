@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -21,11 +20,12 @@ from .budget import Level, MemoryBudget
 from .context import Context
 from .deadletters import DeadLetters, Limits
 from .extra import extra_of
+from .failure import OnFatal, reason_of
 from .lifecycle import Lifecycle
+from .ossignals import StopSignals
 from .ref import LocalRef
-from .remote import NOTHING, Ledger
-from .stash import drop_stash
-from .supervision import OneForOne
+from .shutdown import Hook, Phase, PhaseLimits, Policy, Report, Shutdown
+from .supervision import CoolDown, OneForOne, SupervisorStrategy
 
 if TYPE_CHECKING:
     from actinium.store import Store
@@ -51,43 +51,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``slice_us``: longest run of actors before the event loop gets its turn (microseconds).
     ``batch``: most messages one actor handles in a row. ``ask_timeout``: seconds an ask waits
-    unless told otherwise. ``drain_timeout``: seconds a shutdown lets actors finish.
+    unless told otherwise. ``drain_timeout``: seconds a shutdown lets actors finish,
+    ``phase_limits`` those of its other phases.
     ``memory_limit``: bytes of payload that may wait in mailboxes and streams (0: no limit).
 
     ``dead_letters``: how many are kept in memory, up to ``dead_letter_bytes`` and for
     ``dead_letter_age`` seconds, ``whole`` or only what describes them (``meta``);
     ``dead_letter_spool``: how many more a spool keeps. ``max_live``: how many entities of all
     classes may be in memory.
+
+    ``on_fatal``: what a failure that reaches the root ends, the system (``shutdown``) or only the
+    top-level actor it came from (``stop_branch``). ``hook_timeout``: seconds an ``async`` hook of
+    an actor's life may take.
     """
 
     slice_us: int = 200
     batch: int = 64
     ask_timeout: float = 5.0
     drain_timeout: float = 30.0
+    phase_limits: PhaseLimits = PhaseLimits()
     dead_letters: int = 4096
     dead_letter_bytes: int = 64 * 1024 * 1024
     dead_letter_age: float = 3600.0
     dead_letter_keep: Literal["whole", "meta"] = "whole"
     dead_letter_spool: int = 1_000_000
     max_live: int | None = None
-    supervise: OneForOne = OneForOne()
+    supervise: SupervisorStrategy = OneForOne()
+    on_fatal: OnFatal = "shutdown"
+    hook_timeout: float = 5.0
     memory_limit: int = 0
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """How a shutdown went, summed over all processes of the system.
-
-    ``lost`` counts accepted messages whose fate nobody can tell: 0, unless a worker process was
-    killed; then those it had taken and not yet accounted for.
-    """
-
-    accepted: int
-    handled: int
-    dead_lettered: int
-    withdrawn: int
-    forced: int
-    seconds: float
-    lost: int
 
 
 class Guardian(Actor):
@@ -106,6 +98,9 @@ class System:
 
     ``store`` keeps the state of durable entities, and ``spool`` dead letters; both outlive the
     system, which does not close them.
+
+    With ``handle_signals`` SIGINT and SIGTERM begin its shutdown, and a second one forces it;
+    ``await system.ended()`` then waits for it. Main thread only.
     """
 
     def __init__(
@@ -116,6 +111,7 @@ class System:
         store: Store | None = None,
         spool: Store | None = None,
         workers: int = 0,
+        handle_signals: bool = False,
         _core_options: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
@@ -130,7 +126,10 @@ class System:
         self._core_options = _core_options or {}
         self._core: _native.Core | None = None
         self._entities: Entities | None = None
-        self._report: Report | None = None
+        self._handle_signals = handle_signals
+        self._signals: StopSignals | None = None
+        self._ending: asyncio.Task[Report] | None = None
+        self._end_waiters: list[asyncio.Future[None]] = []
 
     # -- life
 
@@ -146,6 +145,8 @@ class System:
     ) -> None:
         await self.shutdown()
         fatal = self._life.supervisor.fatal
+        if isinstance(fatal, (SystemExit, KeyboardInterrupt)) and exc is None:
+            raise fatal
         if fatal is not None and exc is None:
             raise SystemFailed(f"system {self.name!r} was shut down by a failure") from fatal
 
@@ -173,7 +174,7 @@ class System:
             keep=s.dead_letter_keep,
             spooled=s.dead_letter_spool,
         )
-        self._life = Lifecycle(core, s.supervise, limits, seed)
+        self._life = Lifecycle(core, s.supervise, s.on_fatal, s.hook_timeout, limits, seed)
         try:
             await self._life.dead_letters.open(self._spool, self.name, self._resolve)
         except BaseException:
@@ -188,20 +189,31 @@ class System:
         self._life.names.add(self._root, "user", self._user)
         core.set_user(self._user)
         self.spawn = core.spawn  # type: ignore[method-assign,assignment] # saves a Python call per actor
-        self._watchdog = asyncio.get_running_loop().create_task(
-            self._end_on_fatal(), name=f"actinium.{self.name}.watchdog"
+        self._shutdown = Shutdown(
+            core,
+            self._life,
+            self._root,
+            self._user,
+            self._idle_here,
+            {
+                "ingress": s.phase_limits.ingress,
+                "drain_user": s.drain_timeout,
+                "drain_system": s.phase_limits.drain_system,
+                "leave_cluster": s.phase_limits.leave_cluster,
+                "flush": s.phase_limits.flush,
+            },
         )
+        self._life.supervisor.end = self._end_on_fatal
+        if self._handle_signals:
+            self._signals = StopSignals(self._begin_shutdown, self._shutdown.force)
         if self._workers is not None:
+            self._shutdown.workers = self._workers
             try:
                 await self._workers.start()
             except BaseException:
                 await self.shutdown(drain_timeout=0)
                 raise
             self.spawn = self._workers.spawn  # type: ignore[method-assign,assignment]
-
-    async def _end_on_fatal(self) -> None:
-        await self._life.supervisor.fatal_event.wait()
-        await self._end()
 
     # -- use
 
@@ -289,11 +301,23 @@ class System:
         """The system's clock in seconds (monotonic; virtual in a test system)."""
         return self._running().now()
 
-    def _watch(self, watcher: LocalRef[Any], target: LocalRef[Any]) -> None:
-        self._life.watch(watcher, target)
+    def quarantine(
+        self, ref: LocalRef[Any], *, seconds: float = 30.0, reason: str = "asked for"
+    ) -> None:
+        """Takes an actor out of service, with its state; a probe after ``seconds`` decides.
 
-    def _unwatch(self, watcher: LocalRef[Any], target: LocalRef[Any]) -> None:
-        self._life.unwatch(watcher, target)
+        Raises UsageError unless it is active.
+        """
+        if ref.life_state != "active":
+            raise UsageError(
+                f"{ref.path} is {ref.life_state}: only an active actor can be quarantined"
+            )
+        cool_down = CoolDown(first=seconds, longest=max(seconds, 600.0))
+        self._life.quarantines.enter(ref, None, cool_down, reason)
+
+    def release(self, ref: LocalRef[Any]) -> bool:
+        """Ends an actor's quarantine now; False if it is in none."""
+        return self._life.quarantines.release(ref)
 
     def _running(self) -> _native.Core:
         if self._core is None:
@@ -306,7 +330,7 @@ class System:
 
     async def idle(self) -> None:
         """Waits until no message is under way anywhere in this system."""
-        if self._workers is not None and self._report is None:
+        if self._workers is not None and self._ending is None:
             await self._workers.quiet()
         else:
             await self._idle_here()
@@ -320,73 +344,73 @@ class System:
         core.want_idle(True)
         await waiter
 
-    async def shutdown(self, *, drain_timeout: float | None = None) -> Report:
-        """Stops all actors, children first, after letting them finish what they hold.
+    async def shutdown(
+        self,
+        *,
+        drain_timeout: float | None = None,
+        policy: Policy = "drain",
+        force: bool = False,
+    ) -> Report:
+        """Ends the system in phases, children before parents; see docs/howto/shut-down.md.
 
-        Messages still there after ``drain_timeout`` seconds become dead letters and their
-        handlers are cancelled. Idempotent; returns what happened.
+        With ``drain`` actors handle what they hold first, with ``drop`` that becomes dead
+        letters. Messages still there after ``drain_timeout`` seconds become dead letters and
+        their handlers are cancelled. May be called again, and from several places: all get the
+        same report. ``force`` ends at once, also a shutdown that is under way.
         """
-        if self._watchdog is not asyncio.current_task():
-            self._watchdog.cancel()
-            await asyncio.gather(self._watchdog, return_exceptions=True)
-        return await self._end(drain_timeout)
+        ending = self._begin_shutdown("shutdown() was called", policy, drain_timeout)
+        if force:
+            self._shutdown.force()
+        return await asyncio.shield(ending)
 
-    async def _end(self, drain_timeout: float | None = None) -> Report:
-        if self._report is not None:
-            return self._report
-        core = self._running()
-        began = time.monotonic()
-        limit = self.settings.drain_timeout if drain_timeout is None else drain_timeout
-        forced = 0
-        core.set_closing()
-        far: Ledger = NOTHING
-        if self._workers is not None:
-            far = await self._workers.end(limit if self._life.supervisor.fatal is None else 0.0)
-            limit = max(0.0, limit - (time.monotonic() - began))
-        try:
-            async with asyncio.timeout(limit):
-                if self._life.supervisor.fatal is None:
-                    await self._idle_here()
-                self._root.stop(drain=self._life.supervisor.fatal is None)
-                await self._root.stopped()
-        except TimeoutError:
-            forced = await self._force()
-        core.want_idle(False)
-        self._life.events.close()
-        self._life.registry.close()
-        counts = core.statistics()
-        known = counts["handled"] + counts["withdrawn"] + self._life.undelivered.count
-        self._report = Report(
-            accepted=counts["accepted"] + far.accepted,
-            handled=counts["handled"] + far.handled,
-            dead_lettered=self._life.undelivered.count + far.dead_lettered,
-            withdrawn=counts["withdrawn"] + far.withdrawn,
-            forced=forced + far.forced,
-            seconds=time.monotonic() - began,
-            lost=counts["accepted"] - known + far.lost,
-        )
-        core.close(Afterlife(self._life.dead_letters))
-        await self._life.dead_letters.close()
-        return self._report
+    async def ended(self) -> Report:
+        """Waits until the system has ended, for whatever reason; begins nothing itself."""
+        self._running()
+        while self._ending is None:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._end_waiters.append(waiter)
+            await waiter
+        return await asyncio.shield(self._ending)
 
-    async def _force(self) -> int:
-        """Kills what did not end in time; returns how many actors that were."""
-        forced = 0
-        stack = [self._root]
-        while stack:
-            cell = stack.pop()
-            stack.extend(cell.children())
-            if cell.running or cell.depth:
-                forced += 1
-            cell.kill()
+    def on_phase(self, phase: Phase, hook: Hook, *, limit: float | None = None) -> None:
+        """Calls ``hook()`` when a phase of the shutdown begins; it may be ``async``.
+
+        The hooks of a phase run side by side, each for at most ``limit`` seconds and no longer
+        than its phase. One that fails is logged and counted, and holds up nothing.
+        """
+        self._running()
+        self._shutdown.add_hook(phase, hook, limit)
+
+    @property
+    def phase(self) -> Phase | None:
+        """The phase of the shutdown that is under way, or the last one; None while running."""
+        return self._shutdown.phase if self._core is not None else None
+
+    def _begin_shutdown(
+        self, cause: str, policy: Policy = "drain", drain_timeout: float | None = None
+    ) -> asyncio.Task[Report]:
+        self._running()
+        if self._ending is None:
+            task = self._shutdown.begin(cause, policy, drain_timeout)
+            self._ending = asyncio.get_running_loop().create_task(
+                self._close_after(task), name=f"actinium.{self.name}.end"
+            )
+            for waiter in self._end_waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+        return self._ending
+
+    async def _close_after(self, shutdown: asyncio.Task[Report]) -> Report:
         try:
-            async with asyncio.timeout(2.0):
-                await self._root.stopped()
-        except TimeoutError:  # handlers that swallow their cancellation are left behind
-            stack = [self._root]
-            while stack:
-                cell = stack.pop()
-                stack.extend(cell.children())
-                drop_stash(cell, self._life.undelivered)
-                cell.finish()
-        return forced
+            return await shutdown
+        finally:
+            if self._signals is not None:
+                self._signals.restore()
+            self._running().close(Afterlife(self._life.dead_letters))
+            await self._life.dead_letters.close()
+
+    def _end_on_fatal(self) -> None:
+        fatal = self._life.supervisor.fatal
+        assert fatal is not None
+        orderly = isinstance(fatal, (SystemExit, KeyboardInterrupt))
+        self._begin_shutdown(reason_of(fatal), "drain" if orderly else "drop")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from actinium import _native
 from actinium.errors import (
+    ActorRestarted,
     ActorStopped,
     AskCycle,
     AskTimeout,
@@ -19,6 +20,7 @@ from .deadletters import DeadLetters, Reason
 from .handler import nearest
 from .pressure import PressureHooks, signals_of, wants
 from .put import Put
+from .quarantine import Quarantines
 from .ref import LocalRef
 from .refusal import put_for, refusal_error
 from .stash import holds
@@ -36,6 +38,7 @@ _REASONS: dict[int, Reason] = {
     _native.TOO_LARGE: "too_large",
     _native.RATE_LIMITED: "rate_limited",
     _native.NO_MEMORY: "memory_limit",
+    _native.HELD: "quarantined",
 }
 
 
@@ -61,17 +64,25 @@ def messages_of(msg: Any, extra: Any) -> Sequence[Any]:
 class Undelivered:
     """The hooks for what is refused, expired, unhandled, or left behind by the dead.
 
-    ``count`` are the messages that had been accepted.
+    ``count`` are the messages that had been accepted; ``forcing`` while a shutdown uses force.
     """
 
-    def __init__(self, letters: DeadLetters, pressure: PressureHooks) -> None:
+    def __init__(
+        self, letters: DeadLetters, pressure: PressureHooks, quarantines: Quarantines
+    ) -> None:
         self.letters = letters
         self.pressure = pressure
+        self.quarantines = quarantines
         self.count = 0
+        self.forcing = False
 
     def refused(self, cell: Cell, msg: Any, sender: Cell | None, extra: Any, code: int) -> Put:
+        if code == _native.HELD:
+            taken = self.quarantines.refused(cell, msg, sender, extra)
+            if taken is not None:
+                return taken
         put = put_for(cell, sender, code)
-        if code != _native.CLOSED and wants(sender):
+        if code not in (_native.CLOSED, _native.HELD) and wants(sender):
             if code == _native.NO_MEMORY:
                 self.pressure.short(cell, sender)
             else:
@@ -129,10 +140,17 @@ class Undelivered:
         self.record("expired", cell, msg, sender, extra, error)
 
     def closed(self, cell: Cell, msg: Any, sender: Cell | None, extra: Any) -> None:
+        if not cell.closed_flag:
+            error: Exception = ActorRestarted(
+                f"{cell.path} was restarted: its handler ignored its cancellation"
+            )
+            self.record("handler_failed", cell, msg, sender, extra, error)
+            return
         known: Extra | None = cell.extra
         forced = known is not None and known.killed
         error = ActorStopped(f"{cell.path} stopped before it handled the message")
-        self.record("forced_stop" if forced else "actor_stopped", cell, msg, sender, extra, error)
+        reason: Reason = "drain_timeout" if self.forcing else "forced_stop"
+        self.record(reason if forced else "actor_stopped", cell, msg, sender, extra, error)
 
     def timeout(self, reply: _native.Reply) -> Exception:
         path = reply.target.path

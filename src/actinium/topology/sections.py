@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-from actinium.core import Settings
+from actinium.core import PhaseLimits, Settings
 from actinium.errors import ConfigError
 
 _USUAL = Settings()
@@ -24,9 +26,12 @@ class SystemSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ask_timeout: float = _USUAL.ask_timeout
     drain_timeout: float = _USUAL.drain_timeout
     dead_letters: int = _USUAL.dead_letters
+    on_fatal: Literal["shutdown", "stop_branch"] = _USUAL.on_fatal
+    hook_timeout: float = _USUAL.hook_timeout
+    phase_limits: PhaseLimits = _USUAL.phase_limits
 
     def __post_init__(self) -> None:
-        for field in ("slice_us", "batch", "ask_timeout"):
+        for field in ("slice_us", "batch", "ask_timeout", "hook_timeout"):
             if getattr(self, field) <= 0:
                 raise ConfigError(
                     f"system.{field}: expected a number above 0, got {getattr(self, field)!r}"
@@ -47,6 +52,9 @@ class SystemSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             ask_timeout=self.ask_timeout,
             drain_timeout=self.drain_timeout,
             dead_letters=self.dead_letters,
+            on_fatal=self.on_fatal,
+            hook_timeout=self.hook_timeout,
+            phase_limits=self.phase_limits,
         )
 
 

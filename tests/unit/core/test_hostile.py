@@ -163,8 +163,6 @@ def test_the_core_is_closed_by_a_handler(message: Any, fails: bool) -> None:
         for _ in range(10):
             await asyncio.sleep(0)
         reply.cancel()
-        system._watchdog.cancel()
-        await asyncio.gather(system._watchdog, return_exceptions=True)
 
     run(main)
 

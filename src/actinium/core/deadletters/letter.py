@@ -13,7 +13,7 @@ from actinium.errors import UsageError
 Reason = Literal[
     "mailbox_full", "mailbox_closed", "actor_not_found", "actor_stopped", "unhandled",
     "handler_failed", "expired", "activation_refused", "drain_timeout", "forced_stop", "stash_full",
-    "fault",
+    "fault", "quarantined",
     "not_accepted", "too_large", "rate_limited", "memory_limit",
     "node_unreachable", "link_full", "undecodable",
 ]  # fmt: skip
