@@ -186,6 +186,7 @@ void park(Core* c, Activation* a, PyObject* awaited) {  // steals awaited
     cell->activations = a;
     cell->running++;
     c->n_running++;
+    a->since = c->virtual_ns >= 0 ? c->virtual_ns : c->last_check;
   }
   const bool counts = !a->abandoned;
   if (counts && (a->system || cell->running >= limit_of(cell->behaviour, a->handler))) {

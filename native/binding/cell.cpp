@@ -87,6 +87,19 @@ PyObject* cell_abandon(PyObject* o, PyObject*) {
   return PyLong_FromLong(n);
 }
 
+// Handlers that wait: a list of (type of the message, since when in seconds, coroutine).
+PyObject* cell_activities(PyObject* o, PyObject*) {
+  PyObject* list = PyList_New(0);
+  for (Activation* a = self_of(o)->activations; a != nullptr && list != nullptr; a = a->next) {
+    if (a->coro == nullptr) continue;
+    const char* type = a->item.msg != nullptr ? Py_TYPE(a->item.msg)->tp_name : "";
+    PyObject* one = Py_BuildValue("(sdO)", type, double(a->since) / 1e9, a->coro);
+    if (one == nullptr || PyList_Append(list, one) < 0) Py_CLEAR(list);
+    Py_XDECREF(one);
+  }
+  return list;
+}
+
 // Whether new user messages are refused for a while.
 PyObject* cell_hold(PyObject* o, PyObject* on) {
   Cell* cell = self_of(o);
@@ -471,6 +484,7 @@ PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWOR
                          {"await_orphans", cell_await_orphans, METH_NOARGS, nullptr},
                          {"cancel_running", cell_cancel_running, METH_NOARGS, nullptr},
                          {"abandon", cell_abandon, METH_NOARGS, nullptr},
+                         {"activities", cell_activities, METH_NOARGS, nullptr},
                          {"hold", cell_hold, METH_O, nullptr},
                          {"handle_one", cell_handle_one, METH_NOARGS, nullptr},
                          {"admit", cell_admit, METH_VARARGS, nullptr},

@@ -301,6 +301,21 @@ PyObject* core_memory(PyObject* o, PyObject*) {
                        static_cast<unsigned long long>(flow->others), flow->level);
 }
 
+// (actor, type of its message, whether there is work, progress): what the shard does now, for a
+// look from another thread. Two looks that show the same progress show the same handler.
+PyObject* core_snapshot(PyObject* o, PyObject*) {
+  Core* c = self_of(o);
+  Cell* cell = c->current;
+  const Item* it = cell != nullptr ? current_item(c, cell) : nullptr;
+  PyObject* msg = it != nullptr ? it->msg : nullptr;
+  return Py_BuildValue("(OzO(KKI))", cell != nullptr ? reinterpret_cast<PyObject*>(cell) : Py_None,
+                       msg != nullptr ? Py_TYPE(msg)->tp_name : nullptr,
+                       c->armed || c->pumping ? Py_True : Py_False,
+                       static_cast<unsigned long long>(c->n_slices),
+                       static_cast<unsigned long long>(c->n_handled),
+                       cell != nullptr ? static_cast<unsigned>(cell->taken) : 0U);
+}
+
 PyObject* core_set_closing(PyObject* o, PyObject*) {
   self_of(o)->closing |= kClosing;
   Py_RETURN_NONE;
@@ -450,6 +465,7 @@ PyMethodDef methods[] = {{"set_hooks", core_set_hooks, METH_O, nullptr},
                          {"statistics", core_statistics, METH_NOARGS, nullptr},
                          {"account", core_account, METH_O, nullptr},
                          {"memory", core_memory, METH_NOARGS, nullptr},
+                         {"snapshot", core_snapshot, METH_NOARGS, nullptr},
                          {"set_closing", core_set_closing, METH_NOARGS, nullptr},
                          {"observe", core_observe, METH_O, nullptr},
                          {"close", core_close, METH_O, nullptr},

@@ -305,6 +305,7 @@ struct Activation {
   Handler* handler;  // null: work of the runtime itself
   Item item;
   std::int64_t deadline;
+  std::int64_t since;  // when it first had to wait
   std::uint32_t cancels;
   std::uint8_t must_cancel;
   std::uint8_t done;

@@ -31,7 +31,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "actinium.core": (
         "AllForOne", "CoolDown", "Exited", "PhaseLimits", "RestForOne", "Restarted",
-        "SupervisorStrategy",
+        "Stuck", "SupervisorStrategy",
         "Actor", "ActorEvent", "ActorFailedEvent", "ActorRestartedEvent", "ActorStartedEvent",
         "ActorStoppedEvent", "ActorStuckEvent", "Admission", "Block", "Breaker", "Context",
         "DeadLetter", "DeadLetterEvent", "Durable", "EntityRef", "Event", "Idle", "LocalRef",
@@ -102,6 +102,7 @@ if TYPE_CHECKING:
         Settings,
         Stop,
         Stream,
+        Stuck,
         SupervisorStrategy,
         System,
         Terminated,
@@ -204,6 +205,7 @@ __all__ = [
     "Stop",
     "Store",
     "Stream",
+    "Stuck",
     "SupervisorStrategy",
     "System",
     "TailChop",

@@ -47,6 +47,7 @@ from .stream import Stream
 from .supervision import AllForOne, CoolDown, OneForOne, RestForOne, SupervisorStrategy
 from .system import Settings, System
 from .threads import Blocking, blocking
+from .watchdog import Stuck
 
 __all__ = [
     "Actor",
@@ -105,6 +106,7 @@ __all__ = [
     "Settings",
     "Stop",
     "Stream",
+    "Stuck",
     "Subscription",
     "SupervisorStrategy",
     "System",

@@ -123,8 +123,6 @@ class Shutdown:
 
     def begin(self, cause: str, policy: Policy, drain: float | None) -> asyncio.Task[Report]:
         """Begins, if that has not happened yet; the task ends with the report."""
-        if policy not in POLICIES:
-            raise UsageError(f"unknown policy {policy!r}; use one of {', '.join(POLICIES)}")
         if self.task is None:
             self._cause, self._policy = cause, policy
             if drain is not None:
@@ -242,6 +240,12 @@ class Shutdown:
             hooks_failed=self._hooks_failed,
             cause=self._cause,
         )
+
+
+def check_policy(policy: str) -> None:
+    """Raises UsageError for what is no policy."""
+    if policy not in POLICIES:
+        raise UsageError(f"unknown policy {policy!r}; use one of {', '.join(POLICIES)}")
 
 
 def _tree(top: LocalRef[Any]) -> list[LocalRef[Any]]:

@@ -24,8 +24,9 @@ from .failure import OnFatal, reason_of
 from .lifecycle import Lifecycle
 from .ossignals import StopSignals
 from .ref import LocalRef
-from .shutdown import Hook, Phase, PhaseLimits, Policy, Report, Shutdown
+from .shutdown import Hook, Phase, PhaseLimits, Policy, Report, Shutdown, check_policy
 from .supervision import CoolDown, OneForOne, SupervisorStrategy
+from .watchdog import Stuck, Watchdog, stuck_below
 
 if TYPE_CHECKING:
     from actinium.store import Store
@@ -62,7 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``on_fatal``: what a failure that reaches the root ends, the system (``shutdown``) or only the
     top-level actor it came from (``stop_branch``). ``hook_timeout``: seconds an ``async`` hook of
-    an actor's life may take.
+    an actor's life may take. ``watchdog``: seconds after which a handler that blocks the event loop
+    is reported (0: never).
     """
 
     slice_us: int = 200
@@ -79,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     supervise: SupervisorStrategy = OneForOne()
     on_fatal: OnFatal = "shutdown"
     hook_timeout: float = 5.0
+    watchdog: float = 5.0
     memory_limit: int = 0
 
 
@@ -128,6 +131,7 @@ class System:
         self._entities: Entities | None = None
         self._handle_signals = handle_signals
         self._signals: StopSignals | None = None
+        self._watchdog: Watchdog | None = None
         self._ending: asyncio.Task[Report] | None = None
         self._end_waiters: list[asyncio.Future[None]] = []
 
@@ -206,6 +210,8 @@ class System:
         self._life.supervisor.end = self._end_on_fatal
         if self._handle_signals:
             self._signals = StopSignals(self._begin_shutdown, self._shutdown.force)
+        if s.watchdog and not options.get("manual"):
+            self._watchdog = Watchdog(core, self.name, s.watchdog, self._life.events)
         if self._workers is not None:
             self._shutdown.workers = self._workers
             try:
@@ -301,6 +307,13 @@ class System:
         """The system's clock in seconds (monotonic; virtual in a test system)."""
         return self._running().now()
 
+    def stuck(self, seconds: float = 1.0) -> list[Stuck]:
+        """Handlers that have awaited something for so long, with the place where each waits.
+
+        One that blocks the event loop leaves nobody to ask: see ``Settings.watchdog``.
+        """
+        return stuck_below(self._root, seconds, self.now())
+
     def quarantine(
         self, ref: LocalRef[Any], *, seconds: float = 30.0, reason: str = "asked for"
     ) -> None:
@@ -358,6 +371,7 @@ class System:
         their handlers are cancelled. May be called again, and from several places: all get the
         same report. ``force`` ends at once, also a shutdown that is under way.
         """
+        check_policy(policy)
         ending = self._begin_shutdown("shutdown() was called", policy, drain_timeout)
         if force:
             self._shutdown.force()
@@ -406,6 +420,8 @@ class System:
         finally:
             if self._signals is not None:
                 self._signals.restore()
+            if self._watchdog is not None:
+                self._watchdog.close()
             self._running().close(Afterlife(self._life.dead_letters))
             await self._life.dead_letters.close()
 

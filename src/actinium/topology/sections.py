@@ -28,6 +28,7 @@ class SystemSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     dead_letters: int = _USUAL.dead_letters
     on_fatal: Literal["shutdown", "stop_branch"] = _USUAL.on_fatal
     hook_timeout: float = _USUAL.hook_timeout
+    watchdog: float = _USUAL.watchdog
     phase_limits: PhaseLimits = _USUAL.phase_limits
 
     def __post_init__(self) -> None:
@@ -54,6 +55,7 @@ class SystemSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             dead_letters=self.dead_letters,
             on_fatal=self.on_fatal,
             hook_timeout=self.hook_timeout,
+            watchdog=self.watchdog,
             phase_limits=self.phase_limits,
         )
 
