@@ -69,6 +69,8 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._end.wait(self._limit / LOOKS):
+            if self._core.closed or self._core.loop.is_closed():  # nobody said so
+                return
             self.look(time.monotonic())
 
     def look(self, now: float) -> Stuck | None:

@@ -52,7 +52,7 @@ def test_a_handler_that_blocks_is_named_with_its_message_and_its_line(
         freeing = Freeing()
         logger.addHandler(freeing)
         try:
-            async with System(settings=Settings(watchdog=0.02)) as system:
+            async with System("seen", settings=Settings(watchdog=0.02)) as system:
                 seen: asyncio.Queue[ActorStuckEvent] = asyncio.Queue()
                 system.events.subscribe(ActorStuckEvent, seen.put_nowait)
                 system.spawn(Busy, name="busy").tell(Spin())
@@ -66,7 +66,7 @@ def test_a_handler_that_blocks_is_named_with_its_message_and_its_line(
     assert "Spin" in caplog.text
     assert "in spin" in caplog.text, "the line"
     assert [event.path for event in seen] == ["/user/busy"]
-    assert not [t for t in threading.enumerate() if t.name.endswith(".watchdog")], "LC-3"
+    assert "actinium.seen.watchdog" not in [t.name for t in threading.enumerate()], "LC-3"
 
 
 def test_a_shard_that_moves_or_rests_is_not_reported() -> None:
@@ -121,7 +121,7 @@ def test_handlers_that_await_for_long_are_listed_with_their_place() -> None:
 
 def test_the_watchdog_can_be_left_out() -> None:
     async def main() -> None:
-        async with System(settings=Settings(watchdog=0.0)):
-            assert not [t for t in threading.enumerate() if t.name.endswith(".watchdog")]
+        async with System("unseen", settings=Settings(watchdog=0.0)):
+            assert "actinium.unseen.watchdog" not in [t.name for t in threading.enumerate()]
 
     asyncio.run(main())
