@@ -203,13 +203,18 @@ class Supervisor:
         elif directive == "quarantine":
             self._suspend(cell, failure)
             self.quarantines.enter(cell, failure, strategy.cool_down)
+            self._leave_round(cell)
         else:
             self._escalate(cell, strategy, failure)
 
     def goes_on(self, cell: Cell) -> None:
         """An instance is in service (again)."""
-        round_ = round_of(cell)
         resume(cell)
+        self._leave_round(cell)
+
+    def _leave_round(self, cell: Cell) -> None:
+        """The others of its group go on without this one."""
+        round_ = round_of(cell)
         if round_ is not None:
             extra_of(cell).round = None
             round_.step_done(cell)
