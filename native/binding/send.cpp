@@ -208,6 +208,11 @@ bool check_message_slow(Core* c, PyTypeObject* type) {
 
 namespace {
 
+// Whether a time that was named makes a message urgent: one that is shorter than the default.
+bool in_less_than_usual(const Core* c, std::int64_t timeout) {
+  return timeout >= 0 && timeout < c->ask_timeout_ns;
+}
+
 // Whether what is being handled is urgent; what it leads to then is too.
 bool in_a_hurry(const Core* c) {
   if (c->current == nullptr || c->deadline == 0) return false;
@@ -308,7 +313,7 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
     r->deadline = c->deadline;
     r->inherited = 1;
   }
-  const bool named = options.timeout >= 0 || options.deadline != 0;
+  const bool named = in_less_than_usual(c, options.timeout) || options.deadline != 0;
   r->urgent = r->deadline != 0 && (named || (r->inherited && in_a_hurry(c)));
   auto* reply = reinterpret_cast<PyObject*>(r);
   if ((cell->state & kClosed) == 0 && r->deadline != 0) {
@@ -364,13 +369,16 @@ PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs)
   std::int64_t deadline = 0;
   bool forever = true;
   if (args[2] != Py_None && !read_seconds(args[2], "timeout", &deadline, &forever)) return nullptr;
+  const bool named = !forever && in_less_than_usual(c, deadline);
+  bool inherited = false;
   deadline = forever ? 0 : instant(core_now(c) + deadline);
   if (c->current != nullptr && c->deadline != 0 && (deadline == 0 || c->deadline < deadline)) {
     deadline = c->deadline;
+    inherited = true;
   }
   Envelope* e = envelope_new(kStream, args[1], deadline);
   if (e == nullptr) return nullptr;
-  e->urgent = deadline != 0 && (!forever || in_a_hurry(c));
+  e->urgent = named || (inherited && in_a_hurry(c));
   Item it{Py_NewRef(args[0]), current_sender(c), reinterpret_cast<PyObject*>(e)};
   return offer(c, cell, it, actinium::kNormal);
 }
