@@ -220,6 +220,12 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(found), f"{page.relative_to(ROOT)}: no heading for {target}"
 
 
+def test_every_page_is_in_the_index() -> None:
+    index = ROOT / "docs" / "README.md"
+    linked = {(index.parent / to).resolve() for to in _LINK.findall(index.read_text("utf-8"))}
+    assert set(PAGES) - linked == {ROOT / "README.md", index}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])
 def test_named_tests_exist(page: Path) -> None:
     for path, name in _TEST.findall(page.read_text(encoding="utf-8")):
