@@ -50,9 +50,13 @@ def test_the_stub_and_a_class_have_the_same_members(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_stubtest_agrees() -> None:
+def test_stubtest_agrees(tmp_path: Path) -> None:
     # Which layouts exclude each other (PEP 800) is of no use to callers of this module.
     flags = ["--ignore-disjoint-bases"]
+    if sys.version_info < (3, 12):  # buffers have no method that Python code sees before PEP 688
+        allowed = tmp_path / "allowed"
+        allowed.write_text(r"actinium\._native\.(Block|Payload)\.__buffer__" + "\n")
+        flags += ["--allowlist", str(allowed)]
     command = [sys.executable, "-m", "mypy.stubtest", "actinium._native", *flags]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
