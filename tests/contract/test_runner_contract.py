@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import pytest
 
@@ -17,8 +18,13 @@ from actinium.errors import ActiniumError, InferenceError, Unsupported
 from actinium.inference.chunk import Chunk
 from actinium.inference.deployment import Deployment
 from actinium.inference.request import EmbedRequest, ImagePart, Message, Request, Sampling
+from actinium.inference.route import make_runner
 from actinium.inference.runner import ModelRunner
 from actinium.inference.runners.onnx import OnnxRunner
+from actinium.testkit.gemini import GeminiProvider
+from actinium.testkit.provider import Fault, Provider
+
+Opened = AbstractAsyncContextManager[ModelRunner]
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Case:
     """
 
     name: str
-    make: Callable[[], AbstractAsyncContextManager[ModelRunner]]
+    make: Callable[[], Opened]
     running: Callable[[ModelRunner], int]
     repeats: bool = True
     text_only: bool = True
@@ -53,7 +59,50 @@ def _onnx_running(runner: ModelRunner) -> int:
     return 8 - statistics["free"] + statistics["waiting"]
 
 
-CASES = [Case("onnx", _onnx, _onnx_running)]
+_providers: dict[int, Provider] = {}
+
+
+def _remote(runtime: Literal["gemini", "vertex"]) -> Callable[[], Opened]:
+    """A runner in front of a server of its wire on loopback."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[ModelRunner]:
+        async with GeminiProvider(words=tuple(f" w{n}" for n in range(12))) as provider:
+            provider.plan = _slow_if_long
+            deployment = Deployment(
+                name="remote",
+                model="gemini-2.5-flash",
+                runtime=runtime,
+                base_url=provider.base_url,
+                options={"project": "p"} if runtime == "vertex" else {},
+            )
+            runner = make_runner(deployment, {})
+            await runner.load()
+            _providers[id(runner)] = provider
+            try:
+                yield runner
+            finally:
+                await runner.close()
+                del _providers[id(runner)]
+
+    return opened
+
+
+def _slow_if_long(body: dict[str, Any]) -> Fault:
+    """Long answers are under way until their reader leaves."""
+    most = body.get("generationConfig", {}).get("maxOutputTokens", 0)
+    return Fault(stall_at=3) if most >= 200 else Fault()
+
+
+def _remote_running(runner: ModelRunner) -> int:
+    return _providers[id(runner)].live
+
+
+CASES = [
+    Case("onnx", _onnx, _onnx_running),
+    Case("gemini", _remote("gemini"), _remote_running, text_only=False),
+    Case("vertex", _remote("vertex"), _remote_running, text_only=False),
+]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.name)

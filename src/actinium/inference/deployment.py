@@ -24,15 +24,15 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model under one public name.
 
-    ``model`` is the upstream's name or ``"embedded"``; ``runtime`` is ``"onnx"`` or
-    ``"openai"`` (None: chosen from the model). ``credentials`` is a secret reference such as
-    ``"env:OPENAI_API_KEY"``. At most ``max_concurrent`` requests run and ``queue`` more wait,
-    each at most ``queue_timeout`` seconds; the next one is refused at once.
+    ``model`` is the upstream's name or ``"embedded"``; ``runtime`` is ``"onnx"``, ``"openai"``,
+    ``"gemini"`` or ``"vertex"`` (None: chosen from the model). ``credentials`` is a secret
+    reference such as ``"env:OPENAI_API_KEY"``. At most ``max_concurrent`` requests run and
+    ``queue`` more wait, each at most ``queue_timeout`` seconds; the next one is refused at once.
     """
 
     name: str
     model: str = "embedded"
-    runtime: Literal["onnx", "openai"] | None = None
+    runtime: Literal["onnx", "openai", "gemini", "vertex"] | None = None
     base_url: str | None = None
     credentials: str | None = None
     aliases: tuple[str, ...] = ()

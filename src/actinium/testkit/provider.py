@@ -180,10 +180,7 @@ class Provider:
 
     async def _answer(self, seen: Seen, writer: Writer) -> None:
         fault = self._fault(seen.body)
-        if fault.hold:
-            await self._held.wait()
-        if fault.drop:
-            raise _Gone
+        await self._before(fault)
         if self.key is not None and seen.headers.get("authorization") != f"Bearer {self.key}":
             got = seen.headers.get("authorization", "").removeprefix("Bearer ")
             text = f"Incorrect API key provided: {got}"
@@ -196,6 +193,13 @@ class Provider:
             await self._send(writer, 200, b'{"object":"list","data":[]}', fault)
         else:
             await self._succeed(seen, writer, fault)
+
+    async def _before(self, fault: Fault) -> None:
+        """What goes wrong before the answer."""
+        if fault.hold:
+            await self._held.wait()
+        if fault.drop:
+            raise _Gone
 
     async def _succeed(self, seen: Seen, writer: Writer, fault: Fault) -> None:
         """The answer proper; a body of the wrong shape gets a 400, as from real servers."""
@@ -224,9 +228,10 @@ class Provider:
 
     async def _stream(self, writer: Writer, data: list[bytes], fault: Fault) -> None:
         if not fault.finish:
-            data = [event for event in data if b'"finish_reason":null' in event]
-        if fault.done:
-            data.append(b"[DONE]")
+            data = [event for event in data if self._is_content(event)]
+        done = self._done() if fault.done else None
+        if done is not None:
+            data.append(done)
         head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in fault.headers.items())
         await self._write(writer, head.encode() + b"transfer-encoding: chunked\r\n\r\n", fault)
@@ -250,8 +255,19 @@ class Provider:
         if at == fault.garbage_at:
             await self._event(writer, b'{"choices": [', fault)
         if at == fault.error_at:
-            error = answers.error("the model fell over", "server_error", "500")
-            await self._event(writer, error, fault)
+            await self._event(writer, self._fell_over(), fault)
+
+    def _is_content(self, event: bytes) -> bool:
+        """Whether an event comes before the finish."""
+        return b'"finish_reason":null' in event
+
+    def _done(self) -> bytes | None:
+        """The event that ends a stream, where the wire has one."""
+        return b"[DONE]"
+
+    def _fell_over(self) -> bytes:
+        """An error within a stream."""
+        return answers.error("the model fell over", "server_error", "500")
 
     async def _event(self, writer: Writer, data: bytes, fault: Fault) -> None:
         block = b"data: " + data + b"\n\n"

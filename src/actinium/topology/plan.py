@@ -162,7 +162,7 @@ def _with_folder(
     """The deployment with its model's folder as an absolute path, if it is a folder."""
     if not deployment.model:
         raise source.error((*path, "model"), 'model: expected a name, got ""; write "embedded"')
-    if deployment.model == "embedded" or deployment.runtime == "openai":
+    if deployment.model == "embedded" or deployment.runtime not in (None, "onnx"):
         return deployment
     bare = deployment.model.removeprefix("onnx/")
     model = _expanded(source, (*path, "model"), folder, bare)
@@ -192,7 +192,7 @@ def _route(source: Source, index: int, deployment: Deployment, environ: Mapping[
         if route.runtime == "onnx" and getattr(deployment, field) is not None:
             raise source.error(
                 (*path, field),
-                f"deployment {deployment.name!r}: {field} is only for runtime 'openai', "
+                f"deployment {deployment.name!r}: {field} is only for remote runtimes, "
                 f"this one is 'onnx' ({route.rule})",
             )
     return route

@@ -67,7 +67,7 @@ def test_inf_DP_2_no_silent_default(model: str) -> None:
 def test_make_runner() -> None:
     runner = make_runner(Deployment(name="d", model="x", base_url=URL), {})
     assert "127.0.0.1" in repr(runner)
-    with pytest.raises(ConfigError, match="only for runtime 'openai'"):
+    with pytest.raises(ConfigError, match="only for remote runtimes"):
         make_runner(Deployment(name="d", base_url=URL, model="embedded"), {})
     with pytest.raises(MissingCredentials, match="NAME is not set"):
         make_runner(Deployment(name="d", model="x", base_url=URL, credentials="env:NAME"), {})

@@ -76,7 +76,7 @@ CASES = {
     ),
     "url of a local model": (
         "[[deployment]]\nname='a'\nbase_url='http://localhost/v1'\n",
-        "t.toml:3: deployment 'a': base_url is only for runtime 'openai', this one is 'onnx' "
+        "t.toml:3: deployment 'a': base_url is only for remote runtimes, this one is 'onnx' "
         "('embedded' is the model of the package)",
     ),
     "syntax": (
