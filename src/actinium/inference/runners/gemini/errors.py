@@ -73,8 +73,7 @@ class _Said(msgspec.Struct, frozen=True):
 def from_answer(status: int, headers: Mapping[bytes, bytes], body: bytes) -> InferenceError:
     """The error for an answer that is not 200. ``headers`` have lower-case names."""
     said = _read(body)
-    # The body's own name is finer than the HTTP status, but never turns a refusal into another
-    # class of trouble: a proxy's page has none.
+    # The name in the body is the upstream's own word; the number may be a proxy's.
     return _by_status(said.status or status, said, retry_after(headers))
 
 
