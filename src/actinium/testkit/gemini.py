@@ -87,7 +87,7 @@ class GeminiProvider(Provider):
         for n, word in enumerate(words):
             for index in range(_count(body)):
                 found: dict[str, Any] = {"content": _content({"text": word}), "index": index}
-                if body["generationConfig"].get("responseLogprobs"):
+                if _config(body).get("responseLogprobs"):
                     found["logprobsResult"] = _logprobs((word,), body)
                 event: dict[str, Any] = {"candidates": [found]}
                 if usage:
@@ -110,7 +110,7 @@ class GeminiProvider(Provider):
         for index in range(_count(body)):
             parts = self._calls(body) or [{"text": "".join(words)}]
             found = {"content": _content(*parts), "finishReason": finish, "index": index}
-            if body["generationConfig"].get("responseLogprobs"):
+            if _config(body).get("responseLogprobs"):
                 found["logprobsResult"] = _logprobs(words, body)
             candidates.append(found)
         answer: dict[str, Any] = {"candidates": candidates, "modelVersion": "gemini-test"}
@@ -122,7 +122,7 @@ class GeminiProvider(Provider):
         """The words of the answer and its finish; none where a function is called instead."""
         if body["contents"][-1]["role"] not in ("user", "model"):
             raise LookupError("role")
-        most = body["generationConfig"].get("maxOutputTokens")
+        most = _config(body).get("maxOutputTokens")
         if body.get("tools"):
             return (), "STOP"
         if most is not None and most < len(self.words):
@@ -152,8 +152,13 @@ def _content(*parts: dict[str, Any]) -> dict[str, Any]:
     return {"role": "model", "parts": list(parts)}
 
 
+def _config(body: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = body.get("generationConfig", {})
+    return found
+
+
 def _count(body: dict[str, Any]) -> int:
-    return int(body["generationConfig"].get("candidateCount", 1))
+    return int(_config(body).get("candidateCount", 1))
 
 
 def _usage(body: dict[str, Any], words: int) -> dict[str, Any]:
@@ -167,7 +172,7 @@ def _usage(body: dict[str, Any], words: int) -> dict[str, Any]:
 
 
 def _logprobs(words: tuple[str, ...], body: dict[str, Any]) -> dict[str, Any]:
-    top = int(body["generationConfig"].get("logprobs", 0))
+    top = int(_config(body).get("logprobs", 0))
     chosen = [{"token": word, "tokenId": 1, "logProbability": -0.5} for word in words]
     best = [
         {"candidates": [{"token": f"{w}{n}", "logProbability": -1.0 - n} for n in range(top)]}

@@ -36,6 +36,11 @@ URL = "http://127.0.0.1:1/v1"
         ({"model": "chatgpt-4o-latest"}, "openai", "chatgpt-4o-latest", "OpenAI"),
         ({"model": "text-embedding-3-small"}, "openai", "text-embedding-3-small", "OpenAI"),
         ({"model": "ft:gpt-4o:org::id"}, "openai", "ft:gpt-4o:org::id", "OpenAI"),
+        ({"model": "gemini/tunedModels/x"}, "gemini", "tunedModels/x", "prefix 'gemini/'"),
+        ({"model": "gemini/x", "base_url": URL}, "gemini", "x", "prefix 'gemini/'"),
+        ({"model": "vertex/gemini-2.5-pro"}, "vertex", "gemini-2.5-pro", "prefix 'vertex/'"),
+        ({"model": "gemini-2.5-pro", "base_url": URL}, "openai", "gemini-2.5-pro", "base_url"),
+        ({"model": "gemini/x", "runtime": "openai"}, "openai", "gemini/x", "runtime"),
     ],
 )
 def test_inf_DP_2_rules(fields: dict[str, Any], runtime: str, model: str, rule: str) -> None:
@@ -55,12 +60,46 @@ def test_inf_DP_2_an_openai_name_needs_a_key(model: str) -> None:
     assert choose(Deployment(name="d", model=model, credentials="env:K"), {}).runtime == "openai"
 
 
+@pytest.mark.parametrize(
+    ("environ", "fields", "runtime"),
+    [
+        ({"GEMINI_API_KEY": "k"}, {}, "gemini"),
+        ({"GOOGLE_API_KEY": "k"}, {}, "gemini"),
+        ({"GOOGLE_API_KEY": "k", "GOOGLE_CLOUD_PROJECT": "p"}, {}, "gemini"),
+        ({"GOOGLE_CLOUD_PROJECT": "p"}, {}, "vertex"),
+        ({"GOOGLE_CLOUD_PROJECT": "p"}, {"credentials": "env:K"}, "gemini"),
+        ({"GEMINI_API_KEY": "k", "GOOGLE_GENAI_USE_VERTEXAI": "true"}, {}, "vertex"),
+        ({}, {"credentials": "env:K"}, "gemini"),
+    ],
+)
+def test_inf_DP_2_which_door_a_gemini_name_takes(
+    environ: dict[str, str], fields: dict[str, Any], runtime: str
+) -> None:
+    for model in ("gemini-2.5-flash", "Gemini-3-Pro-Preview"):
+        route = choose(Deployment(name="d", model=model, **fields), environ)
+        assert (route.runtime, route.model) == (runtime, model)
+        assert "Gemini" in route.rule
+
+
+def test_inf_DP_2_a_gemini_name_needs_a_key_or_a_project() -> None:
+    with pytest.raises(MissingCredentials, match="GEMINI_API_KEY nor GOOGLE_API_KEY"):
+        choose(Deployment(name="d", model="gemini-2.5-flash"), KEY)
+
+
 @pytest.mark.parametrize("model", ["mistral-large-latest", "claude-5", "org/name", "ollama", "o"])
 def test_inf_DP_2_no_silent_default(model: str) -> None:
     with pytest.raises(RuntimeNotInferred) as caught:
         choose(Deployment(name="d", model=model), KEY)
     text = str(caught.value)
-    for part in ("runtime:", "folder:", "prefix", "base_url:", "OpenAI names", "Set runtime"):
+    for part in (
+        "runtime:",
+        "folder:",
+        "prefix",
+        "base_url:",
+        "OpenAI names",
+        "Gemini names",
+        "Set runtime",
+    ):
         assert part in text
 
 

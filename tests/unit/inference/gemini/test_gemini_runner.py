@@ -72,10 +72,10 @@ def door(model: str, base_url: str | None = None, vertex: bool = True, **options
 def test_doors() -> None:
     studio = door("gemini-2.5-flash", vertex=False)
     assert studio.base + studio.path("generateContent") == (
-        "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent"
+        "https://generativelanguage.googleapis.com/v1/models/gemini-2.5-flash:generateContent"
     )
-    tuned = door("tunedModels/x", "https://proxy/gemini/", vertex=False, api_version="v1")
-    assert tuned.base + tuned.path("x") == "https://proxy/gemini/v1/tunedModels/x:x"
+    tuned = door("tunedModels/x", "https://proxy/gemini/", vertex=False, api_version="v1beta")
+    assert tuned.base + tuned.path("x") == "https://proxy/gemini/v1beta/tunedModels/x:x"
     for place, host in (
         (None, "aiplatform.googleapis.com"),
         ("eu", "aiplatform.eu.rep.googleapis.com"),

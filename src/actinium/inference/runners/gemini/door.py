@@ -51,7 +51,7 @@ def find_door(
     if not vertex:
         url = base_url or environ.get("GOOGLE_GEMINI_BASE_URL") or _STUDIO
         path = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
-        version = options.api_version or "v1beta"
+        version = options.api_version or "v1"
         return Door(
             vertex=False, base=f"{url.rstrip('/')}/{version}", model=f"/{path}", health=f"/{path}"
         )

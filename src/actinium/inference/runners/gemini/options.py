@@ -15,15 +15,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Settings of Gemini at one door.
 
     ``project`` and ``location`` are Vertex's, else GOOGLE_CLOUD_PROJECT and
-    GOOGLE_CLOUD_LOCATION, else ``global``. ``api_version`` is ``v1beta`` for AI Studio and
-    ``v1`` for Vertex unless set here. ``safety`` maps harm categories to thresholds for
-    every request. ``include_thoughts`` asks for summaries of the model's thoughts, which come
-    as reasoning. ``thinking`` says how the model takes ``reasoning_effort``: as a level
-    (Gemini 3 and newer) or as a budget of tokens (older); None: by the model's name.
-    ``labels`` go with every call to Vertex, for its bills. ``token_seconds`` is how long a
-    token from a command or a file is used before it is asked for again. ``insecure`` allows
-    plain http to another machine, ``headers`` are sent with every call, ``ca_file`` names
-    further trusted certificate authorities (PEM).
+    GOOGLE_CLOUD_LOCATION, else ``global``. ``api_version`` is ``v1`` unless set, for models
+    that only ``v1beta`` (AI Studio) or ``v1beta1`` (Vertex) has. ``safety`` maps harm
+    categories to thresholds for every request. ``include_thoughts`` asks for summaries of the
+    model's thoughts, which come as reasoning. ``thinking`` says how the model takes
+    ``reasoning_effort``: as a level (Gemini 3 and newer) or as a budget of tokens (older);
+    None: by the model's name. ``labels`` go with every call to Vertex, for its bills.
+    ``token_seconds`` is how long a token from a command or a file is used before it is asked
+    for again. ``insecure`` allows plain http to another machine, ``headers`` are sent with
+    every call, ``ca_file`` names further trusted certificate authorities (PEM).
     """
 
     project: str | None = None
