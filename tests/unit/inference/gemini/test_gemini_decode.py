@@ -204,7 +204,7 @@ def test_a_stream_that_came_as_an_array_is_read() -> None:
 
 
 def ending(reason: str, **more: Any) -> bytes:
-    return encode({"candidates": [{"index": 0, "finishReason": reason, **more}]})
+    return encode({"candidates": [{"index": 0, "finishReason": reason} | more]})
 
 
 @pytest.mark.parametrize(
@@ -265,6 +265,12 @@ def test_inf_RQ_5_what_is_no_whole_answer() -> None:
             decode_whole(body, 1)
     with pytest.raises(ProtocolError, match="choice 1"):
         decode_whole(ending("STOP"), 2)
+    for event in (
+        ending("STOP", index=1),
+        encode({"candidates": [STORY[0]["candidates"][0] | {"index": -1}]}),
+    ):
+        with pytest.raises(ProtocolError, match="1 were asked for"):
+            decode_whole(event, 1)
 
 
 def test_inf_RQ_5_a_stream_without_its_finish_is_no_answer() -> None:

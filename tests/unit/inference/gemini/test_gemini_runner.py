@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from actinium.errors import (
     ConfigError,
     InferenceError,
     MissingCredentials,
+    ModelNotReady,
     NetworkError,
     ProtocolError,
     RateLimited,
@@ -221,7 +223,7 @@ def test_closing_ends_a_command_that_hangs() -> None:
         while runner._tokens is not None and runner._tokens._task is None:  # noqa: ASYNC110
             await asyncio.sleep(0)
         await runner.close()
-        with pytest.raises((asyncio.CancelledError, InferenceError)):
+        with pytest.raises(ModelNotReady, match="closed"):
             await asked
 
     run(body, credentials="command:sleep 1000", **VERTEX)
@@ -240,9 +242,14 @@ def test_a_token_file_is_read_again(tmp_path: Path) -> None:
     run(body, key="one", credentials=f"file:{path}", **VERTEX)
 
 
+def test_google_s_library_is_not_needed_before_its_credentials_are() -> None:
+    code = "import sys, actinium.inference.runners.gemini as g; print('google' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code]).strip() == b"False"
+
+
 def test_wrong_references() -> None:
     for reference, says in (("command:", "expected a program"), ("command:'", "cannot be read"),
-                            ("x", "env:NAME")):  # fmt: skip
+                            ("x", "command:PROGRAM")):  # fmt: skip
         with pytest.raises(ConfigError, match=says):
             make_runner(Deployment(name="d", credentials=reference, **VERTEX), {})
 

@@ -96,6 +96,7 @@ class StreamDecoder:
                         and content is not None
                         and content.parts is not None
                         and len(content.parts) == 1
+                        and 0 <= one.index < self._choices
                         and one.index not in self._finished
                     ):
                         part = content.parts[0]
@@ -141,6 +142,8 @@ class StreamDecoder:
 
     def _take_candidate(self, candidate: WireCandidate, burst: Burst) -> None:
         index, reason = candidate.index, candidate.finish_reason
+        if not 0 <= index < self._choices:
+            raise ProtocolError(f"the upstream sent choice {index}, {self._choices} were asked for")
         parts = candidate.content.parts if candidate.content is not None else None
         chunks: Burst = []
         for part in parts or ():

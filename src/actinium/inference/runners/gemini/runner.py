@@ -107,11 +107,15 @@ class GeminiRunner:
                         decoder.end()
                         break
                     burst = decoder.feed(piece)
+                    if decoder.done and decoder.error is None:
+                        ended = True
+                        connection.done()
                     yield burst
                     if decoder.error is not None:
                         raise decoder.error
-                ended = True
-                connection.done()
+                if not ended:
+                    ended = True
+                    connection.done()
             else:
                 burst = decode_whole(await connection.body(_MAX_ANSWER), request.n)
                 ended = True

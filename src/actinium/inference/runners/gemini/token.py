@@ -20,6 +20,7 @@ from actinium.errors import (
     ConfigError,
     InferenceError,
     MissingExtra,
+    ModelNotReady,
     NetworkError,
     UpstreamAuth,
     UpstreamTimeout,
@@ -94,8 +95,14 @@ class Tokens:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _fetched(self) -> Token:
-        # Shielded: who waits may leave, others wait for the same answer.
-        return await asyncio.shield(self._start())
+        task = self._start()
+        try:
+            # Shielded: who waits may leave, others wait for the same answer.
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise ModelNotReady("the deployment was closed before it had a token") from None
+            raise
 
     def _start(self) -> asyncio.Task[Token]:
         if self._task is None:
@@ -133,6 +140,11 @@ def find_tokens(reference: str | None, environ: Mapping[str, str], seconds: floa
             return Tokens(_default_credentials())
         if reference.startswith(COMMAND):
             return Tokens(_command(reference.removeprefix(COMMAND), seconds))
+        if not reference.startswith(("env:", "file:")):
+            raise ConfigError(
+                "credentials: expected 'adc', 'command:PROGRAM', 'file:PATH' or 'env:NAME', got a "
+                f"text of {len(reference)} characters that is none of them"
+            )
     assert reference is not None, "a key has a reference"
     first = read_secret(reference, environ)
     if seconds is None or not reference.startswith("file:"):
