@@ -396,6 +396,40 @@ class QuotaExhausted(InferenceError):
     wire_code = "insufficient_quota"
 
 
+class BudgetExceeded(InferenceError):
+    """The money set for a deployment, a tenant or a key is used up; ``used`` and ``limit`` in USD.
+
+    ``retry_after`` says when there is some again.
+    """
+
+    http = 402
+    wire_type = "budget_exceeded"
+    wire_code = "budget_exceeded"
+
+    def __init__(
+        self, scope: str, used: float, limit: float, period: str, resets_in: float
+    ) -> None:
+        super().__init__(
+            f"the budget of {scope} is used up: {used:.6g} of {limit:.6g} USD per {period}; "
+            f"again in {resets_in:.0f} s"
+        )
+        self.scope = scope
+        self.used = used
+        self.limit = limit
+        self.period = period
+        self.retry_after = resets_in
+
+
+class UpstreamOpen(InferenceError, CircuitOpen):
+    """A deployment failed too often and is left alone for ``retry_after`` seconds."""
+
+    retryable = True
+    falls_back = True
+    http = 503
+    wire_type = "upstream_unavailable"
+    wire_code = "upstream_unavailable"
+
+
 class EngineOverloaded(InferenceError, Overloaded):
     """Our own queue in front of a replica is full or its wait too long."""
 

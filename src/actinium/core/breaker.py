@@ -32,11 +32,14 @@ class BreakerCall:
         self._generation = generation
         self._open = True
 
-    def done(self, outcome: Outcome) -> None:
-        """Tells how it went; a second outcome of one call means nothing."""
+    def done(self, outcome: Outcome, weight: float = 1.0) -> None:
+        """Tells how it went; a second outcome of one call means nothing.
+
+        A failure counts as ``weight`` of them (above 0).
+        """
         if self._open:
             self._open = False
-            self._breaker._outcome(self._generation, outcome)
+            self._breaker._outcome(self._generation, outcome, weight)
 
     def __enter__(self) -> Self:
         return self
@@ -100,8 +103,8 @@ class Breaker:
         self._judge: Callable[[BaseException], Outcome] = judge or default_judge
         self._clock = clock
         self._random = rng or random.Random()
-        self._calls: deque[tuple[float, bool]] = deque()  # when it ended, whether it failed
-        self._failed = 0
+        self._calls: deque[tuple[float, float]] = deque()  # when it ended, its weight as a failure
+        self._failed = 0.0
         self._state: BreakerState = "closed"
         self._generation = 0  # of the state: outcomes of calls from an earlier one mean nothing
         self._until = 0.0
@@ -150,10 +153,16 @@ class Breaker:
         self._enter("open")
         self._until = self._clock() + seconds
 
+    def force_close(self) -> None:
+        """Lets everything through again and forgets what failed; the next failures count anew."""
+        self._open_for = self._first_open
+        self._enter("closed")
+
     def _enter(self, state: BreakerState) -> None:
         self._state = state
         self._generation += 1
-        self._under_way = self._good = self._failed = 0
+        self._under_way = self._good = 0
+        self._failed = 0.0
         self._calls.clear()
 
     def _trip(self, seconds: float) -> None:
@@ -161,7 +170,7 @@ class Breaker:
         self._open_for = min(LONGEST, seconds)
         self._until = self._clock() + self._open_for * self._random.uniform(0.9, 1.1)
 
-    def _outcome(self, generation: int, outcome: Outcome) -> None:
+    def _outcome(self, generation: int, outcome: Outcome, weight: float) -> None:
         if generation != self._generation:
             return
         self._under_way -= 1
@@ -176,9 +185,9 @@ class Breaker:
                     self._open_for = self._first_open
                     self._enter("closed")
             return
-        self._count(outcome == "failure")
+        self._count(weight if outcome == "failure" else 0.0)
 
-    def _count(self, failed: bool) -> None:
+    def _count(self, failed: float) -> None:
         now = self._clock()
         self._calls.append((now, failed))
         self._failed += failed

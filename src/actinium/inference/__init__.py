@@ -2,11 +2,21 @@
 
 from .chunk import Burst, Chunk, TokenLogprob, ToolDelta, Usage
 from .deployment import Deployment, Timeouts
+from .limits.policy import (
+    BreakerPolicy,
+    Budget,
+    Price,
+    PriceTier,
+    RateLimits,
+    RetryPolicy,
+)
 from .request import EmbedRequest, Message, Request, Sampling, ToolCall
 from .runner import Capabilities, Embedding, Health, ModelRunner, Progress
 from .service import Inference, ModelInfo, Sessions
 
 __all__ = [
+    "BreakerPolicy",
+    "Budget",
     "Burst",
     "Capabilities",
     "Chunk",
@@ -18,8 +28,12 @@ __all__ = [
     "Message",
     "ModelInfo",
     "ModelRunner",
+    "Price",
+    "PriceTier",
     "Progress",
+    "RateLimits",
     "Request",
+    "RetryPolicy",
     "Sampling",
     "Sessions",
     "Timeouts",

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from actinium.errors import ConfigError
+
+from .limits.policy import BreakerPolicy, Budget, Price, RateLimits, RetryPolicy
+
+MAX_FALLBACKS = 4
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -28,6 +33,12 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``"gemini"`` or ``"vertex"`` (None: chosen from the model). ``credentials`` is a secret
     reference such as ``"env:OPENAI_API_KEY"``. At most ``max_concurrent`` requests run and
     ``queue`` more wait, each at most ``queue_timeout`` seconds; the next one is refused at once.
+
+    ``replicas`` are the addresses of further servers of the same model, beside ``base_url``; a
+    chat goes to the one that knows its beginning. ``limits``, ``budget``, ``retry`` and ``breaker``
+    are off unless given; ``fallback`` names deployments that take over, in this order, where this
+    one fails before its first content, is over its limits or rests. ``price`` is for models that
+    are not in the price table. ``idempotent=False`` says that no request may be made twice.
     """
 
     name: str
@@ -41,6 +52,14 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     queue_timeout: float = 30.0
     timeouts: Timeouts = Timeouts()
     options: dict[str, Any] = {}
+    replicas: tuple[str, ...] = ()
+    limits: RateLimits | None = None
+    budget: Budget | None = None
+    price: Price | Literal["free"] | None = None
+    retry: RetryPolicy | None = None
+    breaker: BreakerPolicy | None = None
+    fallback: tuple[str, ...] = ()
+    idempotent: bool = True
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.aliases):
@@ -55,5 +74,36 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                     f"deployment {self.name!r}: {field} must be above 0, "
                     f"got {getattr(self, field)!r}"
                 )
+        if len(self.fallback) > MAX_FALLBACKS or len({self.name, *self.fallback}) <= len(
+            self.fallback
+        ):
+            raise ConfigError(
+                f"deployment {self.name!r}: fallback takes up to {MAX_FALLBACKS} other "
+                f"deployments, each once, got {list(self.fallback)!r}"
+            )
+        if self.replicas and self.base_url is None:
+            raise ConfigError(
+                f"deployment {self.name!r}: replicas are further servers beside base_url, "
+                "which is not set"
+            )
         if self.queue < 0:
             raise ConfigError(f"deployment {self.name!r}: queue must be 0 or more")
+
+
+def wants_chain(deployment: Deployment) -> bool:
+    """Whether a deployment has anything that its replica alone does not do."""
+    d = deployment
+    return bool(d.limits or d.budget or d.retry or d.breaker or d.fallback or d.replicas or d.price)
+
+
+def check_fallbacks(deployments: Sequence[Deployment]) -> None:
+    """Raises ConfigError where a fallback is no deployment, or the one it is for."""
+    names = {name: d.name for d in deployments for name in (d.name, *d.aliases)}
+    for deployment in deployments:
+        for name in deployment.fallback:
+            if names.get(name, deployment.name) == deployment.name:
+                known = ", ".join(repr(n) for n, of in names.items() if of != deployment.name)
+                raise ConfigError(
+                    f"deployment {deployment.name!r}: fallback {name!r} is no other deployment; "
+                    f"there are: {known or 'none'}"
+                )

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .limits.policy import Priority
+
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
@@ -114,7 +116,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     monotonic time (seconds) after which nobody waits for the answer. ``extra`` holds fields
     of the same wire that Actinium does not interpret; a runner of that wire passes them on.
     ``stream=False`` says that nobody reads before the answer is whole: the runner still
-    yields bursts, but may deliver everything in one.
+    yields bursts, but may deliver everything in one. ``tenant`` and ``key`` say who pays and whose
+    share it is, ``priority`` how large a share: never what a client says of itself unchecked.
     """
 
     id: str
@@ -132,6 +135,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     extra: dict[str, Any] = {}
     stream: bool = True
+    tenant: str | None = None
+    key: str | None = None
+    priority: Priority = "normal"
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,3 +147,5 @@ class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     inputs: tuple[str, ...]
     dimensions: int | None = None
+    tenant: str | None = None
+    key: str | None = None

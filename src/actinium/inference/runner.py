@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -92,3 +92,13 @@ class WholeRunner(Protocol):
     """
 
     async def complete(self, request: Request) -> Burst: ...
+
+
+@runtime_checkable
+class TellsHeaders(Protocol):
+    """A runner that shows the headers of its upstream's answers, names in lower case.
+
+    ``on_headers`` is set by who wants them; None costs nothing.
+    """
+
+    on_headers: Callable[[Mapping[bytes, bytes]], None] | None

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from actinium.base.measures import Reading, Registry
 from actinium.errors import ConfigError, ModelNotFound, Unsupported
 
+from .answering import Answering
 from .chunk import Burst
-from .deployment import Deployment
+from .deployment import Deployment, check_fallbacks, wants_chain
+from .fit import check, check_embed
+from .limits.policy import Budget
 from .measures import PathMeasures, ReplicaMeasures
 from .replica import Replica, collected
 from .request import EmbedRequest, Request
 from .route import make_runner
 from .runner import Capabilities, Embedding, Health, ModelRunner, Progress
+
+if TYPE_CHECKING:
+    from .guard import Chain, Guard
 
 RunnerFactory = Callable[[Deployment], ModelRunner]
 
@@ -26,7 +32,7 @@ RunnerFactory = Callable[[Deployment], ModelRunner]
 class Sessions(Protocol):
     """Conversations that remember: the seam to ``actinium.inference.session``."""
 
-    def turn(self, request: Request, replica: Replica) -> AsyncGenerator[Burst]:
+    def turn(self, request: Request, replica: Answering) -> AsyncGenerator[Burst]:
         """One turn of ``request.session``: adds the history, generates, stores the answer."""
 
 
@@ -44,7 +50,8 @@ class Inference:
     """Owns one replica per deployment and leads each request to its own.
 
     Raises ConfigError where two deployments or aliases share a name. ``start`` loads the
-    models; ``close`` ends everything. ``registry`` receives the measures.
+    models; ``close`` ends everything. ``registry`` receives the measures. ``budgets`` are those of
+    tenants and keys (``{"tenant:acme": Budget(per_day=5)}``).
     """
 
     def __init__(
@@ -54,13 +61,16 @@ class Inference:
         runner_factory: RunnerFactory = make_runner,
         sessions: Sessions | None = None,
         registry: Registry | None = None,
+        budgets: Mapping[str, Budget] | None = None,
     ) -> None:
         self.registry = registry if registry is not None else Registry()
         self._sessions = sessions
         self._created = int(time.time())
         self._replicas: dict[str, Replica] = {}
-        self._names: dict[str, Replica] = {}
+        self._names: dict[str, Answering] = {}
+        self._chains: dict[str, Chain] = {}
         measures = PathMeasures(self.registry)
+        pools: dict[str, list[Replica]] = {}
         for deployment in deployments:
             for name in (deployment.name, *deployment.aliases):
                 if name in self._names:
@@ -70,13 +80,16 @@ class Inference:
                         f"deployment {other!r} already; each name and alias must be unique"
                     )
                 if name == deployment.name:
-                    replica = Replica(
-                        deployment,
-                        runner_factory(deployment),
-                        ReplicaMeasures(measures, deployment.name),
-                    )
-                    self._replicas[name] = replica
-                self._names[name] = replica
+                    made = ReplicaMeasures(measures, name)
+                    pools[name] = [
+                        Replica(one, runner_factory(one), made) for one in _each(deployment)
+                    ]
+                    self._replicas[name] = pools[name][0]
+                    for at, further in enumerate(pools[name][1:], 2):
+                        self._replicas[f"{name}#{at}"] = further
+                self._names[name] = pools[deployment.name][0]
+        check_fallbacks(deployments)
+        self._guard(deployments, pools, budgets or {})
         self._watch_state()
 
     async def start(self, progress: Progress | None = None) -> None:
@@ -98,6 +111,22 @@ class Inference:
                 await self.close(drain=0)
                 raise
 
+    def _guard(
+        self,
+        deployments: Sequence[Deployment],
+        pools: Mapping[str, Sequence[Replica]],
+        budgets: Mapping[str, Budget],
+    ) -> None:
+        """Puts a chain where a deployment has limits or a fallback; others are left as they are,
+        and nothing of it is loaded."""
+        if not budgets and not any(map(wants_chain, deployments)):
+            return
+        from .guard import build_chains
+
+        self._chains = build_chains(deployments, pools, budgets, self.registry)
+        for name, replica in self._names.items():
+            self._names[name] = self._chains.get(replica.deployment.name, replica)
+
     def generate(self, request: Request) -> AsyncGenerator[Burst]:
         """The answer to a request as bursts; close the generator to stop the work.
 
@@ -105,7 +134,7 @@ class Inference:
         :meth:`Replica.generate`.
         """
         replica = self.replica(request.model)
-        _check(request, replica)
+        check(request, replica)
         if request.session is None:
             return replica.generate(request)
         if self._sessions is None:
@@ -123,22 +152,22 @@ class Inference:
         if request.session is not None:
             return collected(self.generate(request))
         replica = self.replica(request.model)
-        _check(request, replica)
+        check(request, replica)
         return replica.complete(request)
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors of texts. Raises ModelNotFound, Unsupported and what the replica raises."""
         replica = self.replica(request.model)
-        if not replica.capabilities.embeddings:
-            raise Unsupported(
-                f"model {request.model!r} makes no embeddings; send this to a deployment of an "
-                "embedding model",
-                "model",
-            )
+        check_embed(request, replica)
         return await replica.embed(request)
 
-    def replica(self, name: str) -> Replica:
-        """The replica behind a public name. Raises ModelNotFound with the names there are."""
+    def guard(self, name: str) -> Guard | None:
+        """Limits, breaker and rest of a deployment, for operators; None where it has none."""
+        chain = self._chains.get(self.replica(name).deployment.name)
+        return chain.guards[0] if chain is not None else None
+
+    def replica(self, name: str) -> Answering:
+        """What answers for a public name. Raises ModelNotFound with the names there are."""
         found = self._names.get(name)
         if found is None:
             known = ", ".join(repr(n) for n in self._names) or "none"
@@ -167,7 +196,10 @@ class Inference:
         return Health(ok=False, reason=reasons or "there are no deployments")
 
     def statistics(self) -> dict[str, Any]:
-        return {name: replica.statistics() for name, replica in self._replicas.items()}
+        found = {name: replica.statistics() for name, replica in self._replicas.items()}
+        for name, chain in self._chains.items():
+            found[name].update(chain.guards[0].statistics())
+        return found
 
     async def close(self, drain: float = 30.0) -> None:
         """Refuses new requests, lets those under way end for ``drain`` seconds, then stops."""
@@ -191,29 +223,7 @@ class Inference:
         self.registry.view("deployment_ready", "1 where the deployment serves.", by, ready)
 
 
-def _check(request: Request, replica: Replica) -> None:
-    """Refuses what the runner cannot do before anything is spent. Raises Unsupported."""
-    can = replica.capabilities
-    if replica.versatile and request.n <= can.n:
-        return
-    name = replica.deployment.name
-    sampling = request.sampling
-    lacks: tuple[str, str] | None = None
-    if request.prompt is None and not can.chat:
-        lacks = "messages", "answers no chats"
-    elif request.prompt is not None and not can.completion:
-        lacks = "prompt", "does no plain completions; use /v1/chat/completions"
-    elif request.n > can.n:
-        lacks = "n", f"generates at most {can.n} choices, n is {request.n}"
-    elif request.tools and not can.tools:
-        lacks = "tools", "calls no tools"
-    elif sampling.logprobs is not None and not can.logprobs:
-        lacks = "logprobs", "gives no logprobs"
-    elif sampling.seed is not None and not can.seed:
-        lacks = "seed", "takes no seed"
-    elif request.response_format is not None and not can.json_schema:
-        kind = request.response_format.get("type")
-        if kind != "text":
-            lacks = "response_format", f"cannot hold an answer to the format {kind!r}"
-    if lacks is not None:
-        raise Unsupported(f"deployment {name!r} {lacks[1]}", lacks[0])
+def _each(deployment: Deployment) -> list[Deployment]:
+    """The deployment once for each of its servers."""
+    further = [msgspec.structs.replace(deployment, base_url=url) for url in deployment.replicas]
+    return [deployment, *further]

@@ -17,8 +17,8 @@ from actinium.errors import (
 )
 from actinium.store import Store
 
+from ..answering import Answering
 from ..chunk import Burst
-from ..replica import Replica
 from ..request import Message as ChatMessage
 from ..request import Request
 from .answer import Answer
@@ -40,7 +40,7 @@ class TakeTurn(Message, frozen=True):
     """Answer a request with the session's history before it."""
 
     request: Request
-    replica: Unchecked[Replica]
+    replica: Unchecked[Answering]
 
 
 class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
@@ -84,7 +84,7 @@ class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
             await source.aclose()
 
     def _with_history(
-        self, request: Request, new: tuple[ChatMessage, ...], replica: Replica
+        self, request: Request, new: tuple[ChatMessage, ...], replica: Answering
     ) -> Request:
         runner = replica.runner
 

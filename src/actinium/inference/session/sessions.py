@@ -18,8 +18,8 @@ from actinium.errors import (
 )
 from actinium.store import Store
 
+from ..answering import Answering
 from ..chunk import Burst
-from ..replica import Replica
 from ..request import Message, Request
 from .actor import Session, TakeTurn, store_key
 from .window import Turn
@@ -36,7 +36,7 @@ class SessionActors:
         self._system = system
         self.turns = 0
 
-    async def turn(self, request: Request, replica: Replica) -> AsyncGenerator[Burst]:
+    async def turn(self, request: Request, replica: Answering) -> AsyncGenerator[Burst]:
         """The answer to one turn. Raises InferenceError; the history grows at its end only."""
         if request.session is None or request.prompt is not None or request.n != 1:
             raise Unsupported("a session takes chat messages and n=1", "n")

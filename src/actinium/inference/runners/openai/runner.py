@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -40,6 +40,7 @@ class OpenAIRunner:
 
     def __init__(self, deployment: Deployment, environ: Mapping[str, str]) -> None:
         self.deployment = deployment
+        self.on_headers: Callable[[Mapping[bytes, bytes]], None] | None = None
         self._options = options = read_options(deployment.name, deployment.options)
         url = deployment.base_url
         if url is None:
@@ -90,6 +91,8 @@ class OpenAIRunner:
         connection = await self._client.send(self._message(request))
         ended = False
         try:
+            if self.on_headers is not None:
+                self.on_headers(connection.headers)
             if connection.status != 200:
                 raise await self._refusal(connection)
             if b"event-stream" in connection.headers.get(b"content-type", b""):
@@ -120,6 +123,8 @@ class OpenAIRunner:
         connection = await self._client.send(self._message(request))
         ended = False
         try:
+            if self.on_headers is not None:
+                self.on_headers(connection.headers)
             if connection.status != 200:
                 raise await self._refusal(connection)
             body = connection.whole()
@@ -138,6 +143,8 @@ class OpenAIRunner:
         connection = await self._client.send(self._embeddings % len(body) + body)
         ended = False
         try:
+            if self.on_headers is not None:
+                self.on_headers(connection.headers)
             if connection.status != 200:
                 raise await self._refusal(connection)
             raw = await connection.body(_MAX_ANSWER)

@@ -1,0 +1,38 @@
+"""What stands behind a public name: one replica, or a chain of deployments around several."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from .chunk import Burst
+from .deployment import Deployment
+from .request import EmbedRequest, Request
+from .runner import Capabilities, Embedding, ModelRunner
+
+
+class Answering(Protocol):
+    """See :class:`Replica`, the shortest way from a request to its answer, and
+    :class:`Chain`, with limits, retries and fallback around it."""
+
+    @property
+    def deployment(self) -> Deployment: ...
+
+    @property
+    def runner(self) -> ModelRunner: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def versatile(self) -> bool:
+        """Whether it does everything a request may ask for."""
+
+    @property
+    def state(self) -> str: ...
+
+    def generate(self, request: Request) -> AsyncGenerator[Burst]: ...
+
+    async def complete(self, request: Request) -> Burst: ...
+
+    async def embed(self, request: EmbedRequest) -> Embedding: ...

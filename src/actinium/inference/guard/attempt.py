@@ -1,0 +1,94 @@
+"""One try at a request on one deployment, with everything it holds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from actinium.core.breaker import BreakerCall
+from actinium.errors import (
+    EngineOverloaded,
+    InferenceError,
+    ModelNotReady,
+    RequestDeadline,
+    UpstreamTimeout,
+)
+
+from ..chunk import Burst, Usage
+from ..limits.budget import Reservation
+from ..limits.gate import Permit
+from ..limits.limiter import Need
+from ..replica import Replica
+from .estimate import Tally
+
+if TYPE_CHECKING:
+    from .guard import Guard
+
+
+class Attempt:
+    """What an attempt holds: a permit, reservations and the breaker's call.
+
+    :meth:`end` ends all of them once (RQ-2), with what was really used: reserved, then settled
+    or given back, whatever the end is. An answer that nobody waits for any more is settled by
+    what came of it.
+    """
+
+    __slots__ = (
+        "_began", "_call", "_first", "_need", "_open", "_permit", "_reservations", "_tally",
+        "guard", "replica",
+    )  # fmt: skip
+
+    def __init__(
+        self, guard: Guard, replica: Replica, need: Need, permit: Permit, call: BreakerCall,
+        reservations: tuple[Reservation, ...],
+    ) -> None:  # fmt: skip
+        self.guard = guard
+        self.replica = replica
+        self._need = need
+        self._permit = permit
+        self._call = call
+        self._reservations = reservations
+        self._began = asyncio.get_running_loop().time()
+        self._first: float | None = None
+        self._tally = Tally()
+        self._open = True
+
+    def saw(self, burst: Burst) -> None:
+        """A part of the answer came."""
+        if self._first is None:
+            self._first = asyncio.get_running_loop().time() - self._began
+        self._tally.add(burst)
+
+    def whole(self, burst: Burst) -> None:
+        """The answer came as a whole: when its first part was there, nobody knows."""
+        self._tally.add(burst)
+
+    def used(self, usage: Usage) -> None:
+        """The answer is no text; this is what it used."""
+        self._tally.usage = usage
+
+    def end(self, failure: BaseException | None) -> None:
+        """The attempt is over; None: the answer is whole."""
+        if not self._open:
+            return
+        self._open = False
+        self.guard.ended(failure, self._first, self._call)
+        tally = self._tally
+        if failure is not None and self._first is None and _costs_nothing(failure):
+            never_sent = isinstance(failure, (EngineOverloaded, ModelNotReady))
+            self._permit.end(None if never_sent else Need(0, 0))
+            for reservation in self._reservations:
+                reservation.release()
+            return
+        usage = tally.of(self._need)
+        self._permit.end(Need(usage.input, usage.output))
+        cost = self.guard.spent(usage, whole=failure is None)
+        for reservation in self._reservations:
+            reservation.settle(cost)
+
+
+def _costs_nothing(failure: BaseException) -> bool:
+    """Whether an upstream that failed so, before any content, bills nothing."""
+    return isinstance(failure, InferenceError) and not isinstance(
+        failure, (UpstreamTimeout, RequestDeadline)
+    )

@@ -1,0 +1,258 @@
+"""One deployment's limits, money, breaker and rest."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any, Final
+
+from actinium.core.breaker import Breaker, BreakerCall
+from actinium.errors import (
+    BudgetExceeded,
+    EngineOverloaded,
+    InferenceError,
+    ModelNotReady,
+    QuotaExhausted,
+    RateLimited,
+    UpstreamAuth,
+    UpstreamOpen,
+)
+from actinium.patterns import Retry
+
+from ..chunk import Usage
+from ..deployment import Deployment
+from ..limits.budget import Purse
+from ..limits.gate import Gate, Permit
+from ..limits.headers import read_limits
+from ..limits.limiter import Need, allowance
+from ..limits.policy import BreakerPolicy, RateLimits
+from ..limits.prices import NANO, Tariff
+from ..limits.retries import RetryBudget
+from ..limits.verdict import end_of, weight_of
+from ..replica import Replica
+from ..request import EmbedRequest, Request
+from ..runner import TellsHeaders
+from .attempt import Attempt
+from .estimate import Expected, need_of
+from .measures import GuardMeasures
+from .pool import Pool
+
+_LONGEST_REST: Final = 3600.0
+
+
+class Guard:
+    """Decides whether a request may go to a deployment now, and learns from how it ended.
+
+    The deployment rests after a 429 until its Retry-After is over (RT-1), and while its breaker
+    is open; nobody is sent there meanwhile.
+    """
+
+    def __init__(
+        self, pool: Pool, measures: GuardMeasures, *, tariff: Tariff | None,
+        rng: random.Random | None = None,
+    ) -> None:  # fmt: skip
+        self.pool = pool
+        self.deployment: Deployment = pool.first.deployment
+        self.name = name = self.deployment.name
+        self.random = rng or random.Random()
+        limits = self.deployment.limits or RateLimits()
+        self.gate = Gate(
+            allowance(limits, most=self.deployment.max_concurrent * len(pool.replicas)),
+            queue=self.deployment.queue,
+            max_wait=min(limits.max_wait, self.deployment.queue_timeout),
+            weights=limits.weights,
+        )
+        self._policy = policy = self.deployment.breaker or BreakerPolicy()
+        self.breaker = Breaker(
+            failures=policy.failures, ratio=policy.ratio, window=policy.window, open=policy.open,
+            probes=policy.probes, successes=policy.successes, clock=_now, rng=self.random,
+        )  # fmt: skip
+        retry = self.deployment.retry if self.deployment.idempotent else None
+        self.retry = retry
+        self.attempts = retry.attempts if retry is not None else 1
+        self.longest = retry.longest if retry is not None else 0.0
+        self.retries = RetryBudget(retry.budget if retry is not None else 0.0)
+        self._pause = Retry(
+            max=self.attempts, backoff=(retry.base, retry.max) if retry is not None else (0.0, 0.0)
+        )
+        budget = self.deployment.budget
+        self.purse = Purse(f"deployment:{name}", budget) if budget is not None else None
+        self._tariff = tariff
+        self._expected = Expected()
+        self._rest_until = 0.0
+        self._rest_streak = 0
+        self._rest_error: type[InferenceError] = RateLimited
+        self._measures = measures
+        self._attempted = {
+            end: measures.attempts.labels(name, end)
+            for end in ("ok", "slow", "failed", "cut", "stalled", "neutral")
+        }
+        self._waited = measures.waited.labels(name)
+        self._cost = measures.cost.labels(name)
+        for replica in pool.replicas:
+            if isinstance(replica.runner, TellsHeaders):
+                replica.runner.on_headers = self._headers
+
+    # -- before an attempt
+
+    def need(self, request: Request | EmbedRequest) -> Need:
+        """What a request will use here, estimated."""
+        return need_of(request, self.pool.first.runner, self._expected)
+
+    def price(self, need: Need) -> int:
+        """Nano-USD of a need; 0 where the price is not known."""
+        if self._tariff is None:
+            return 0
+        return self._tariff.cost(Usage(input=need.input, output=need.output))
+
+    def closed(self, now: float) -> InferenceError | None:
+        """Why nothing is sent here now, if so: not ready, at rest, or the breaker is open."""
+        if self.pool.state != "ready":
+            reason = self.pool.first.reason
+            return ModelNotReady(f"deployment {self.name!r}: {reason}")
+        wait = self._rest_until - now
+        if wait > 0:
+            error = self._rest_error(
+                f"the upstream of deployment {self.name!r} asked for a rest; again in {wait:.3g} s"
+            )
+            error.retry_after = wait
+            return error
+        return self._open() if self.breaker.state == "open" else None
+
+    def admit(
+        self, request: Request | EmbedRequest, need: Need, purses: Sequence[Purse], permit: Permit,
+        avoid: Replica | None = None,
+    ) -> Attempt:  # fmt: skip
+        """An attempt with a permit that was got, which is given back where this raises.
+
+        Raises what :meth:`closed` gives, UpstreamOpen, BudgetExceeded.
+        """
+        call: BreakerCall | None = None
+        reservations = []
+        try:
+            closed = self.closed(_now())
+            if closed is not None:
+                raise closed
+            call = self.breaker.try_call()
+            if call is None:
+                raise self._open()
+            amount = self.price(need)
+            for purse in purses if self.purse is None else (self.purse, *purses):
+                reservations.append(purse.reserve(amount))  # noqa: PERF401 - all or none
+        except InferenceError:
+            for reservation in reservations:
+                reservation.release()
+            if call is not None:
+                call.done("neutral")
+            permit.end(None)
+            raise
+        replica = self.pool.choose(request, avoid)
+        return Attempt(self, replica, need, permit, call, tuple(reservations))
+
+    async def wait(self, need: Need, request: Request | EmbedRequest, until: float) -> Permit:
+        """A permit in fair order. Raises RateLimited, EngineOverloaded."""
+        began = _now()
+        try:
+            priority = request.priority if isinstance(request, Request) else "normal"
+            tenant = request.tenant or ""
+            return await self.gate.take(need, tenant=tenant, priority=priority, until=until)
+        finally:
+            self._waited.observe(_now() - began)
+
+    # -- after an attempt
+
+    def ended(self, failure: BaseException | None, first: float | None, call: BreakerCall) -> None:
+        """Judges an attempt at its end."""
+        end = end_of(failure, first, self._policy)
+        self._attempted[end].value += 1
+        weight = weight_of(end, self._policy)
+        if weight:
+            call.done("failure", weight)
+        else:
+            call.done("success" if end == "ok" else "neutral")
+        if failure is None:
+            self._rest_streak = 0
+        elif isinstance(failure, InferenceError):
+            self._learn(failure)
+
+    def spent(self, usage: Usage, *, whole: bool) -> int:
+        """Counts what an answer used; its cost in nano-USD."""
+        if whole:
+            self._expected.saw(usage.output)
+        if usage.source == "estimated":
+            self._measures.estimated.labels(self.name).value += 1
+        if self._tariff is None:
+            self._measures.cost_unknown.labels(self.name).value += 1
+            return 0
+        cost = self._tariff.cost(usage)
+        self._cost.value += cost / NANO
+        return cost
+
+    def pause(self, failures: int, error: InferenceError) -> float:
+        """Seconds before the next attempt here."""
+        return self._pause.delay(failures, error, self.random)
+
+    def rest(self, seconds: float, error: type[InferenceError] = UpstreamOpen) -> None:
+        """Sends nothing here for so many seconds; 0 ends a rest."""
+        self._rest_until = _now() + min(seconds, _LONGEST_REST)
+        self._rest_error = error
+
+    def statistics(self) -> dict[str, Any]:
+        now = _now()
+        return {
+            "breaker": self.breaker.state,
+            "rest": max(0.0, self._rest_until - now),
+            "waiting": self.gate.waiting,
+            "used": self.gate.limiter.used_ratio(now),
+            "budget": self.purse.used_ratio() if self.purse is not None else None,
+        }
+
+    def _learn(self, error: InferenceError) -> None:
+        """A refusal of the upstream: how long it wants to be left alone."""
+        told = error.retry_after
+        if isinstance(error, (EngineOverloaded, ModelNotReady, BudgetExceeded)):
+            return  # our own
+        if isinstance(error, RateLimited):
+            if told is None:
+                self.gate.limiter.refused(_now())
+            self.rest(self._backoff(told, 0.5, 30.0), RateLimited)
+        elif isinstance(error, QuotaExhausted):
+            self.rest(self._backoff(told, 30.0, 300.0), QuotaExhausted)
+        elif isinstance(error, UpstreamAuth):
+            self.rest(told or 30.0, UpstreamAuth)
+        elif told:
+            self.rest(told)
+
+    def _backoff(self, told: float | None, first: float, longest: float) -> float:
+        self._rest_streak += 1
+        if told is not None:
+            return told
+        return float(min(longest, first * 2.0 ** min(self._rest_streak - 1, 32)))
+
+    def _headers(self, headers: Mapping[bytes, bytes]) -> None:
+        """What the upstream says of its limits in any of its answers."""
+        told = read_limits(headers)
+        if told:
+            now = _now()
+            wait = self.gate.learn(told, now)
+            if wait > 0 and now + wait > self._rest_until:
+                self.rest(wait, RateLimited)
+
+    def _open(self) -> UpstreamOpen:
+        wait = self.breaker.retry_after
+        error = UpstreamOpen(
+            f"deployment {self.name!r} failed too often and is left alone; "
+            + (f"again in {wait:.3g} s" if wait else "a probe is under way")
+        )
+        error.retry_after = wait or 1.0
+        return error
+
+
+def _now() -> float:
+    """The loop's time; outside of one the clock that loops use."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return monotonic()

@@ -1,0 +1,216 @@
+"""One request on its way through a chain: where to try next, and when to give up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from math import inf
+
+from actinium.errors import (
+    ActiniumError,
+    BudgetExceeded,
+    InferenceError,
+    RateLimited,
+    Unsupported,
+)
+
+from ..fit import check, check_embed
+from ..limits.budget import Purse
+from ..limits.limiter import Need
+from ..replica import Replica
+from ..request import EmbedRequest, Request
+from .attempt import Attempt
+from .guard import Guard
+from .measures import GuardMeasures
+
+
+class _Leg:
+    """What this request knows of one deployment of the chain."""
+
+    __slots__ = ("again", "avoid", "error", "guard", "need", "out", "queued", "tries")
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self.need: Need | None = None
+        self.tries = 0
+        self.again = 0.0  # not before this time of the loop
+        self.avoid: Replica | None = None
+        self.error: InferenceError | None = None
+        self.queued = False  # only its own limit is in the way
+        self.out = False
+
+
+class Trip:
+    """Who can serve now goes first, in the order of the chain; waiting is the last resort.
+
+    A deployment that fails, is at rest, is over its limit or has an open breaker is passed over
+    at once, without a pause, while another can serve. Where none can, the trip waits for the one
+    that can soonest: for a limit in its fair queue, for the end of a rest or a pause only as its
+    retry policy says. Where it may not wait, it raises the error that is over soonest.
+    """
+
+    def __init__(
+        self, request: Request | EmbedRequest, guards: Sequence[Guard], purses: Sequence[Purse],
+        until: float, measures: GuardMeasures,
+    ) -> None:  # fmt: skip
+        self._request = request
+        self._legs = [_Leg(guard) for guard in guards]
+        self._purses = purses
+        self._until = until
+        self._measures = measures
+
+    async def next(self) -> Attempt:
+        """The next attempt. Raises the trip's error where there is none."""
+        loop = asyncio.get_running_loop()
+        while True:
+            now = loop.time()
+            for leg in self._legs:
+                if not leg.out and (attempt := self._try(leg, now)) is not None:
+                    return attempt
+            leg, wait = self._soonest(now)
+            if leg.queued:
+                if (attempt := await self._queue(leg)) is not None:
+                    return attempt
+            else:
+                await asyncio.sleep(wait)
+
+    def failed(self, attempt: Attempt, error: Exception) -> None:
+        """An attempt failed: goes on, or raises the error where nothing may be tried again."""
+        leg = next(leg for leg in self._legs if leg.guard is attempt.guard)
+        if not isinstance(error, InferenceError) or not (error.falls_back or error.retryable):
+            raise error
+        leg.error = error
+        leg.avoid = attempt.replica
+        leg.out = True
+        guard = leg.guard
+        now = asyncio.get_running_loop().time()
+        wait = error.retry_after or 0.0
+        if error.retryable and leg.tries < guard.attempts and wait <= guard.longest:
+            leg.again = now + guard.pause(leg.tries, error)
+            leg.out = leg.again >= self._until or not guard.retries.try_retry(now)
+        if not error.falls_back:
+            for other in self._legs:
+                other.out = other.out or other is not leg
+
+    def _try(self, leg: _Leg, now: float) -> Attempt | None:
+        """An attempt on one deployment at once, or None with the reason in the leg."""
+        leg.queued = False
+        guard = leg.guard
+        error = self._unfit(leg) or guard.closed(now)
+        if error is not None:
+            self._refused(leg, error, now)
+            return None
+        if leg.again > now:
+            return None
+        if leg.need is None:
+            leg.need = guard.need(self._request)
+        permit = guard.gate.try_take(leg.need, now)
+        if permit is None:
+            leg.queued = True
+            return None
+        try:
+            attempt = guard.admit(self._request, leg.need, self._purses, permit, leg.avoid)
+        except InferenceError as refused:
+            self._refused(leg, refused, now)
+            return None
+        self._begin(leg, now)
+        return attempt
+
+    async def _queue(self, leg: _Leg) -> Attempt | None:
+        """An attempt after a wait in the deployment's queue."""
+        guard = leg.guard
+        assert leg.need is not None
+        try:
+            permit = await guard.wait(leg.need, self._request, self._until)
+        except InferenceError as error:
+            leg.error = error
+            leg.out = True
+            return None
+        now = asyncio.get_running_loop().time()
+        try:
+            attempt = guard.admit(self._request, leg.need, self._purses, permit, leg.avoid)
+        except InferenceError as error:
+            self._refused(leg, error, now)
+            return None
+        self._begin(leg, now)
+        return attempt
+
+    def _begin(self, leg: _Leg, now: float) -> None:
+        """Counts an attempt."""
+        guard = leg.guard
+        if leg.tries:
+            self._measures.retries.labels(guard.name).value += 1
+        else:
+            guard.retries.called(now)
+            first = self._legs[0]
+            if leg is not first:
+                self._measures.fallbacks.labels(first.guard.name, guard.name).value += 1
+        leg.tries += 1
+
+    def _refused(self, leg: _Leg, error: InferenceError, now: float) -> None:
+        """Nothing can be sent now: later, if the retry policy waits for such, or never."""
+        if leg.error is None or error.retry_after is not None:
+            leg.error = error
+        wait = error.retry_after
+        guard = leg.guard
+        if (
+            error.retryable
+            and wait is not None
+            and wait <= guard.longest
+            and leg.tries < guard.attempts
+            and now + wait < self._until
+        ):
+            leg.again = max(leg.again, now + wait)
+            return
+        leg.out = True
+        if isinstance(error, BudgetExceeded) and not self._goes_on(leg, error):
+            raise error
+
+    def _goes_on(self, leg: _Leg, error: BudgetExceeded) -> bool:
+        """Whether an empty purse leads to the next deployment: that of a tenant or a key is empty
+        everywhere, and that of the first deployment says what it wants."""
+        purse = leg.guard.purse
+        if purse is None or error.scope != purse.scope:
+            return False
+        return leg is not self._legs[0] or purse.budget.on_exceeded == "fallback"
+
+    def _unfit(self, leg: _Leg) -> Unsupported | None:
+        """Why a deployment further on cannot do this; the first was asked before the trip."""
+        if leg is self._legs[0]:
+            return None
+        target = leg.guard.pool.first
+        try:
+            if isinstance(self._request, Request):
+                check(self._request, target)
+            else:
+                check_embed(self._request, target)
+        except Unsupported as error:
+            return error
+        return None
+
+    def _soonest(self, now: float) -> tuple[_Leg, float]:
+        """Which deployment to wait for, and how long. Raises where none can be waited for."""
+        best: _Leg | None = None
+        shortest = inf
+        for leg in self._legs:
+            if leg.out:
+                continue
+            assert leg.need is not None or not leg.queued
+            wait = leg.again - now
+            if leg.queued and leg.need is not None:
+                wait = leg.guard.gate.wait_of(leg.need, now)
+            if wait < shortest:
+                best, shortest = leg, wait
+        if best is None:
+            raise self._error()
+        return best, max(0.0, shortest)
+
+    def _error(self) -> ActiniumError:
+        """Of all that went wrong, what is over the soonest; else what the first one said."""
+        errors = [leg.error for leg in self._legs if leg.error is not None]
+        told = [error for error in errors if error.retry_after is not None]
+        if told:
+            return min(told, key=lambda error: error.retry_after or 0.0)
+        if errors:
+            return errors[0]
+        return RateLimited("no deployment can take this request now")

@@ -1,0 +1,20 @@
+"""Limits, money, fairness and failure as plain objects on the event loop, without I/O."""
+
+from .budget import Purse, Reservation
+from .fair import FairQueue
+from .gate import Gate, Permit
+from .limiter import Limiter, Need
+from .prices import PriceTable, Tariff, price_table
+
+__all__ = [
+    "FairQueue",
+    "Gate",
+    "Limiter",
+    "Need",
+    "Permit",
+    "PriceTable",
+    "Purse",
+    "Reservation",
+    "Tariff",
+    "price_table",
+]

@@ -1,0 +1,152 @@
+"""Money that may be spent: reserved before, settled after, given back where nothing was used."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from actinium.errors import BudgetExceeded
+
+from .counters import Counters
+from .policy import Budget
+from .prices import NANO
+
+_MINUTES: Final = 60
+
+_log = logging.getLogger("actinium.budget")
+
+
+class _Period:
+    """What was spent in an hour, a day or a month; windows are minutes or the period itself."""
+
+    __slots__ = ("counters", "kind", "limit")
+
+    def __init__(self, kind: str, limit: float, node: str) -> None:
+        self.kind = kind
+        self.limit = round(limit * NANO)
+        self.counters = Counters(node)
+
+    def window(self, now: float) -> int:
+        if self.kind == "hour":
+            return int(now // 60)
+        at = datetime.fromtimestamp(now, UTC)
+        return at.toordinal() if self.kind == "day" else at.year * 12 + at.month - 1
+
+    def used(self, now: float) -> int:
+        window = self.window(now)
+        self.counters.advance(window - _MINUTES + 1 if self.kind == "hour" else window)
+        return self.counters.used
+
+    def resets_in(self, now: float, amount: int) -> float:
+        """Seconds until an amount fits, as far as is known now."""
+        if self.kind == "hour":
+            missing = self.used(now) + amount - self.limit
+            for window in self.counters.windows():
+                missing -= self.counters.total(window)
+                if missing <= 0:
+                    return max(1.0, (window + _MINUTES) * 60 - now)
+            return 3600.0
+        at = datetime.fromtimestamp(now, UTC)
+        day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        if self.kind == "day":
+            end = day + timedelta(days=1)
+        else:
+            end = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+        return max(1.0, (end - at).total_seconds())
+
+
+State = Literal["reserved", "settled", "released"]
+
+
+class Reservation:
+    """reserved -> settled | released, once; what comes later means nothing (BG-1)."""
+
+    __slots__ = ("_purse", "_windows", "amount", "state")
+
+    def __init__(self, purse: Purse, amount: int, windows: tuple[int, ...]) -> None:
+        self._purse = purse
+        self._windows = windows
+        self.amount = amount
+        self.state: State = "reserved"
+
+    def settle(self, cost: int) -> bool:
+        """It cost so many nano-USD; False where this has ended before."""
+        return self._end("settled", cost)
+
+    def release(self) -> bool:
+        """It cost nothing; False where this has ended before."""
+        return self._end("released", 0)
+
+    def _end(self, state: State, cost: int) -> bool:
+        if self.state != "reserved":
+            return False
+        self.state = state
+        self._purse._correct(self, self._windows, cost)
+        return True
+
+
+class Purse:
+    """The budget of one scope, such as ``deployment:chat`` or ``tenant:acme``.
+
+    BG-1: reserved and settled together stay within the limits, but for answers that turn out
+    dearer than the estimate they were reserved with. ``clock`` is Unix time in seconds.
+    ``state`` and ``merge`` are those of :class:`Counters`, by period.
+    """
+
+    def __init__(
+        self, scope: str, budget: Budget, *, node: str = "local",
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self.scope = scope
+        self.budget = budget
+        self.settled = 0
+        self.reserved = 0
+        self._clock = clock
+        self._warned = False
+        named = {"hour": budget.per_hour, "day": budget.per_day, "month": budget.per_month}
+        self._periods = [_Period(k, v, node) for k, v in named.items() if v is not None]
+
+    def check(self, amount: int) -> BudgetExceeded | None:
+        """Why so many nano-USD cannot be reserved now, if so."""
+        now = self._clock()
+        for period in self._periods:
+            used = period.used(now)
+            if used + amount > period.limit:
+                return BudgetExceeded(
+                    self.scope, used / NANO, period.limit / NANO, period.kind,
+                    period.resets_in(now, amount),
+                )  # fmt: skip
+        return None
+
+    def reserve(self, amount: int) -> Reservation:
+        """Sets nano-USD aside. Raises BudgetExceeded unless the budget only warns."""
+        error = self.check(amount)
+        if error is not None and self.budget.on_exceeded != "warn":
+            raise error
+        if error is not None and not self._warned:
+            _log.warning("%s", error)
+        self._warned = error is not None
+        now = self._clock()
+        windows = tuple(period.window(now) for period in self._periods)
+        for period, window in zip(self._periods, windows, strict=True):
+            period.counters.charge(window, amount)
+        self.reserved += amount
+        return Reservation(self, amount, windows)
+
+    def used_ratio(self) -> float:
+        """The used part of the tightest limit."""
+        now = self._clock()
+        return max(period.used(now) / period.limit for period in self._periods)
+
+    def _correct(self, reservation: Reservation, windows: tuple[int, ...], cost: int) -> None:
+        self.reserved -= reservation.amount
+        self.settled += cost
+        change = cost - reservation.amount
+        for period, window in zip(self._periods, windows, strict=True):
+            if change < 0:
+                period.counters.refund(window, -change)
+            else:
+                period.counters.charge(window, change)

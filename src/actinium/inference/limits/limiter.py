@@ -1,0 +1,155 @@
+"""All limits of one deployment together: what a request needs of each, or how long to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+from typing import Final, Protocol
+
+import msgspec
+
+from actinium.errors import Unsupported
+
+from .headers import Told
+from .meter import Meter
+from .policy import RateLimits
+
+KINDS: Final = ("rpm", "tpm", "input_tpm", "output_tpm")
+
+
+class Need(msgspec.Struct, frozen=True):
+    """What a request uses, estimated or real: tokens in and out."""
+
+    input: int
+    output: int
+
+    def of(self, kind: str) -> int:
+        match kind:
+            case "rpm":
+                return 1
+            case "tpm":
+                return self.input + self.output
+            case "input_tpm":
+                return self.input
+        return self.output
+
+    @property
+    def cost(self) -> int:
+        """For fair shares: a token out takes about as long as two in."""
+        return self.input + 2 * self.output
+
+
+class Charge:
+    """What one request was charged; settled or given back once, then it means nothing."""
+
+    __slots__ = ("need", "open", "windows")
+
+    def __init__(self, need: Need, windows: dict[str, int]) -> None:
+        self.need = need
+        self.windows = windows
+        self.open = True
+
+
+class Allowance(Protocol):
+    """The seam of limits: :class:`Limiter` within a process; a shared store may be another."""
+
+    def wait(self, now: float, need: Need) -> float: ...
+
+    def take(self, now: float, need: Need) -> Charge: ...
+
+    def settle(self, now: float, charge: Charge, real: Need | None) -> None: ...
+
+
+def allowance(limits: RateLimits, *, most: int | None = None) -> Limiter:
+    """The limiter for a deployment's limits. Raises Unsupported for a strict one."""
+    if limits.strict is not None:
+        raise Unsupported(f"limits.strict = {limits.strict!r}: there is no such store yet")
+    return Limiter(limits, most=most)
+
+
+class Limiter:
+    """Limits within one process (LM-4: every charge is settled or given back).
+
+    Nothing waits here: :meth:`wait` says for how long, :meth:`take` charges. ``most`` bounds
+    requests at once from another side. ``used_elsewhere`` counts what the upstream says others
+    have used with the same key.
+    """
+
+    def __init__(self, limits: RateLimits, *, node: str = "local", most: int | None = None) -> None:
+        bounds = [bound for bound in (limits.concurrent, most) if bound is not None]
+        self.concurrent = min(bounds) if bounds else None
+        self.running = 0
+        self.used_elsewhere = 0
+        self._node = node
+        self._reserved = dict.fromkeys(KINDS[1:], 0)  # of requests under way; a request stays one
+        self.meters: dict[str, Meter] = {
+            kind: Meter(limit, node)
+            for kind in KINDS
+            if (limit := getattr(limits, kind)) is not None
+        }
+
+    def wait(self, now: float, need: Need) -> float:
+        """Seconds until ``need`` fits: 0 now, ``inf`` when something else must end first."""
+        if self.concurrent is not None and self.running >= self.concurrent:
+            return inf
+        longest = 0.0
+        for kind, meter in self.meters.items():
+            longest = max(longest, meter.wait(now, need.of(kind)))
+        return longest
+
+    def least_wait(self, now: float, need: Need) -> float:
+        """Seconds to wait even if all requests under way give their tokens back: for less nobody
+        needs to queue up."""
+        longest = 0.0
+        for kind, meter in self.meters.items():
+            back = self._reserved.get(kind, 0)
+            longest = max(longest, meter.wait(now, need.of(kind), back))
+        return longest
+
+    def take(self, now: float, need: Need) -> Charge:
+        """Charges what :meth:`wait` said 0 for."""
+        self.running += 1
+        self._reserve(need, 1)
+        return Charge(need, {k: m.charge(now, need.of(k)) for k, m in self.meters.items()})
+
+    def settle(self, now: float, charge: Charge, real: Need | None) -> None:
+        """The request has ended: it used ``real``, or (None) never reached the upstream."""
+        if not charge.open:
+            return
+        charge.open = False
+        self.running -= 1
+        self._reserve(charge.need, -1)
+        for kind, window in charge.windows.items():
+            used = real.of(kind) if real is not None else 0
+            change = used - charge.need.of(kind)
+            if change:
+                self.meters[kind].correct(now, window, change)
+
+    def _reserve(self, need: Need, sign: int) -> None:
+        for kind in self._reserved:
+            self._reserved[kind] += sign * need.of(kind)
+
+    def learn(self, now: float, told: Mapping[str, Told]) -> float:
+        """Takes in what the upstream says; seconds until it takes requests again, else 0."""
+        wait = 0.0
+        for kind, what in told.items():
+            meter = self.meters.get(kind)
+            if meter is None:
+                meter = self.meters[kind] = Meter(None, self._node)
+            self.used_elsewhere += meter.told(now, what.limit, what.remaining)
+            if what.remaining == 0 and what.reset:
+                wait = max(wait, what.reset)
+        return wait
+
+    def refused(self, now: float) -> None:
+        """The upstream answered 429 and did not say until when."""
+        for meter in self.meters.values():
+            meter.lower(now)
+
+    def used_ratio(self, now: float) -> dict[str, float]:
+        """The used part of each limit, 0 to 1 and more."""
+        return {
+            kind: meter.used(now) / limit
+            for kind, meter in self.meters.items()
+            if (limit := meter.limit(now))
+        }

@@ -1,0 +1,107 @@
+"""How much of one per-minute limit is used."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from .counters import Counters
+from .shares import Shares
+
+SPAN: Final = 61
+"""Windows of one second that count: any 60 seconds lie within 61 of them."""
+
+REGAIN_SECONDS: Final = 60.0
+REGAIN: Final = 0.05
+
+
+class Meter:
+    """One limit per minute over a sliding span. No clock of its own: ``now`` in seconds.
+
+    What is used never exceeds the limit in any 60 s, but for what :meth:`correct` finds out
+    later; that is paid by later charges. ``limit`` None counts and never refuses. With
+    ``shares`` this node uses no more than its own share of the limit.
+    """
+
+    __slots__ = ("_lowered", "_lowered_at", "_told", "configured", "counters", "shares")
+
+    def __init__(
+        self, limit: int | None, node: str = "local", shares: Shares | None = None
+    ) -> None:
+        self.configured = limit
+        self.counters = Counters(node)
+        self.shares = shares
+        self._told: int | None = None
+        self._lowered: float | None = None
+        self._lowered_at = 0.0
+
+    def limit(self, now: float) -> int | None:
+        """What holds now: the configured limit, or less as the upstream taught (LM-5)."""
+        limit = self.configured
+        if self.shares is not None:
+            limit = self.shares.own
+        if self._told is not None:
+            limit = self._told if limit is None else min(limit, self._told)
+        if limit is not None and self._lowered is not None:
+            clean = (now - self._lowered_at) // REGAIN_SECONDS
+            part = self._lowered + REGAIN * clean
+            if part >= 1:
+                self._lowered = None
+            else:
+                limit = max(1, int(limit * part))
+        return limit
+
+    def used(self, now: float) -> int:
+        """What counts now: of this node where it has a share, else of all."""
+        self.counters.advance(int(now) - SPAN + 1)
+        return self.counters.used if self.shares is None else self.counters.own
+
+    def wait(self, now: float, amount: int, back: int = 0) -> float:
+        """Seconds until an amount fits; 0 when it does. More than the limit fits when nothing
+        else is used; ``inf`` where there is no limit left at all. ``back`` of what is used is
+        taken as given back by then."""
+        limit = self.limit(now)
+        if limit is None:
+            return 0.0
+        missing = self.used(now) - back + min(amount, limit) - limit
+        if missing <= 0 and limit > 0:
+            return 0.0
+        counters = self.counters
+        for window in counters.windows():
+            missing -= counters.total(window)
+            if missing <= 0:
+                return max(0.001, window + SPAN - now)
+        return inf
+
+    def charge(self, now: float, amount: int) -> int:
+        """Counts an amount; returns its window, for :meth:`correct`."""
+        window = int(now)
+        self.counters.charge(window, amount)
+        return window
+
+    def correct(self, now: float, window: int, change: int) -> None:
+        """An earlier charge was too small (above 0) or too large."""
+        if change < 0:
+            self.counters.refund(window, -change)
+        else:
+            # What a window that is over cannot take is paid now.
+            self.counters.charge(max(window, int(now) - SPAN + 1), change)
+
+    def told(self, now: float, limit: int | None, remaining: int | None) -> int:
+        """What the upstream says; returns how much others have used with the same key."""
+        if limit is not None and limit > 0:
+            self._told = limit
+        if limit is None or remaining is None:
+            return 0
+        outside = limit - remaining - self.used(now)
+        if outside > 0:
+            self.charge(now, outside)
+            return outside
+        return 0
+
+    def lower(self, now: float) -> None:
+        """The upstream refused within our limit: half of it, then 5 % more per clean minute."""
+        clean = (now - self._lowered_at) // REGAIN_SECONDS
+        part = 1.0 if self._lowered is None else min(1.0, self._lowered + REGAIN * clean)
+        self._lowered = max(0.25, part / 2)
+        self._lowered_at = now

@@ -1,0 +1,142 @@
+"""What a deployment may say about limits, money, retries and failure. Data only."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from actinium.errors import ConfigError, Unsupported
+
+Priority = Literal["background", "low", "normal", "high", "critical"]
+
+
+class RateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much of a deployment may be used: per minute, and at once (None: as much as it takes).
+
+    ``rpm`` counts requests, ``tpm`` tokens in and out, ``input_tpm`` and ``output_tpm`` one side.
+    A request over a limit waits in fair order, at most ``max_wait`` seconds; ``weights`` are the
+    shares of tenants (1 for those not named). What the upstream tells of its own limits in
+    headers lowers these. ``strict`` names a store that several machines would share; there is
+    none yet (Unsupported), limits hold within one process.
+    """
+
+    rpm: int | None = None
+    tpm: int | None = None
+    input_tpm: int | None = None
+    output_tpm: int | None = None
+    concurrent: int | None = None
+    max_wait: float = 30.0
+    weights: dict[str, float] = {}
+    strict: Literal["owner", "redis"] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("rpm", "tpm", "input_tpm", "output_tpm", "concurrent"):
+            _above("limits", name, getattr(self, name))
+        if self.max_wait < 0:
+            raise ConfigError(f"limits.max_wait must be 0 or more seconds, got {self.max_wait!r}")
+        for tenant, weight in self.weights.items():
+            _above("limits.weights", tenant, weight)
+        if self.strict is not None:
+            raise Unsupported(
+                f"limits.strict = {self.strict!r} needs a store that several processes share, "
+                "which is not there yet; leave strict out, the limit then holds in this process",
+                "limits.strict",
+            )
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Money in USD for a deployment, a tenant or a key (None: no limit).
+
+    The hour is the last 60 minutes, in steps of one; day and month are those of UTC's calendar.
+    When it is used up: ``reject`` the request (BudgetExceeded), ``fallback`` to the next
+    deployment, or only ``warn`` in the log.
+    """
+
+    per_hour: float | None = None
+    per_day: float | None = None
+    per_month: float | None = None
+    on_exceeded: Literal["reject", "fallback", "warn"] = "reject"
+
+    def __post_init__(self) -> None:
+        for name in ("per_hour", "per_day", "per_month"):
+            _above("budget", name, getattr(self, name))
+        if self.per_hour is None and self.per_day is None and self.per_month is None:
+            raise ConfigError("a budget needs per_hour, per_day or per_month, in USD")
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a failed request is made again, before its first content.
+
+    Up to ``attempts`` in all. The pause is drawn evenly from zero to ``base`` seconds, doubled
+    for each failure up to ``max`` (as :class:`actinium.patterns.Retry`). An upstream's own
+    Retry-After goes first; above ``longest`` seconds it is not waited for but passed on. Of all
+    requests in 10 s at most the share ``budget``, and 3, are retries.
+    """
+
+    attempts: int = 3
+    base: float = 0.5
+    max: float = 20.0
+    longest: float = 30.0
+    budget: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ConfigError(f"retry.attempts must be 1 or more, got {self.attempts!r}")
+        if not 0 <= self.base <= self.max or self.longest < 0 or not 0 <= self.budget <= 1:
+            raise ConfigError(
+                "retry needs 0 <= base <= max and longest >= 0 seconds, and a budget from 0 to 1; "
+                f"got base={self.base!r}, max={self.max!r}, longest={self.longest!r}, "
+                f"budget={self.budget!r}"
+            )
+
+
+class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a deployment that fails is left alone, see :class:`actinium.Breaker`.
+
+    An answer is judged when it has ended. A plain failure counts 1; one that broke off counts
+    ``cut``, one that fell silent ``stalled``; one whose first content took more than
+    ``slow_after`` seconds (None: any time is right) counts ``slow``, though it ended well.
+    """
+
+    failures: int = 5
+    ratio: float = 0.5
+    window: float = 30.0
+    open: float = 30.0
+    probes: int = 1
+    successes: int = 2
+    cut: float = 1.0
+    stalled: float = 2.0
+    slow: float = 0.5
+    slow_after: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("cut", "stalled", "slow", "slow_after"):
+            _above("breaker", name, getattr(self, name))
+
+
+class PriceTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Prices of a request with more than ``over`` input tokens."""
+
+    over: int
+    input: str | float
+    output: str | float = 0.0
+    cached: str | float | None = None
+    cache_write: str | float | None = None
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """USD per million tokens. ``cached`` and ``cache_write`` are those of input where None;
+    reasoning tokens are part of the output and cost ``reasoning``, where None ``output``."""
+
+    input: str | float
+    output: str | float = 0.0
+    cached: str | float | None = None
+    cache_write: str | float | None = None
+    reasoning: str | float | None = None
+    tiers: tuple[PriceTier, ...] = ()
+
+
+def _above(section: str, name: str, value: Any) -> None:
+    if value is not None and value <= 0:
+        raise ConfigError(f"{section}.{name} must be above 0, got {value!r}")

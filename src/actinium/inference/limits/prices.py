@@ -1,0 +1,112 @@
+"""What a request costs: a dated table of prices, and exact money."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from actinium.errors import ConfigError
+
+from ..chunk import Usage
+from .policy import Price, PriceTier
+
+NANO: Final = 1_000_000_000
+"""Nano-USD in a USD: the unit of all money here."""
+
+_SUFFIX: Final = re.compile(r"(-latest|-preview|-\d{4}-\d{2}-\d{2}|-\d{8}|@\d{8}|-\d{3})$")
+
+
+class PriceTable(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices of models as of ``date``, in USD per million tokens."""
+
+    date: str
+    source: str
+    unit: str
+    models: dict[str, Price]
+
+    def find(self, model: str) -> Price | None:
+        """The price of a model: by its name, then without a prefix (``openai/``) and a date."""
+        name = model.rsplit("/", 1)[-1].lower()
+        while (price := self.models.get(name)) is None:
+            shorter = _SUFFIX.sub("", name)
+            if shorter == name:
+                return None
+            name = shorter
+        return price
+
+
+@cache
+def price_table() -> PriceTable:
+    """The table that comes with the package."""
+    raw = (Path(__file__).parent / "prices.json").read_bytes()
+    return msgspec.json.decode(raw, type=PriceTable)
+
+
+class _Rates:
+    """Prices in whole pico-USD per token: what a price of up to six decimals is exactly."""
+
+    __slots__ = ("cache_write", "cached", "input", "output", "over", "reasoning")
+
+    def __init__(self, price: Price | PriceTier, over: int, base: _Rates | None) -> None:
+        self.over = over
+        self.input = _pico(price.input)
+        self.output = _pico(price.output)
+        self.cached = self.input if price.cached is None else _pico(price.cached)
+        write = price.cache_write
+        self.cache_write = self.input if write is None else _pico(write)
+        reasoning = price.reasoning if isinstance(price, Price) else None
+        self.reasoning = self.output if reasoning is None else _pico(reasoning)
+        if base is not None and base.reasoning != base.output:
+            self.reasoning = base.reasoning
+
+
+class Tariff:
+    """A price made ready for counting. ``FREE`` costs nothing, whatever is used."""
+
+    __slots__ = ("_tiers",)
+
+    def __init__(self, price: Price | None) -> None:
+        self._tiers: list[_Rates] = []
+        if price is not None:
+            base = _Rates(price, -1, None)
+            tiers = (_Rates(tier, tier.over, base) for tier in price.tiers)
+            self._tiers = sorted((base, *tiers), key=lambda rates: -rates.over)
+
+    def cost(self, usage: Usage) -> int:
+        """Nano-USD of a request's whole usage, rounded up to one (CO-1).
+
+        ``usage.input`` includes the cached tokens and ``usage.output`` the reasoning ones; each
+        is priced once.
+        """
+        if not self._tiers:
+            return 0
+        rates = next(r for r in self._tiers if usage.input > r.over)
+        cached = min(usage.cached, usage.input)
+        written = min(getattr(usage, "cache_write", 0), usage.input - cached)
+        reasoning = min(usage.reasoning, usage.output)
+        pico = (
+            (usage.input - cached - written) * rates.input
+            + cached * rates.cached
+            + written * rates.cache_write
+            + (usage.output - reasoning) * rates.output
+            + reasoning * rates.reasoning
+        )
+        return -(-pico // 1000)
+
+
+def _pico(value: str | float) -> int:
+    """USD per million tokens -> pico-USD per token."""
+    try:
+        exact = Decimal(str(value)) * 1_000_000
+        if exact != exact.to_integral_value() or exact < 0:
+            raise ConfigError(
+                f"a price is 0 or more USD per million tokens with up to 6 decimals, got {value!r}"
+            )
+    except InvalidOperation:
+        raise ConfigError(f"a price is a number of USD per million tokens, got {value!r}") from None
+    return int(exact)

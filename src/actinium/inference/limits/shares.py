@@ -1,0 +1,57 @@
+"""Who may use how much of one limit: rights that nodes hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+Given = Mapping[tuple[str, str], int]
+"""(giver, taker) -> rights given so far; only grows, written by the giver alone."""
+
+
+def merged_rights(left: Given, right: Given) -> dict[tuple[str, str], int]:
+    """Both as one: the larger of each number (LM-1)."""
+    whole = dict(left)
+    for key, given in right.items():
+        whole[key] = max(whole.get(key, 0), given)
+    return whole
+
+
+class Shares:
+    """A limit divided among ``members``, at first equally.
+
+    A node charges no more than its own share, so all together keep to the limit whatever they
+    know of each other (LM-2): a right is taken from its giver's share when it is given, and is
+    in the taker's when the taker hears of it; in between nobody has it. (Escrow: O'Neil, *The
+    escrow transactional method*, 1986; bounded counters: Balegas et al., 2015.)
+    """
+
+    def __init__(self, node: str, members: Sequence[str], limit: int) -> None:
+        self.node = node
+        ordered = sorted(members)
+        each, rest = divmod(limit, len(ordered))
+        self._first = each + (ordered.index(node) < rest) if node in ordered else 0
+        self.given: dict[tuple[str, str], int] = {}
+
+    @property
+    def own(self) -> int:
+        """What this node may use now."""
+        share = self._first
+        for (giver, taker), rights in self.given.items():
+            if giver == self.node:
+                share -= rights
+            elif taker == self.node:
+                share += rights
+        return share
+
+    def give(self, taker: str, amount: int, unused: int) -> int:
+        """Hands up to ``amount`` rights on, of those ``unused``; how many it were."""
+        amount = max(0, min(amount, unused, self.own))
+        if amount and taker != self.node:
+            key = (self.node, taker)
+            self.given[key] = self.given.get(key, 0) + amount
+            return amount
+        return 0
+
+    def merge(self, given: Given) -> None:
+        """Takes in what another node knows."""
+        self.given = merged_rights(self.given, given)
