@@ -96,14 +96,16 @@ def wants_chain(deployment: Deployment) -> bool:
     return bool(d.limits or d.budget or d.retry or d.breaker or d.fallback or d.replicas or d.price)
 
 
-def check_fallbacks(deployments: Sequence[Deployment]) -> None:
-    """Raises ConfigError where a fallback is no deployment, or the one it is for."""
+def wrong_fallback(deployments: Sequence[Deployment]) -> tuple[int, str] | None:
+    """The place of the first deployment with a fallback that is no other deployment, and the
+    complaint about it; None where all are right."""
     names = {name: d.name for d in deployments for name in (d.name, *d.aliases)}
-    for deployment in deployments:
+    for at, deployment in enumerate(deployments):
         for name in deployment.fallback:
             if names.get(name, deployment.name) == deployment.name:
                 known = ", ".join(repr(n) for n, of in names.items() if of != deployment.name)
-                raise ConfigError(
+                return at, (
                     f"deployment {deployment.name!r}: fallback {name!r} is no other deployment; "
                     f"there are: {known or 'none'}"
                 )
+    return None

@@ -14,7 +14,7 @@ from actinium.errors import ConfigError, ModelNotFound, Unsupported
 
 from .answering import Answering
 from .chunk import Burst
-from .deployment import Deployment, check_fallbacks, wants_chain
+from .deployment import Deployment, wants_chain, wrong_fallback
 from .fit import check, check_embed
 from .limits.policy import Budget
 from .measures import PathMeasures, ReplicaMeasures
@@ -88,7 +88,9 @@ class Inference:
                     for at, further in enumerate(pools[name][1:], 2):
                         self._replicas[f"{name}#{at}"] = further
                 self._names[name] = pools[deployment.name][0]
-        check_fallbacks(deployments)
+        wrong = wrong_fallback(deployments)
+        if wrong is not None:
+            raise ConfigError(wrong[1])
         self._guard(deployments, pools, budgets or {})
         self._watch_state()
 

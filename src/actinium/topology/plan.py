@@ -10,6 +10,7 @@ import msgspec
 
 from actinium.errors import ConfigError
 from actinium.inference import Deployment, ModelRunner
+from actinium.inference.deployment import wrong_fallback
 from actinium.inference.route import Route, choose, make_runner
 
 from .positions import Path
@@ -131,6 +132,8 @@ def _deployments(source: Source, folder: FilePath) -> list[Deployment]:
                 )
             owners[name] = index
         found.append(_with_folder(source, path, folder, deployment))
+    if (wrong := wrong_fallback(found)) is not None:
+        raise source.error(("deployment", wrong[0], "fallback"), wrong[1])
     return found
 
 

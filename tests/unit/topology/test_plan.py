@@ -9,7 +9,15 @@ import pytest
 
 from actinium.core import Settings
 from actinium.errors import ConfigError
-from actinium.inference import Deployment, Timeouts
+from actinium.inference import (
+    BreakerPolicy,
+    Budget,
+    Deployment,
+    Price,
+    RateLimits,
+    RetryPolicy,
+    Timeouts,
+)
 from actinium.topology import SystemSection, parse_plan, plan_of, read_plan
 
 TEXT = """
@@ -91,3 +99,45 @@ def test_an_openai_name_needs_no_call_to_be_planned() -> None:
     text = "[[deployment]]\nname='g'\nmodel='gpt-4o-mini'\n"
     plan = parse_plan(text, "t.toml", {"OPENAI_API_KEY": "k"})
     assert plan.routes[0].rule == "a name of OpenAI's API"
+
+
+TOML_CHAIN = """
+[[deployment]]
+name = "a"
+model = "gpt-4o"
+credentials = "env:KEY"
+fallback = ["b"]
+limits = { rpm = 60, tpm = 9000, weights = { acme = 2.0 } }
+budget = { per_day = 20, on_exceeded = "fallback" }
+retry = { attempts = 2 }
+breaker = { failures = 3 }
+price = { input = 1, output = "2.5" }
+
+[[deployment]]
+name = "b"
+price = "free"
+"""
+
+
+def test_a_chain_with_limits_arrives() -> None:
+    first, second = parse_plan(TOML_CHAIN, "t.toml", {"KEY": "k"}).deployments
+    assert first.limits == RateLimits(rpm=60, tpm=9000, weights={"acme": 2.0})
+    assert first.budget == Budget(per_day=20, on_exceeded="fallback")
+    assert first.price == Price(input=1.0, output="2.5") and second.price == "free"
+    assert first.retry == RetryPolicy(attempts=2) and first.breaker == BreakerPolicy(failures=3)
+    assert first.fallback == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ('["b"]', '["c"]', "t.toml:6: deployment 'a': fallback 'c' is no other deployment"),
+        ("rpm = 60", "rpm = 0", "t.toml:7: .*limits.rpm must be above 0, got 0"),
+        ("rpm = 60", 'strict = "redis"', "t.toml:2: .*limits.strict = 'redis' needs a store"),
+        ("rpm = 60", "rmp = 60", "t.toml:7: .*rmp"),
+        ("attempts = 2", "attempts = 0", "t.toml:9: .*retry.attempts must be 1 or more"),
+    ],
+)
+def test_a_chain_that_cannot_be_is_named_by_its_line(old: str, new: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        parse_plan(TOML_CHAIN.replace(old, new), "t.toml", {"KEY": "k"})
