@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from actinium.errors import (
@@ -20,9 +21,11 @@ from actinium.errors import (
     ProtocolError,
     RateLimited,
     ServerError,
+    StreamInterrupted,
     UpstreamAuth,
+    UpstreamTimeout,
 )
-from actinium.inference import Deployment
+from actinium.inference import Deployment, Inference, Timeouts
 from actinium.inference.chunk import Burst
 from actinium.inference.replica import collected
 from actinium.inference.request import EmbedRequest, Message, Request
@@ -337,6 +340,33 @@ def test_inf_CX_1_who_leaves_a_stalled_answer_stops_the_server() -> None:
         await provider.until(lambda p: p.aborted == 1)
 
     run(body)
+
+
+@pytest.mark.parametrize("phase", ["first_byte", "inter_chunk"])
+def test_a_server_that_falls_silent_runs_into_the_time_limit(phase: str) -> None:
+    async def main() -> None:
+        async with GeminiProvider() as provider:
+            deployment = Deployment(
+                name="d",
+                model="gemini/gemini-2.5-flash",
+                base_url=provider.base_url,
+                timeouts=Timeouts(**{phase: 0.03}),
+            )
+            inference = Inference([deployment])
+            await inference.start()
+            try:
+                first = phase == "first_byte"
+                provider.faults.append(Fault(hold=True) if first else Fault(stall_at=2))
+                asked = msgspec.structs.replace(ASKED, model="d")
+                with pytest.raises(UpstreamTimeout if first else StreamInterrupted) as caught:
+                    await collected(inference.generate(asked))
+                late = caught.value if first else caught.value.cause  # type: ignore[attr-defined]
+                assert isinstance(late, UpstreamTimeout) and late.phase == phase
+                await provider.until(lambda p: p.aborted == 1 and p.live == 0)
+            finally:
+                await inference.close()
+
+    asyncio.run(main())
 
 
 def test_embeddings_that_are_not() -> None:
