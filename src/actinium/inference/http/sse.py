@@ -47,9 +47,11 @@ class SseDecoder:
                 return []
             self._first = False
             text = text.removeprefix(_BOM)
-        if b"\r" not in text and not self._data:
-            return self._feed_plain(text)
-        return self._feed_lines(text)
+        if b"\r" in text and text[-1] != 13:  # no CRLF is cut in two: all line ends may be LF
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if self._data or b"\r" in text:
+            return self._feed_lines(text)
+        return self._feed_plain(text)
 
     def _feed_plain(self, text: bytes) -> list[bytes]:
         """The usual shape: LF only, one ``data:`` line per event. About 0.1 us an event."""
