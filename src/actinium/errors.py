@@ -378,7 +378,7 @@ class PayloadTooLarge(InferenceError):
 
 
 class RateLimited(InferenceError, Overloaded):
-    """The upstream's 429."""
+    """A limit of requests or tokens is reached: the upstream's (a 429) or one of our own."""
 
     retryable = True
     falls_back = True

@@ -329,3 +329,12 @@ def test_one_hot_beginning_spreads_before_it_is_a_hot_spot() -> None:
         if n > 100:
             worst = max(worst, max(loads) / (sum(loads) / 4))
     assert worst <= 1.6
+
+
+def test_flows_of_many_tenants_that_came_once_are_forgotten() -> None:
+    queue: FairQueue[int] = FairQueue()
+    for n in range(20_000):
+        queue.push(n, 1, tenant=f"t{n}")
+        queue.pop()
+    band = queue._bands["normal"]
+    assert len(band.flows) <= 2048 and len(band.heap) <= 4096

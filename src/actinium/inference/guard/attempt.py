@@ -40,7 +40,7 @@ class Attempt:
 
     def __init__(
         self, guard: Guard, replica: Replica, need: Need, permit: Permit, call: BreakerCall,
-        reservations: tuple[Reservation, ...],
+        reservations: list[Reservation],
     ) -> None:  # fmt: skip
         self.guard = guard
         self.replica = replica

@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing
 from typing import TypeVar
 
-import msgspec
-
 from actinium.errors import RequestDeadline
 
 from ..chunk import Burst, Usage
@@ -36,6 +34,7 @@ class Chain:
     ) -> None:
         self.guards = tuple(guards)
         self._first = guards[0].pool.first
+        self._total = self._first.deployment.timeouts.total
         self._purses = purses
         self._measures = measures
 
@@ -68,12 +67,12 @@ class Chain:
         Raises what :meth:`Replica.generate` raises, and RateLimited, BudgetExceeded,
         UpstreamOpen; where several deployments failed, the error that is over the soonest.
         """
-        request = self._with_deadline(request)
         trip = self._trip(request, request.deadline)
         while True:
             attempt = await trip.next()
             try:
-                async with aclosing(attempt.replica.generate(request)) as source:
+                asked = trip.limited(request)
+                async with aclosing(attempt.replica.generate(asked)) as source:
                     async for burst in source:
                         attempt.saw(burst)
                         yield burst
@@ -89,23 +88,21 @@ class Chain:
 
     async def complete(self, request: Request) -> Burst:
         """The whole answer at once; raises as :meth:`generate` does."""
-        request = self._with_deadline(request)
         trip = self._trip(request, request.deadline)
 
         async def whole(replica: Replica) -> tuple[Burst, Usage | None]:
-            return await replica.complete(request), None
+            return await replica.complete(trip.limited(request)), None
 
         return await self._once(trip, whole)
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors, under the same limits."""
-        until = asyncio.get_running_loop().time() + self.deployment.timeouts.total
 
         async def vectors(replica: Replica) -> tuple[Embedding, Usage]:
             answer = await replica.embed(request)
             return answer, Usage(input=answer.input_tokens)
 
-        return await self._once(self._trip(request, until), vectors)
+        return await self._once(self._trip(request, None), vectors)
 
     async def _once(
         self, trip: Trip, call: Callable[[Replica], Awaitable[tuple[T, Usage | None]]]
@@ -128,22 +125,17 @@ class Chain:
                 attempt.end(None)
                 return answer
 
-    def _with_deadline(self, request: Request) -> Request:
+    def _trip(self, request: Request | EmbedRequest, deadline: float | None) -> Trip:
         """All attempts and waits share the time that one would have."""
         now = asyncio.get_running_loop().time()
-        until = now + self.deployment.timeouts.total
-        if request.deadline is not None and request.deadline <= until:
-            if request.deadline <= now:
+        until = now + self._total
+        if deadline is not None and deadline < until:
+            if deadline <= now:
                 raise RequestDeadline("the time allowed for the whole request is over")
-            return request
-        return msgspec.structs.replace(request, deadline=until)
-
-    def _trip(self, request: Request | EmbedRequest, until: float | None) -> Trip:
+            until = deadline
         purses = []
         if self._purses:
-            for scope in (f"tenant:{request.tenant}", f"key:{request.key}"):
-                purse = self._purses.get(scope)
-                if purse is not None:
+            for kind, name in (("tenant", request.tenant), ("key", request.key)):
+                if name is not None and (purse := self._purses.get(f"{kind}:{name}")) is not None:
                     purses.append(purse)
-        assert until is not None
-        return Trip(request, self.guards, purses, until, self._measures)
+        return Trip(request, self.guards, purses, now, until, self._measures)

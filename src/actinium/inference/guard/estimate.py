@@ -71,10 +71,11 @@ class Tally:
         for chunk in burst:
             if chunk.usage is not None:
                 self.usage = chunk.usage
-            tool = chunk.tool
-            size = len(chunk.text) + len(chunk.reasoning) + len(chunk.refusal)
-            if tool is not None:
-                size += len(tool.arguments) + len(tool.name or "")
+            size = len(chunk.text)
+            if not size:  # most chunks are text alone
+                size = len(chunk.reasoning) + len(chunk.refusal)
+                if chunk.tool is not None:
+                    size += len(chunk.tool.arguments) + len(chunk.tool.name or "")
             if size:
                 self._chunks += 1
                 self._chars += size

@@ -89,6 +89,7 @@ class Guard:
             end: measures.attempts.labels(name, end)
             for end in ("ok", "slow", "failed", "cut", "stalled", "neutral")
         }
+        self._ok = self._attempted["ok"]
         self._waited = measures.waited.labels(name)
         self._cost = measures.cost.labels(name)
         for replica in pool.replicas:
@@ -105,11 +106,11 @@ class Guard:
         """Nano-USD of a need; 0 where the price is not known."""
         if self._tariff is None:
             return 0
-        return self._tariff.cost(Usage(input=need.input, output=need.output))
+        return self._tariff.most(need.input, need.output)
 
     def closed(self, now: float) -> InferenceError | None:
         """Why nothing is sent here now, if so: not ready, at rest, or the breaker is open."""
-        if self.pool.state != "ready":
+        if not self.pool.ready:
             reason = self.pool.first.reason
             return ModelNotReady(f"deployment {self.name!r}: {reason}")
         wait = self._rest_until - now
@@ -127,20 +128,18 @@ class Guard:
     ) -> Attempt:  # fmt: skip
         """An attempt with a permit that was got, which is given back where this raises.
 
-        Raises what :meth:`closed` gives, UpstreamOpen, BudgetExceeded.
+        Ask :meth:`closed` before. Raises UpstreamOpen, BudgetExceeded.
         """
         call: BreakerCall | None = None
         reservations = []
         try:
-            closed = self.closed(_now())
-            if closed is not None:
-                raise closed
             call = self.breaker.try_call()
             if call is None:
                 raise self._open()
-            amount = self.price(need)
-            for purse in purses if self.purse is None else (self.purse, *purses):
-                reservations.append(purse.reserve(amount))  # noqa: PERF401 - all or none
+            if self.purse is not None or purses:
+                amount = self.price(need)
+                for purse in purses if self.purse is None else (self.purse, *purses):
+                    reservations.append(purse.reserve(amount))  # noqa: PERF401 - all or none
         except InferenceError:
             for reservation in reservations:
                 reservation.release()
@@ -149,7 +148,7 @@ class Guard:
             permit.end(None)
             raise
         replica = self.pool.choose(request, avoid)
-        return Attempt(self, replica, need, permit, call, tuple(reservations))
+        return Attempt(self, replica, need, permit, call, reservations)
 
     async def wait(self, need: Need, request: Request | EmbedRequest, until: float) -> Permit:
         """A permit in fair order. Raises RateLimited, EngineOverloaded."""
@@ -165,6 +164,11 @@ class Guard:
 
     def ended(self, failure: BaseException | None, first: float | None, call: BreakerCall) -> None:
         """Judges an attempt at its end."""
+        if failure is None and self._policy.slow_after is None:
+            self._ok.value += 1
+            call.done("success")
+            self._rest_streak = 0
+            return
         end = end_of(failure, first, self._policy)
         self._attempted[end].value += 1
         weight = weight_of(end, self._policy)
@@ -204,7 +208,7 @@ class Guard:
         return {
             "breaker": self.breaker.state,
             "rest": max(0.0, self._rest_until - now),
-            "waiting": self.gate.waiting,
+            "limit_waiting": self.gate.waiting,
             "used": self.gate.limiter.used_ratio(now),
             "budget": self.purse.used_ratio() if self.purse is not None else None,
         }

@@ -19,17 +19,18 @@ class Pool:
 
     def __init__(self, replicas: Sequence[Replica], rng: random.Random | None = None) -> None:
         self.replicas = tuple(replicas)
+        self.first = self.replicas[0]  # the one to ask for what is equal for all
         self._chooser = Chooser(len(self.replicas), rng)
 
     @property
-    def first(self) -> Replica:
-        """The one to ask for what is equal for all."""
-        return self.replicas[0]
+    def ready(self) -> bool:
+        """Whether one of them serves."""
+        return self.first.state == "ready" or any(r.state == "ready" for r in self.replicas)
 
     @property
     def state(self) -> str:
         """``ready`` when one is, else the first one's."""
-        return "ready" if any(r.state == "ready" for r in self.replicas) else self.first.state
+        return "ready" if self.ready else self.first.state
 
     def choose(self, request: Request | EmbedRequest, avoid: Replica | None = None) -> Replica:
         """The replica for a request; ``avoid`` the one that just failed it, where others are."""

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from math import inf
 
+import msgspec
+
 from actinium.errors import (
     ActiniumError,
     BudgetExceeded,
@@ -51,11 +53,12 @@ class Trip:
 
     def __init__(
         self, request: Request | EmbedRequest, guards: Sequence[Guard], purses: Sequence[Purse],
-        until: float, measures: GuardMeasures,
+        now: float, until: float, measures: GuardMeasures,
     ) -> None:  # fmt: skip
         self._request = request
         self._legs = [_Leg(guard) for guard in guards]
         self._purses = purses
+        self._began = now
         self._until = until
         self._measures = measures
 
@@ -73,6 +76,14 @@ class Trip:
                     return attempt
             else:
                 await asyncio.sleep(wait)
+
+    def limited(self, request: Request) -> Request:
+        """The request for an attempt that begins now, with the time that is left for it."""
+        if request.deadline is not None and request.deadline <= self._until:
+            return request
+        if asyncio.get_running_loop().time() == self._began:
+            return request  # its replica allows it as much
+        return msgspec.structs.replace(request, deadline=self._until)
 
     def failed(self, attempt: Attempt, error: Exception) -> None:
         """An attempt failed: goes on, or raises the error where nothing may be tried again."""
@@ -96,7 +107,9 @@ class Trip:
         """An attempt on one deployment at once, or None with the reason in the leg."""
         leg.queued = False
         guard = leg.guard
-        error = self._unfit(leg) or guard.closed(now)
+        error = guard.closed(now)
+        if error is None and leg is not self._legs[0]:
+            error = self._unfit(leg)
         if error is not None:
             self._refused(leg, error, now)
             return None
@@ -127,6 +140,11 @@ class Trip:
             leg.out = True
             return None
         now = asyncio.get_running_loop().time()
+        closed = guard.closed(now)
+        if closed is not None:
+            permit.end(None)
+            self._refused(leg, closed, now)
+            return None
         try:
             attempt = guard.admit(self._request, leg.need, self._purses, permit, leg.avoid)
         except InferenceError as error:
@@ -176,8 +194,6 @@ class Trip:
 
     def _unfit(self, leg: _Leg) -> Unsupported | None:
         """Why a deployment further on cannot do this; the first was asked before the trip."""
-        if leg is self._legs[0]:
-            return None
         target = leg.guard.pool.first
         try:
             if isinstance(self._request, Request):

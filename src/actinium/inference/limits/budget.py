@@ -22,18 +22,24 @@ _log = logging.getLogger("actinium.budget")
 class _Period:
     """What was spent in an hour, a day or a month; windows are minutes or the period itself."""
 
-    __slots__ = ("counters", "kind", "limit")
+    __slots__ = ("_day", "_month", "counters", "kind", "limit")
 
     def __init__(self, kind: str, limit: float, node: str) -> None:
         self.kind = kind
         self.limit = round(limit * NANO)
         self.counters = Counters(node)
+        self._day = self._month = -1
 
     def window(self, now: float) -> int:
         if self.kind == "hour":
             return int(now // 60)
-        at = datetime.fromtimestamp(now, UTC)
-        return at.toordinal() if self.kind == "day" else at.year * 12 + at.month - 1
+        day = int(now // 86400)  # of Unix time, which has no leap seconds
+        if self.kind == "day":
+            return day
+        if day != self._day:
+            at = datetime.fromtimestamp(now, UTC)
+            self._day, self._month = day, at.year * 12 + at.month - 1
+        return self._month
 
     def used(self, now: float) -> int:
         window = self.window(now)
@@ -66,7 +72,7 @@ class Reservation:
 
     __slots__ = ("_purse", "_windows", "amount", "state")
 
-    def __init__(self, purse: Purse, amount: int, windows: tuple[int, ...]) -> None:
+    def __init__(self, purse: Purse, amount: int, windows: list[int]) -> None:
         self._purse = purse
         self._windows = windows
         self.amount = amount
@@ -111,7 +117,9 @@ class Purse:
 
     def check(self, amount: int) -> BudgetExceeded | None:
         """Why so many nano-USD cannot be reserved now, if so."""
-        now = self._clock()
+        return self._check(amount, self._clock())
+
+    def _check(self, amount: int, now: float) -> BudgetExceeded | None:
         for period in self._periods:
             used = period.used(now)
             if used + amount > period.limit:
@@ -123,16 +131,18 @@ class Purse:
 
     def reserve(self, amount: int) -> Reservation:
         """Sets nano-USD aside. Raises BudgetExceeded unless the budget only warns."""
-        error = self.check(amount)
+        now = self._clock()
+        error = self._check(amount, now)
         if error is not None and self.budget.on_exceeded != "warn":
             raise error
         if error is not None and not self._warned:
             _log.warning("%s", error)
         self._warned = error is not None
-        now = self._clock()
-        windows = tuple(period.window(now) for period in self._periods)
-        for period, window in zip(self._periods, windows, strict=True):
+        windows = []
+        for period in self._periods:
+            window = period.window(now)
             period.counters.charge(window, amount)
+            windows.append(window)
         self.reserved += amount
         return Reservation(self, amount, windows)
 
@@ -141,7 +151,7 @@ class Purse:
         now = self._clock()
         return max(period.used(now) / period.limit for period in self._periods)
 
-    def _correct(self, reservation: Reservation, windows: tuple[int, ...], cost: int) -> None:
+    def _correct(self, reservation: Reservation, windows: list[int], cost: int) -> None:
         self.reserved -= reservation.amount
         self.settled += cost
         change = cost - reservation.amount

@@ -91,9 +91,15 @@ class Counters:
         if window < self._first or not (charged or refunded):
             return
         key = (self.node, window)
-        before = self._entries.get(key, (0, 0))
-        self._entries[key] = (before[0] + charged, before[1] + refunded)
-        self._count(key, charged - refunded)
+        before = self._entries.get(key)
+        if before is not None:
+            self._entries[key] = (before[0] + charged, before[1] + refunded)
+        else:
+            self._entries[key] = (charged, refunded)
+        change = charged - refunded
+        self.used += change
+        self.own += change
+        self._totals[window] = self._totals.get(window, 0) + change
 
     def _count(self, key: tuple[str, int], change: int) -> None:
         self.used += change

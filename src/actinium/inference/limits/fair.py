@@ -19,7 +19,8 @@ T = TypeVar("T")
 WEIGHTS: Final[dict[Priority, int]] = {
     "background": 1, "low": 2, "normal": 4, "high": 8, "critical": 16,
 }  # fmt: skip
-_REMEMBERED: Final = 4096
+_REMEMBERED: Final = 1024
+"""Idle flows a priority remembers at least, before it looks which it may forget."""
 
 
 class Ticket(Generic[T]):
@@ -50,13 +51,14 @@ class _Flow(Generic[T]):
 class _Band(Generic[T]):
     """The tenants of one priority; ``served`` is the band's own counter among bands."""
 
-    __slots__ = ("clock", "flows", "heap", "served", "waiting", "weight")
+    __slots__ = ("clock", "flows", "heap", "most", "served", "waiting", "weight")
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
         self.served = 0.0
         self.clock = 0.0
         self.waiting = 0
+        self.most = _REMEMBERED
         self.flows: dict[str, _Flow[T]] = {}
         self.heap: list[tuple[float, int, int, _Flow[T]]] = []
 
@@ -75,14 +77,14 @@ class _Band(Generic[T]):
             heappop(heap)
 
     def tidy(self) -> None:
-        """Forgets flows that wait for nothing and are owed nothing (they begin at the clock)."""
-        self.flows = {
-            name: flow
-            for name, flow in self.flows.items()
-            if flow.queue or flow.served > self.clock
-        }
+        """Forgets flows that wait for nothing, but for those that had the most more than others."""
+        idle = [(f.served, name) for name, f in self.flows.items() if not f.queue]
+        idle.sort(reverse=True)
+        kept = {name for served, name in idle[: _REMEMBERED // 2] if served > self.clock}
+        self.flows = {n: f for n, f in self.flows.items() if f.queue or n in kept}
         self.heap = [e for e in self.heap if e[2] == e[3].version and e[3].queue]
         heapify(self.heap)
+        self.most = max(_REMEMBERED, 2 * len(self.flows))
 
 
 class FairQueue(Generic[T]):
@@ -110,7 +112,7 @@ class FairQueue(Generic[T]):
         band = self._bands[priority]
         flow = band.flows.get(tenant)
         if flow is None:
-            if len(band.flows) >= _REMEMBERED:
+            if len(band.flows) >= band.most:
                 band.tidy()
             flow = band.flows[tenant] = _Flow(band, weight)
         flow.weight = weight

@@ -17,21 +17,16 @@ from .policy import RateLimits
 KINDS: Final = ("rpm", "tpm", "input_tpm", "output_tpm")
 
 
-class Need(msgspec.Struct, frozen=True):
+class Need(msgspec.Struct, frozen=True, gc=False):
     """What a request uses, estimated or real: tokens in and out."""
 
     input: int
     output: int
 
-    def of(self, kind: str) -> int:
-        match kind:
-            case "rpm":
-                return 1
-            case "tpm":
-                return self.input + self.output
-            case "input_tpm":
-                return self.input
-        return self.output
+    @property
+    def amounts(self) -> tuple[int, int, int, int]:
+        """What it is of each of ``KINDS``."""
+        return 1, self.input + self.output, self.input, self.output
 
     @property
     def cost(self) -> int:
@@ -44,7 +39,7 @@ class Charge:
 
     __slots__ = ("need", "open", "windows")
 
-    def __init__(self, need: Need, windows: dict[str, int]) -> None:
+    def __init__(self, need: Need, windows: list[tuple[int, Meter, int]]) -> None:
         self.need = need
         self.windows = windows
         self.open = True
@@ -81,36 +76,43 @@ class Limiter:
         self.running = 0
         self.used_elsewhere = 0
         self._node = node
-        self._reserved = dict.fromkeys(KINDS[1:], 0)  # of requests under way; a request stays one
+        self._input = self._output = 0  # tokens reserved by requests under way
         self.meters: dict[str, Meter] = {
             kind: Meter(limit, node)
             for kind in KINDS
             if (limit := getattr(limits, kind)) is not None
         }
+        self._metered = self._by_place()
 
     def wait(self, now: float, need: Need) -> float:
         """Seconds until ``need`` fits: 0 now, ``inf`` when something else must end first."""
         if self.concurrent is not None and self.running >= self.concurrent:
             return inf
         longest = 0.0
-        for kind, meter in self.meters.items():
-            longest = max(longest, meter.wait(now, need.of(kind)))
+        amounts = need.amounts
+        for place, meter in self._metered:
+            wait = meter.wait(now, amounts[place])
+            if wait > longest:
+                longest = wait
         return longest
 
     def least_wait(self, now: float, need: Need) -> float:
         """Seconds to wait even if all requests under way give their tokens back: for less nobody
         needs to queue up."""
         longest = 0.0
-        for kind, meter in self.meters.items():
-            back = self._reserved.get(kind, 0)
-            longest = max(longest, meter.wait(now, need.of(kind), back))
+        amounts = need.amounts
+        back = (0, self._input + self._output, self._input, self._output)
+        for place, meter in self._metered:
+            longest = max(longest, meter.wait(now, amounts[place], back[place]))
         return longest
 
     def take(self, now: float, need: Need) -> Charge:
         """Charges what :meth:`wait` said 0 for."""
         self.running += 1
-        self._reserve(need, 1)
-        return Charge(need, {k: m.charge(now, need.of(k)) for k, m in self.meters.items()})
+        self._input += need.input
+        self._output += need.output
+        amounts = need.amounts
+        return Charge(need, [(p, m, m.charge(now, amounts[p])) for p, m in self._metered])
 
     def settle(self, now: float, charge: Charge, real: Need | None) -> None:
         """The request has ended: it used ``real``, or (None) never reached the upstream."""
@@ -118,16 +120,17 @@ class Limiter:
             return
         charge.open = False
         self.running -= 1
-        self._reserve(charge.need, -1)
-        for kind, window in charge.windows.items():
-            used = real.of(kind) if real is not None else 0
-            change = used - charge.need.of(kind)
+        need = charge.need
+        self._input -= need.input
+        self._output -= need.output
+        if not charge.windows:
+            return
+        amounts = need.amounts
+        used = real.amounts if real is not None else (0, 0, 0, 0)
+        for place, meter, window in charge.windows:
+            change = used[place] - amounts[place]
             if change:
-                self.meters[kind].correct(now, window, change)
-
-    def _reserve(self, need: Need, sign: int) -> None:
-        for kind in self._reserved:
-            self._reserved[kind] += sign * need.of(kind)
+                meter.correct(now, window, change)
 
     def learn(self, now: float, told: Mapping[str, Told]) -> float:
         """Takes in what the upstream says; seconds until it takes requests again, else 0."""
@@ -136,6 +139,7 @@ class Limiter:
             meter = self.meters.get(kind)
             if meter is None:
                 meter = self.meters[kind] = Meter(None, self._node)
+                self._metered = self._by_place()
             self.used_elsewhere += meter.told(now, what.limit, what.remaining)
             if what.remaining == 0 and what.reset:
                 wait = max(wait, what.reset)
@@ -153,3 +157,7 @@ class Limiter:
             for kind, meter in self.meters.items()
             if (limit := meter.limit(now))
         }
+
+    def _by_place(self) -> list[tuple[int, Meter]]:
+        """The meters with their place in ``Need.amounts``."""
+        return [(KINDS.index(kind), meter) for kind, meter in self.meters.items()]

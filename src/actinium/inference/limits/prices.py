@@ -77,15 +77,32 @@ class Tariff:
             tiers = (_Rates(tier, tier.over, base) for tier in price.tiers)
             self._tiers = sorted((base, *tiers), key=lambda rates: -rates.over)
 
+    def most(self, input: int, output: int) -> int:
+        """Nano-USD of so many tokens, none of them cached."""
+        rates = self._rates(input)
+        if rates is None:
+            return 0
+        dearest = max(rates.output, rates.reasoning)
+        return -(-(input * max(rates.input, rates.cache_write) + output * dearest) // 1000)
+
+    def _rates(self, input: int) -> _Rates | None:
+        """The rates of a request with so many input tokens; None where it costs nothing."""
+        tiers = self._tiers
+        if len(tiers) < 2:
+            return tiers[0] if tiers else None
+        return next(r for r in tiers if input > r.over)
+
     def cost(self, usage: Usage) -> int:
         """Nano-USD of a request's whole usage, rounded up to one (CO-1).
 
         ``usage.input`` includes the cached tokens and ``usage.output`` the reasoning ones; each
         is priced once.
         """
-        if not self._tiers:
+        rates = self._rates(usage.input)
+        if rates is None:
             return 0
-        rates = next(r for r in self._tiers if usage.input > r.over)
+        if not (usage.cached or usage.reasoning or getattr(usage, "cache_write", 0)):
+            return -(-(usage.input * rates.input + usage.output * rates.output) // 1000)
         cached = min(usage.cached, usage.input)
         written = min(getattr(usage, "cache_write", 0), usage.input - cached)
         reasoning = min(usage.reasoning, usage.output)
