@@ -43,7 +43,9 @@ class _Period:
 
     def used(self, now: float) -> int:
         window = self.window(now)
-        self.counters.advance(window - _MINUTES + 1 if self.kind == "hour" else window)
+        first = window - _MINUTES + 1 if self.kind == "hour" else window
+        if first > self.counters.first:
+            self.counters.advance(first)
         return self.counters.used
 
     def resets_in(self, now: float, amount: int) -> float:

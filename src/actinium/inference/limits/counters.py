@@ -33,36 +33,51 @@ class Counters:
     ``own`` that of this node.
     """
 
-    __slots__ = ("_entries", "_first", "_totals", "node", "own", "used")
+    __slots__ = ("_mine", "_theirs", "_totals", "first", "node", "own", "used")
 
     def __init__(self, node: str = "local") -> None:
         self.node = node
         self.used = 0
         self.own = 0
-        self._entries: dict[tuple[str, int], Entry] = {}
+        self.first = 0
+        self._mine: dict[int, list[int]] = {}  # window -> charged, given back
+        self._theirs: dict[tuple[str, int], Entry] = {}
         self._totals: dict[int, int] = {}  # by window, of all nodes
-        self._first = 0
 
     def charge(self, window: int, amount: int) -> None:
         """Counts an amount of this node. A window that is over counts no more."""
-        self._add(window, amount, 0)
+        if window < self.first:
+            return
+        entry = self._mine.get(window)
+        if entry is None:
+            self._mine[window] = [amount, 0]
+            self._totals[window] = self._totals.get(window, 0) + amount
+        else:
+            entry[0] += amount
+            self._totals[window] += amount
+        self.used += amount
+        self.own += amount
 
     def refund(self, window: int, amount: int) -> None:
-        """Gives back what was charged in a window before."""
-        self._add(window, 0, amount)
+        """Gives back what was charged in a window before; in one that is over, nothing."""
+        entry = self._mine.get(window)
+        if entry is not None:
+            entry[1] += amount
+            self._totals[window] -= amount
+            self.used -= amount
+            self.own -= amount
 
     def advance(self, first: int) -> None:
         """From now on only windows from ``first`` on count."""
-        if first <= self._first:
+        if first <= self.first:
             return
-        self._first = first
-        if not self._entries:
-            return
-        for key in [key for key in self._entries if key[1] < first]:
-            charged, refunded = self._entries.pop(key)
-            self._count(key, refunded - charged)
+        self.first = first
         for window in [w for w in self._totals if w < first]:
-            del self._totals[window]
+            self.used -= self._totals.pop(window)
+            if (entry := self._mine.pop(window, None)) is not None:
+                self.own -= entry[0] - entry[1]
+        for key in [key for key in self._theirs if key[1] < first]:
+            del self._theirs[key]
 
     def total(self, window: int) -> int:
         """What counts in one window."""
@@ -74,35 +89,25 @@ class Counters:
 
     def state(self) -> dict[tuple[str, int], Entry]:
         """What to send to other nodes: absolute numbers, so that sending again is harmless."""
-        return dict(self._entries)
+        mine = {(self.node, window): (a, b) for window, (a, b) in self._mine.items()}
+        return {**self._theirs, **mine}
 
     def merge(self, state: State) -> None:
-        """Takes in what another node knows."""
+        """Takes in what another node knows, of this node too: it may have been restarted."""
         for key, (charged, refunded) in state.items():
-            if key[1] < self._first:
+            node, window = key
+            if window < self.first:
                 continue
-            mine = self._entries.get(key, (0, 0))
-            new = (max(mine[0], charged), max(mine[1], refunded))
-            if new != mine:
-                self._entries[key] = new
-                self._count(key, new[0] - new[1] - mine[0] + mine[1])
-
-    def _add(self, window: int, charged: int, refunded: int) -> None:
-        if window < self._first or not (charged or refunded):
-            return
-        key = (self.node, window)
-        before = self._entries.get(key)
-        if before is not None:
-            self._entries[key] = (before[0] + charged, before[1] + refunded)
-        else:
-            self._entries[key] = (charged, refunded)
-        change = charged - refunded
-        self.used += change
-        self.own += change
-        self._totals[window] = self._totals.get(window, 0) + change
-
-    def _count(self, key: tuple[str, int], change: int) -> None:
-        self.used += change
-        if key[0] == self.node:
-            self.own += change
-        self._totals[key[1]] = self._totals.get(key[1], 0) + change
+            own = node == self.node
+            before = self._mine.get(window, (0, 0)) if own else self._theirs.get(key, (0, 0))
+            new = (max(before[0], charged), max(before[1], refunded))
+            if new == tuple(before):
+                continue
+            change = new[0] - new[1] - before[0] + before[1]
+            if own:
+                self._mine[window] = list(new)
+                self.own += change
+            else:
+                self._theirs[key] = new
+            self.used += change
+            self._totals[window] = self._totals.get(window, 0) + change

@@ -23,7 +23,7 @@ class Meter:
     ``shares`` this node uses no more than its own share of the limit.
     """
 
-    __slots__ = ("_lowered", "_lowered_at", "_told", "configured", "counters", "shares")
+    __slots__ = ("_lowered", "_lowered_at", "_plain", "_told", "configured", "counters", "shares")
 
     def __init__(
         self, limit: int | None, node: str = "local", shares: Shares | None = None
@@ -31,6 +31,7 @@ class Meter:
         self.configured = limit
         self.counters = Counters(node)
         self.shares = shares
+        self._plain = shares is None  # nothing but the configured limit holds
         self._told: int | None = None
         self._lowered: float | None = None
         self._lowered_at = 0.0
@@ -38,6 +39,8 @@ class Meter:
     def limit(self, now: float) -> int | None:
         """What holds now: the configured limit, or less as the upstream taught (LM-5)."""
         limit = self.configured
+        if self._plain:
+            return limit
         if self.shares is not None:
             limit = self.shares.own
         if self._told is not None:
@@ -53,8 +56,11 @@ class Meter:
 
     def used(self, now: float) -> int:
         """What counts now: of this node where it has a share, else of all."""
-        self.counters.advance(int(now) - SPAN + 1)
-        return self.counters.used if self.shares is None else self.counters.own
+        counters = self.counters
+        first = int(now) - SPAN + 1
+        if first > counters.first:
+            counters.advance(first)
+        return counters.used if self.shares is None else counters.own
 
     def wait(self, now: float, amount: int, back: int = 0) -> float:
         """Seconds until an amount fits; 0 when it does. More than the limit fits when nothing
@@ -91,6 +97,7 @@ class Meter:
         """What the upstream says; returns how much others have used with the same key."""
         if limit is not None and limit > 0:
             self._told = limit
+            self._plain = False
         if limit is None or remaining is None:
             return 0
         outside = limit - remaining - self.used(now)
@@ -104,4 +111,5 @@ class Meter:
         clean = (now - self._lowered_at) // REGAIN_SECONDS
         part = 1.0 if self._lowered is None else min(1.0, self._lowered + REGAIN * clean)
         self._lowered = max(0.25, part / 2)
+        self._plain = False
         self._lowered_at = now
