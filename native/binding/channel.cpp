@@ -21,6 +21,7 @@ namespace {
 PyObject* s_create_future;
 PyObject* s_set_result;
 PyObject* s_done;
+PyObject* s_result;
 PyObject* s_end;
 PyObject* s_open;
 PyObject* s_blocking;
@@ -51,6 +52,7 @@ struct StreamBase {
 struct Next {
   PyObject_HEAD
   Channel* channel;
+  PyObject* awaited;  // the future it waited for last, or null
 };
 
 Channel* self_of(PyObject* o) { return reinterpret_cast<Channel*>(o); }
@@ -285,8 +287,15 @@ PyType_Spec channel_spec = {"actinium._native.Channel", sizeof(Channel), 0,
 // ---- the consumer's next item, as an awaitable
 
 PySendResult next_send(PyObject* o, PyObject*, PyObject** out) {
-  Channel* ch = reinterpret_cast<Next*>(o)->channel;
+  auto* next = reinterpret_cast<Next*>(o);
+  Channel* ch = next->channel;
   *out = nullptr;
+  if (next->awaited != nullptr) {  // it may have been failed or cancelled, by who found a circle
+    PyObject* r = PyObject_CallMethodNoArgs(next->awaited, s_result);
+    Py_CLEAR(next->awaited);
+    if (r == nullptr) return PYGEN_ERROR;
+    Py_DECREF(r);
+  }
   if (!ch->items.empty()) {
     *out = pop(ch);
     grant(ch);
@@ -306,6 +315,7 @@ PySendResult next_send(PyObject* o, PyObject*, PyObject** out) {
     Py_DECREF(future);
     return PYGEN_ERROR;
   }
+  next->awaited = Py_NewRef(future);
   *out = future;
   return PYGEN_NEXT;
 }
@@ -329,6 +339,7 @@ PyObject* next_self(PyObject* o) { return Py_NewRef(o); }
 void next_dealloc(PyObject* o) {
   PyTypeObject* type = Py_TYPE(o);
   Py_DECREF(reinterpret_cast<PyObject*>(reinterpret_cast<Next*>(o)->channel));
+  Py_XDECREF(reinterpret_cast<Next*>(o)->awaited);
   PyObject_Free(o);
   Py_DECREF(type);
 }
@@ -367,6 +378,7 @@ PyObject* stream_anext(PyObject* o) {
   }
   Next* next = PyObject_New(Next, NextType);
   if (next == nullptr) return nullptr;
+  next->awaited = nullptr;
   next->channel = self_of(Py_NewRef(reinterpret_cast<PyObject*>(s->channel)));
   return reinterpret_cast<PyObject*>(next);
 }
@@ -415,6 +427,7 @@ int init_channel(PyObject* module) {
   s_create_future = PyUnicode_InternFromString("create_future");
   s_set_result = PyUnicode_InternFromString("set_result");
   s_done = PyUnicode_InternFromString("done");
+  s_result = PyUnicode_InternFromString("result");
   s_end = PyUnicode_InternFromString("end");
   s_open = PyUnicode_InternFromString("_open");
   s_blocking = PyUnicode_InternFromString("_asyncio_future_blocking");

@@ -112,6 +112,9 @@ PyObject* core_set_hooks(PyObject* o, PyObject* hooks) {
     if (fn == nullptr) return nullptr;
     set_hook(c, h.slot, fn);
   }
+  PyObject* join = PyObject_GetAttrString(hooks, "join_type");
+  if (join == nullptr) return nullptr;
+  Py_XSETREF(c->join_type, reinterpret_cast<PyTypeObject*>(join));
   Py_RETURN_NONE;
 }
 
@@ -308,12 +311,11 @@ PyObject* core_snapshot(PyObject* o, PyObject*) {
   Cell* cell = c->current;
   const Item* it = cell != nullptr ? current_item(c, cell) : nullptr;
   PyObject* msg = it != nullptr ? it->msg : nullptr;
-  return Py_BuildValue("(OzO(KKI))", cell != nullptr ? reinterpret_cast<PyObject*>(cell) : Py_None,
-                       msg != nullptr ? Py_TYPE(msg)->tp_name : nullptr,
-                       c->armed || c->pumping ? Py_True : Py_False,
-                       static_cast<unsigned long long>(c->n_slices),
-                       static_cast<unsigned long long>(c->n_handled),
-                       cell != nullptr ? static_cast<unsigned>(cell->taken) : 0U);
+  return Py_BuildValue(
+      "(OzO(KKI))", cell != nullptr ? reinterpret_cast<PyObject*>(cell) : Py_None,
+      msg != nullptr ? Py_TYPE(msg)->tp_name : nullptr, c->armed || c->pumping ? Py_True : Py_False,
+      static_cast<unsigned long long>(c->n_slices), static_cast<unsigned long long>(c->n_handled),
+      cell != nullptr ? static_cast<unsigned>(cell->taken) : 0U);
 }
 
 PyObject* core_set_closing(PyObject* o, PyObject*) {

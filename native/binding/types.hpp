@@ -111,7 +111,7 @@ enum : std::uint16_t {
   kUrgent = 256,      // urgent messages wait until it can run again
   kLaned = 512,       // its place in line depends on what waits
   kElsewhere = 1024,  // no actor of this process: has no mailbox
-  kHeld = 2048,    // in quarantine: refuses new user messages for a while
+  kHeld = 2048,       // in quarantine: refuses new user messages for a while
 };
 
 // Cell::sys: what the runtime asks of the actor; handled before any user message (MB-3).

@@ -26,6 +26,12 @@ class SystemSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ask_timeout: float = _USUAL.ask_timeout
     drain_timeout: float = _USUAL.drain_timeout
     dead_letters: int = _USUAL.dead_letters
+    dead_letter_bytes: int = _USUAL.dead_letter_bytes
+    dead_letter_age: float = _USUAL.dead_letter_age
+    dead_letter_keep: Literal["whole", "meta"] = _USUAL.dead_letter_keep
+    dead_letter_spool: int = _USUAL.dead_letter_spool
+    max_live: int | None = _USUAL.max_live
+    memory_limit: int = _USUAL.memory_limit
     on_fatal: Literal["shutdown", "stop_branch"] = _USUAL.on_fatal
     hook_timeout: float = _USUAL.hook_timeout
     watchdog: float = _USUAL.watchdog
@@ -53,6 +59,12 @@ class SystemSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             ask_timeout=self.ask_timeout,
             drain_timeout=self.drain_timeout,
             dead_letters=self.dead_letters,
+            dead_letter_bytes=self.dead_letter_bytes,
+            dead_letter_age=self.dead_letter_age,
+            dead_letter_keep=self.dead_letter_keep,
+            dead_letter_spool=self.dead_letter_spool,
+            max_live=self.max_live,
+            memory_limit=self.memory_limit,
             on_fatal=self.on_fatal,
             hook_timeout=self.hook_timeout,
             watchdog=self.watchdog,

@@ -114,7 +114,7 @@ def run(body: Callable[[Bench], Awaitable[None]], store: Store | None = None) ->
             await bench.inference.start()
             await body(bench)
             await bench.inference.close()
-        assert system._report is not None and system._report.lost == 0
+        assert (await system.ended()).lost == 0
 
     asyncio.run(main())
 
