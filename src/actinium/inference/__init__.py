@@ -1,6 +1,6 @@
 """From a request to tokens: deployments, runners, sessions."""
 
-from .chunk import Burst, Chunk, TokenLogprob, ToolDelta, Usage
+from .chunk import Burst, Chunk, Detail, TokenLogprob, ToolDelta, Usage
 from .deployment import Deployment, Timeouts
 from .limits.policy import (
     BreakerPolicy,
@@ -10,7 +10,7 @@ from .limits.policy import (
     RateLimits,
     RetryPolicy,
 )
-from .request import EmbedRequest, Message, Request, Sampling, ToolCall
+from .request import EmbedRequest, Message, Native, Request, Sampling, ToolCall
 from .runner import Capabilities, Embedding, Health, ModelRunner, Progress
 from .service import Inference, ModelInfo, Sessions
 
@@ -21,6 +21,7 @@ __all__ = [
     "Capabilities",
     "Chunk",
     "Deployment",
+    "Detail",
     "EmbedRequest",
     "Embedding",
     "Health",
@@ -28,6 +29,7 @@ __all__ = [
     "Message",
     "ModelInfo",
     "ModelRunner",
+    "Native",
     "Price",
     "PriceTier",
     "Progress",

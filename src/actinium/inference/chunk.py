@@ -34,14 +34,42 @@ class ToolDelta(msgspec.Struct, frozen=True):
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of the whole request so far; the last one seen is the truth, never add them up.
 
-    ``input`` includes ``cached``; ``output`` includes ``reasoning``.
+    ``input`` includes ``cached`` (read from a cache of prompts) and ``cache_write`` (put into
+    it); ``output`` includes ``reasoning``.
     """
 
     input: int = 0
     output: int = 0
     cached: int = 0
     reasoning: int = 0
+    cache_write: int = 0
     source: Literal["wire", "estimated"] = "wire"
+
+
+class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What few wires can say; a door of another wire leaves it out.
+
+    ``signature`` ends the thinking whose text is the ``reasoning`` before it; ``redacted`` is a
+    whole piece of thinking that nobody may read. Clients send both back unchanged. ``citation``
+    belongs to the text before it; ``block`` is a whole content block of no other kind, such as
+    the result of a tool that the provider ran itself. ``stop`` is the stop sequence that was
+    met; ``reason`` is the provider's word for the finish where it says more than ``finish``.
+    """
+
+    signature: str = ""
+    redacted: str = ""
+    citation: dict[str, Any] | None = None
+    block: dict[str, Any] | None = None
+    stop: str = ""
+    reason: str = ""
+
+    def thinking(self, text: str = "") -> dict[str, str] | None:
+        """The block of thinking that this ends, with the ``text`` before it, or is; or None."""
+        if self.redacted:
+            return {"type": "redacted_thinking", "data": self.redacted}
+        if self.signature:
+            return {"type": "thinking", "thinking": text, "signature": self.signature}
+        return None
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +87,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     usage: Usage | None = None
     reasoning: str = ""
     refusal: str = ""
+    detail: Detail | None = None
 
 
 Burst = list[Chunk]

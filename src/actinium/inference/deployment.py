@@ -30,9 +30,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One model under one public name.
 
     ``model`` is the upstream's name or ``"embedded"``; ``runtime`` is ``"onnx"``, ``"openai"``,
-    ``"gemini"`` or ``"vertex"`` (None: chosen from the model). ``credentials`` is a secret
-    reference such as ``"env:OPENAI_API_KEY"``. At most ``max_concurrent`` requests run and
-    ``queue`` more wait, each at most ``queue_timeout`` seconds; the next one is refused at once.
+    ``"anthropic"``, ``"gemini"`` or ``"vertex"`` (None: chosen from the model). ``credentials`` is
+    a secret reference such as ``"env:OPENAI_API_KEY"``. At most ``max_concurrent`` requests run
+    and ``queue`` more wait, each at most ``queue_timeout`` seconds; the next one is refused at
+    once.
 
     ``replicas`` are the addresses of further servers of the same model, beside ``base_url``; a
     chat goes to the one that knows its beginning. ``limits``, ``budget``, ``retry`` and ``breaker``
@@ -43,7 +44,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     name: str
     model: str = "embedded"
-    runtime: Literal["onnx", "openai", "gemini", "vertex"] | None = None
+    runtime: Literal["onnx", "openai", "anthropic", "gemini", "vertex"] | None = None
     base_url: str | None = None
     credentials: str | None = None
     aliases: tuple[str, ...] = ()

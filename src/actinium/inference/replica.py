@@ -13,6 +13,7 @@ from actinium.errors import (
     EngineOverloaded,
     ModelNotReady,
     StreamInterrupted,
+    Unsupported,
     UpstreamTimeout,
 )
 
@@ -21,7 +22,14 @@ from .chunk import Burst, Usage
 from .deployment import Deployment
 from .measures import ReplicaMeasures
 from .request import EmbedRequest, Request
-from .runner import Embedding, ModelRunner, Progress, WholeRunner
+from .runner import (
+    CountingRunner,
+    DeclaringRunner,
+    Embedding,
+    ModelRunner,
+    Progress,
+    WholeRunner,
+)
 from .watch import Watch, Watches
 
 State = Literal["new", "loading", "ready", "failed", "draining", "closed"]
@@ -48,6 +56,7 @@ class Replica:
         self._watches = Watches()
         # A runner without a shorter way gives its whole answer by its bursts.
         self._whole = runner.complete if isinstance(runner, WholeRunner) else self._collect
+        self._declares = runner if isinstance(runner, DeclaringRunner) else None
         self._service_seconds = 0.0
         limits = deployment.timeouts
         self._late_first = _timeout("first_byte", limits.first_byte)
@@ -176,6 +185,43 @@ class Replica:
             raise
         finally:
             self._end(watch, began, failure, usage)
+
+    async def count(self, request: Request) -> int:
+        """Input tokens of a request, exactly.
+
+        It takes no place: no engine works for it. Raises Unsupported where the number cannot be
+        known before an answer is made.
+        """
+        runner = self.runner
+        watch = self._accept(request)
+        try:
+            if not isinstance(runner, CountingRunner):
+                known = runner.count_tokens(request)
+                if known is None:
+                    raise Unsupported(
+                        f"deployment {self.deployment.name!r}: only its server knows how many "
+                        "tokens a prompt has, and has no call that tells",
+                        "model",
+                    )
+                return known
+            watch.enter(self.deployment.timeouts.total, self._late_first)
+            try:
+                return await runner.count(request)
+            except asyncio.CancelledError:
+                self._explain(watch)
+                raise
+        finally:
+            self._watches.close(watch)
+
+    def ignored(self, request: Request) -> tuple[str, ...]:
+        """The fields of a request that have no effect on this deployment."""
+        can = self.capabilities
+        declared = () if self._declares is None else self._declares.ignored(request)
+        if can.passthrough or not request.extra:
+            return declared
+        # Metadata is the client's own note; it has no effect anywhere.
+        extra = (name for name in request.extra if name != "metadata" and name not in can.extras)
+        return (*extra, *declared)
 
     def statistics(self) -> dict[str, Any]:
         return {

@@ -17,16 +17,22 @@ from .limits.policy import Priority
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
-class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
-    """Text within a message of several parts."""
+class TextPart(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag="text"):
+    """Text within a message of several parts.
+
+    ``cache_control``, on parts and beside a tool's ``function``, is Anthropic's mark that the
+    prompt up to here is worth keeping; by the same name many servers of OpenAI's wire know it.
+    """
 
     text: str
+    cache_control: dict[str, Any] | None = None
 
 
-class ImagePart(msgspec.Struct, frozen=True, tag_field="type", tag="image_url"):
+class ImagePart(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag="image_url"):
     """An image by https or data URL; kept as sent (``url``, ``detail``)."""
 
     image_url: dict[str, Any]
+    cache_control: dict[str, Any] | None = None
 
 
 class AudioPart(msgspec.Struct, frozen=True, tag_field="type", tag="input_audio"):
@@ -35,10 +41,11 @@ class AudioPart(msgspec.Struct, frozen=True, tag_field="type", tag="input_audio"
     input_audio: dict[str, Any]
 
 
-class FilePart(msgspec.Struct, frozen=True, tag_field="type", tag="file"):
+class FilePart(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag="file"):
     """A file by id or content; kept as sent."""
 
     file: dict[str, Any]
+    cache_control: dict[str, Any] | None = None
 
 
 class RefusalPart(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
@@ -71,13 +78,19 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    ``thinking_blocks`` are the assistant's earlier thinking as its provider wants it back:
+    ``{"type": "thinking", "thinking", "signature"}`` or ``{"type": "redacted_thinking",
+    "data"}``. OpenAI's wire has no place for it; the name is LiteLLM's.
+    """
 
     role: Role
     content: str | tuple[Part, ...] | None = None
     name: str | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
     tool_call_id: str | None = None
+    thinking_blocks: tuple[dict[str, Any], ...] | None = None
 
     def text(self) -> str:
         """The text of this message; parts that are not text are left out."""
@@ -106,6 +119,19 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: int | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: int | None = None
+
+
+class Native(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it came in on a wire that is not OpenAI's.
+
+    A runner of that wire sends ``body`` on as it is, whatever else the request says of the same
+    things; the model's name and the choice of a stream are still the runner's. ``beta`` is the
+    value of the ``anthropic-beta`` header.
+    """
+
+    wire: str
+    body: dict[str, Any]
+    beta: str = ""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +164,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     key: str | None = None
     priority: Priority = "normal"
+    native: Native | None = None
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):

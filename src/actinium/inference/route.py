@@ -19,15 +19,22 @@ from actinium.errors import ConfigError, MissingCredentials, RuntimeNotInferred
 from .deployment import Deployment
 from .runner import ModelRunner
 
-Runtime = Literal["onnx", "openai", "gemini", "vertex"]
+Runtime = Literal["onnx", "openai", "anthropic", "gemini", "vertex"]
 
 _OPENAI_NAME = re.compile(
     r"(gpt-|chatgpt-|o\d|text-embedding-3|ft:gpt-)[a-z0-9.:_/-]*", re.IGNORECASE
 )
 _KEY = "OPENAI_API_KEY"
+_CLAUDE_NAME = re.compile(r"claude-[a-z0-9.:_@-]+", re.IGNORECASE)
+_CLAUDE_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _GEMINI_NAME = re.compile(r"gemini-[a-z0-9.:_-]+", re.IGNORECASE)
 _GEMINI_KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-_PREFIXES: dict[str, Runtime] = {"openai/": "openai", "gemini/": "gemini", "vertex/": "vertex"}
+_PREFIXES: dict[str, Runtime] = {
+    "openai/": "openai",
+    "anthropic/": "anthropic",
+    "gemini/": "gemini",
+    "vertex/": "vertex",
+}
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,8 +48,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 def choose(deployment: Deployment, environ: Mapping[str, str]) -> Route:
     """Decides on the runner of a deployment.
 
-    Raises MissingCredentials where the model is OpenAI's or Google's and no key is set,
-    RuntimeNotInferred with every rule and why it did not match where none does.
+    Raises MissingCredentials where the name is a provider's and no key is set, RuntimeNotInferred
+    with every rule and why it did not match where none does.
     """
     model = deployment.model
     if deployment.runtime is not None:
@@ -66,6 +73,14 @@ def choose(deployment: Deployment, environ: Mapping[str, str]) -> Route:
                 f"set; export {_KEY}=... or set credentials, or set base_url for another server"
             )
         return Route(runtime="openai", model=model, rule="a name of OpenAI's API")
+    if _CLAUDE_NAME.fullmatch(model):
+        if deployment.credentials is None and not any(map(environ.get, _CLAUDE_KEYS)):
+            raise MissingCredentials(
+                f"deployment {deployment.name!r}: {model!r} is an Anthropic name and neither "
+                f"{_CLAUDE_KEYS[0]} nor {_CLAUDE_KEYS[1]} is set; export {_CLAUDE_KEYS[0]}=... or "
+                "set credentials, or set base_url for another server"
+            )
+        return Route(runtime="anthropic", model=model, rule="a name of Anthropic's API")
     if _GEMINI_NAME.fullmatch(model):
         return _gemini(deployment, environ)
     raise RuntimeNotInferred(
@@ -73,9 +88,10 @@ def choose(deployment: Deployment, environ: Mapping[str, str]) -> Route:
         "  runtime: not set\n"
         "  'embedded': it is another name\n"
         "  folder: there is no folder of this path\n"
-        "  prefix 'openai/', 'gemini/', 'vertex/' or 'onnx/': the name has none\n"
+        "  prefix 'openai/', 'anthropic/', 'gemini/', 'vertex/' or 'onnx/': the name has none\n"
         "  base_url: not set\n"
         "  OpenAI names (gpt-*, chatgpt-*, o<digit>*, text-embedding-3*, ft:gpt-*): no match\n"
+        "  Anthropic names (claude-*): no match\n"
         "  Gemini names (gemini-*): no match\n"
         "Set runtime = 'openai' with base_url, or runtime = 'onnx' with a model folder."
     )
@@ -121,6 +137,10 @@ def make_runner(deployment: Deployment, environ: Mapping[str, str] | None = None
             from .runners.openai import OpenAIRunner
 
             return OpenAIRunner(named, env)
+        case "anthropic":
+            from .runners.anthropic import AnthropicRunner
+
+            return AnthropicRunner(named, env)
         case "gemini" | "vertex":
             from .runners.gemini import GeminiRunner
 

@@ -20,6 +20,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     ``passthrough`` says that the runner hands ``Request.extra`` on to a server of the same
     wire; without it only those named in ``extras`` have an effect, and a gateway declares the
     others as ignored.
+    ``native`` names the wire whose requests (``Request.native``) are sent on as they came.
     """
 
     chat: bool = True
@@ -31,6 +32,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     json_schema: bool = False
     passthrough: bool = False
     extras: frozenset[str] = frozenset()
+    native: str = ""
     n: int = 1
     context: int | None = None
     output: int | None = None
@@ -102,3 +104,20 @@ class TellsHeaders(Protocol):
     """
 
     on_headers: Callable[[Mapping[bytes, bytes]], None] | None
+
+
+@runtime_checkable
+class CountingRunner(Protocol):
+    """A runner that asks its server for the number of input tokens."""
+
+    async def count(self, request: Request) -> int: ...
+
+
+@runtime_checkable
+class DeclaringRunner(Protocol):
+    """A runner of a wire that has no place for some fields it need not refuse.
+
+    ``ignored`` names those of a request that have no effect, for the gateway to declare.
+    """
+
+    def ignored(self, request: Request) -> tuple[str, ...]: ...

@@ -163,6 +163,15 @@ class Inference:
         check_embed(request, replica)
         return await replica.embed(request)
 
+    async def count(self, request: Request) -> int:
+        """Input tokens of a request, exactly.
+
+        Raises ModelNotFound, Unsupported where nobody knows it, and what the replica raises.
+        """
+        replica = self.replica(request.model)
+        check(request, replica)
+        return await replica.count(request)
+
     def guard(self, name: str) -> Guard | None:
         """Limits, breaker and rest of a deployment, for operators; None where it has none."""
         chain = self._chains.get(self.replica(name).deployment.name)

@@ -11,23 +11,23 @@ from actinium.errors import ActiniumError, ModelNotReady
 from actinium.inference.service import Inference
 
 from .context import Call, Context
+from .faults import Faults
 from .http.message import HttpRequest, answer, header
 from .http.reply import Reply
 from .openai.errors import (
     INTERNAL,
+    Detail,
     detail_of,
-    encode_detail,
     error_body,
     headers_of,
-    status_of,
 )
-from .routes import PATHS, Route, find
+from .routes import PATHS, Route, faults_of, find
 
 _log = logging.getLogger("actinium.serve")
 
 
 class GatewayApp:
-    """See the module. GW-2: whatever comes in, the answer has OpenAI's shape and a right status.
+    """See the module. GW-2: whatever comes in, the answer has its door's shape and a right status.
 
     An exception nobody foresaw is logged with the request's id; the client gets a 500 that
     tells the id and nothing else.
@@ -46,20 +46,24 @@ class GatewayApp:
         if route is None:
             path = request.path[:128].decode("latin-1")
             text = f"there is no {path!r} here; there are: {PATHS}"
-            return self._refusal("none", 404, text, "not_found")
+            return self._refusal("none", faults_of(request.path), 404, text, "not_found")
         if request.method not in route.methods:
             return self._wrong_method(request, route)
         if route.open:
             return None
         if self._key is not None and not self._may(request, self._key):
-            text = "the API key is missing or wrong; send 'Authorization: Bearer <key>'"
+            text = (
+                "the API key is missing or wrong; send 'Authorization: Bearer <key>' or "
+                "'x-api-key: <key>'"
+            )
             challenge = header("www-authenticate", "Bearer")
-            return self._refusal(route.name, 401, text, "invalid_api_key", challenge)
+            return self._refusal(route.name, route.faults, 401, text, "invalid_api_key", challenge)
         if self.context.draining:
             request.keep_alive = False
             error = ModelNotReady("the server is being shut down; try another one")
             self._answers.count(route.name, 503)
-            return answer(503, encode_detail(detail_of(error)), keep_alive=False)
+            body = route.faults.body(detail_of(error), 503, "")
+            return answer(503, body, keep_alive=False)
         return None
 
     async def handle(self, request: HttpRequest, reply: Reply) -> None:
@@ -93,15 +97,16 @@ class GatewayApp:
         detail = detail_of(error)
         if detail is INTERNAL or not isinstance(error, ActiniumError):
             _log.error("request %s failed", call.id, exc_info=error)
-        body = encode_detail(detail)
+        faults: Faults = call.request.route.faults
+        status = faults.status(error)
         reply = call.reply
         if not reply.begun:
             more = [header(name, value) for name, value in headers_of(error)]
-            headers = b"".join((call.headers(), *more))
-            reply.send(status_of(error), body, headers=headers)
+            headers = b"".join((call.headers(), faults.headers(call.id), *more))
+            reply.send(status, faults.body(detail, status, call.id), headers=headers)
         elif not reply.ended:
-            # The status is out: the error goes in band, and no [DONE] follows (RQ-5).
-            reply.end(b"data: " + body + b"\n\n")
+            # The status is out: the error goes in band, and no end mark follows (RQ-5).
+            reply.end(faults.event(detail, status, call.id))
             reply.request.keep_alive = False
 
     def _wrong_method(self, request: HttpRequest, route: Route) -> bytes:
@@ -111,19 +116,28 @@ class GatewayApp:
             self._answers.count(route.name, 204)
             return answer(204, b"", b"", allowed)
         text = f"{request.path.decode('latin-1')} takes {allow}, not {request.method.decode()}"
-        return self._refusal(route.name, 405, text, "method_not_allowed", allowed)
+        return self._refusal(route.name, route.faults, 405, text, "method_not_allowed", allowed)
 
     @staticmethod
     def _may(request: HttpRequest, key: Secret) -> bool:
         value = request.headers.get(b"authorization", b"")
+        if not value:
+            return key.matches(request.headers.get(b"x-api-key", b"").strip())
         scheme, _, token = value.partition(b" ")
         return scheme.lower() == b"bearer" and key.matches(token.strip())
 
     def _refusal(
-        self, endpoint: str, status: int, text: str, code: str, headers: bytes = b""
+        self,
+        endpoint: str,
+        faults: Faults,
+        status: int,
+        text: str,
+        code: str,
+        headers: bytes = b"",
     ) -> bytes:
         self._answers.count(endpoint, status)
-        return answer(status, error_body(text, code=code), headers=headers)
+        detail = Detail(text, "invalid_request_error", None, code)
+        return answer(status, faults.body(detail, status, ""), headers=headers)
 
 
 class _Answers:

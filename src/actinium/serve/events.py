@@ -9,7 +9,7 @@ from .http.reply import Reply
 
 _TYPE: Final = b"text/event-stream; charset=utf-8"
 _HEADERS: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
-_ALIVE: Final = b": keep-alive\n\n"
+ALIVE: Final = b": keep-alive\n\n"
 
 T = TypeVar("T")
 
@@ -18,14 +18,15 @@ class Events:
     """Sends what a source gives as server-sent events.
 
     The status waits for the first item, so that an error before it is a proper HTTP error;
-    a client that hears nothing for long gets the status and a comment instead. While the
+    a client that hears nothing for long gets the status and ``alive`` instead. While the
     client is behind, the source is not asked for more: its credits end there (ST-2).
     """
 
-    __slots__ = ("_headers", "_reply")
+    __slots__ = ("_comment", "_headers", "_reply")
 
-    def __init__(self, reply: Reply, headers: bytes) -> None:
+    def __init__(self, reply: Reply, headers: bytes, alive: bytes = ALIVE) -> None:
         self._reply = reply
+        self._comment = alive
         self._headers = headers + _HEADERS
         reply.alive = self._alive
 
@@ -50,4 +51,4 @@ class Events:
         reply = self._reply
         if not reply.begun:
             reply.begin(_TYPE, self._headers)
-        reply.push(_ALIVE)
+        reply.push(self._comment)

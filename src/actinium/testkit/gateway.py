@@ -68,9 +68,8 @@ async def served(
         described = Deployment(
             name="m",
             model="upstream-model",
-            runtime="openai",
             base_url=upstream.base_url,
-            **{"aliases": ("alias",), **deployment},
+            **{"aliases": ("alias",), "runtime": "openai", **deployment},
         )
         inference = Inference([described], sessions=sessions)
         await inference.start()

@@ -269,8 +269,12 @@ class Provider:
         """An error within a stream."""
         return answers.error("the model fell over", "server_error", "500")
 
+    def _block(self, data: bytes) -> bytes:
+        """An event as it goes over the wire."""
+        return b"data: " + data + b"\n\n"
+
     async def _event(self, writer: Writer, data: bytes, fault: Fault) -> None:
-        block = b"data: " + data + b"\n\n"
+        block = self._block(data)
         await self._write(writer, b"%x\r\n%b\r\n" % (len(block), block), fault)
 
     async def _send(self, writer: Writer, status: int, body: bytes, fault: Fault) -> None:

@@ -26,7 +26,7 @@ from actinium.errors import (
     UpstreamTimeout,
 )
 from actinium.inference.chunk import Burst
-from actinium.inference.request import Message, Request, Sampling
+from actinium.inference.request import Message, Request, Sampling, TextPart
 from actinium.inference.runners.openai.decode import StreamDecoder, decode_whole
 from actinium.inference.runners.openai.encode import encode_call
 from actinium.inference.runners.openai.errors import from_answer, from_event, redact, retry_after
@@ -265,3 +265,25 @@ def test_what_a_provider_wants_back_with_a_call_goes_to_every_server_but_openai(
 def test_options(raw: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         read_options("d", raw)
+
+
+def test_marks_of_other_wires_go_only_to_servers_that_know_them() -> None:
+    mark = {"type": "ephemeral"}
+    asked = Request(
+        id="1",
+        model="m",
+        messages=(
+            Message(role="user", content=(TextPart("x", mark), TextPart("y"))),
+            Message(role="assistant", content="z", thinking_blocks=({"type": "thinking"},)),
+        ),
+        tools=({"type": "function", "function": {"name": "f"}, "cache_control": mark},),
+    )
+    for got in (sent(asked), sent(asked, Options(marks=True), openai=True)):
+        user, assistant = got["messages"]
+        assert user["content"] == [{"type": "text", "text": t} for t in "xy"]
+        assert assistant == {"role": "assistant", "content": "z"}
+        assert got["tools"] == [{"type": "function", "function": {"name": "f"}}]
+    got = sent(asked, Options(marks=True))
+    assert got["messages"][0]["content"][0]["cache_control"] == mark
+    assert got["messages"][1]["thinking_blocks"] == [{"type": "thinking"}]
+    assert got["tools"][0]["cache_control"] == mark

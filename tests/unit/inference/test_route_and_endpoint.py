@@ -15,6 +15,7 @@ from actinium.errors import ConfigError, MissingCredentials, RuntimeNotInferred
 from actinium.inference import Deployment
 from actinium.inference.http import parse_endpoint
 from actinium.inference.route import choose, make_runner
+from actinium.inference.runners.anthropic import AnthropicRunner
 
 KEY = {"OPENAI_API_KEY": "sk-x"}
 URL = "http://127.0.0.1:1/v1"
@@ -86,7 +87,35 @@ def test_inf_DP_2_a_gemini_name_needs_a_key_or_a_project() -> None:
         choose(Deployment(name="d", model="gemini-2.5-flash"), KEY)
 
 
-@pytest.mark.parametrize("model", ["mistral-large-latest", "claude-5", "org/name", "ollama", "o"])
+@pytest.mark.parametrize(
+    ("fields", "environ", "runtime", "model", "rule"),
+    [
+        ({"model": "claude-opus-4-1"}, "ANTHROPIC_API_KEY", "anthropic", "claude-opus-4-1", "Anth"),
+        ({"model": "Claude-3-5-haiku-latest"}, "ANTHROPIC_AUTH_TOKEN", "anthropic",
+         "Claude-3-5-haiku-latest", "Anth"),
+        ({"model": "claude-x", "credentials": "env:K"}, "K", "anthropic", "claude-x", "Anth"),
+        ({"model": "anthropic/claude-x"}, "K", "anthropic", "claude-x", "prefix"),
+        ({"model": "anthropic/claude-x", "base_url": URL}, "K", "anthropic", "claude-x", "prefix"),
+        ({"model": "anthropic/x", "runtime": "anthropic"}, "K", "anthropic", "x", "runtime"),
+        ({"model": "claude-x", "base_url": URL}, "K", "openai", "claude-x", "base_url"),
+    ],
+)  # fmt: skip
+def test_inf_DP_2_anthropic(
+    fields: dict[str, Any], environ: str, runtime: str, model: str, rule: str
+) -> None:
+    route = choose(Deployment(name="d", **fields), {environ: "sk-x"})
+    assert (route.runtime, route.model) == (runtime, model)
+    assert rule in route.rule
+
+
+def test_inf_DP_2_an_anthropic_name_needs_a_key() -> None:
+    with pytest.raises(MissingCredentials, match="neither ANTHROPIC_API_KEY nor ANTHROPIC_AUTH_TO"):
+        choose(Deployment(name="d", model="claude-opus-4-1"), KEY)
+
+
+@pytest.mark.parametrize(
+    "model", ["mistral-large-latest", "claude", "claude-", "org/name", "ollama", "o"]
+)
 def test_inf_DP_2_no_silent_default(model: str) -> None:
     with pytest.raises(RuntimeNotInferred) as caught:
         choose(Deployment(name="d", model=model), KEY)
@@ -98,6 +127,7 @@ def test_inf_DP_2_no_silent_default(model: str) -> None:
         "base_url:",
         "OpenAI names",
         "Gemini names",
+        "Anthropic names",
         "Set runtime",
     ):
         assert part in text
@@ -112,6 +142,36 @@ def test_make_runner() -> None:
         make_runner(Deployment(name="d", model="x", base_url=URL, credentials="env:NAME"), {})
     with pytest.raises(ConfigError, match="unknown option"):
         make_runner(Deployment(name="d", model="x", base_url=URL, options={"y": 1}), {})
+
+
+def test_make_an_anthropic_runner() -> None:
+    environ = {"ANTHROPIC_API_KEY": "sk-a", "ANTHROPIC_AUTH_TOKEN": "tok"}
+
+    def head(environ: dict[str, str], **fields: Any) -> bytes:
+        runner = make_runner(Deployment(name="d", model="anthropic/claude-x", **fields), environ)
+        assert isinstance(runner, AnthropicRunner)
+        return runner._head("GET", "/models")
+
+    assert b"x-api-key: sk-a" in head(environ)
+    assert b"Host: api.anthropic.com" in head(environ)
+    assert b"Authorization: Bearer tok" in head({"ANTHROPIC_AUTH_TOKEN": "tok"})
+    assert b"Bearer sk-a" in head(environ, options={"auth": "bearer"})
+    assert b"anthropic-version: 2024-01-01" in head(environ, options={"version": "2024-01-01"})
+    for url in ("http://127.0.0.1:1", URL):
+        assert head(environ, base_url=url).startswith(b"GET /v1/models HTTP/1.1"), url
+        assert b"sk-a" not in head(environ, base_url=url), "SC-1"
+    assert b"GET /x/v1/models" in head({**environ, "ANTHROPIC_BASE_URL": "https://h/x"})
+    with pytest.raises(MissingCredentials, match="ANTHROPIC_API_KEY is not set"):
+        head({})
+    for options, says in (
+        ({"max_token": 1}, "did you mean 'max_tokens'"),
+        ({"max_tokens": 0}, "1 or more"),
+        ({"headers": {"X-Api-Key": "x"}}, "credentials"),
+        ({"beta": ["a\n"]}, "printable"),
+        ({"auth": "basic"}, "options"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            head(environ, options=options)
 
 
 def test_inf_SC_1_a_key_goes_only_where_it_was_meant_for() -> None:

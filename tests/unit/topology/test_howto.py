@@ -9,17 +9,19 @@ import msgspec
 import pytest
 
 from actinium.inference import Deployment, Timeouts
+from actinium.inference.runners.anthropic import Options as AnthropicOptions
 from actinium.inference.runners.onnx import OnnxOptions
 from actinium.inference.runners.openai.options import Options
 from actinium.topology import GatewaySection, SystemSection, parse_plan
 
+ENVIRON = {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
 PAGE = (Path(__file__).resolve().parents[3] / "docs/howto/mix-backends.md").read_text()
 
 
 def test_the_example_is_a_plan() -> None:
     blocks = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    plans = [parse_plan(block, "actinium.toml", {"OPENAI_API_KEY": "k"}) for block in blocks]
-    assert [d.name for d in plans[0].deployments] == ["embedded", "llama", "gpt-4o-mini"]
+    plans = [parse_plan(block, "actinium.toml", ENVIRON) for block in blocks]
+    assert [d.name for d in plans[0].deployments] == ["embedded", "llama", "gpt-4o-mini", "claude"]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,6 @@ def test_the_tables_have_the_fields_and_their_defaults(
             assert rows[field.name] == shown, field.name
 
 
-@pytest.mark.parametrize("options", [Timeouts, OnnxOptions, Options])
+@pytest.mark.parametrize("options", [Timeouts, OnnxOptions, Options, AnthropicOptions])
 def test_every_option_is_named(options: type[msgspec.Struct]) -> None:
     assert [name for name in options.__struct_fields__ if f"`{name}`" not in PAGE] == []

@@ -95,6 +95,14 @@ class Chain:
 
         return await self._once(trip, whole)
 
+    async def count(self, request: Request) -> int:
+        """Input tokens of a request, by its first deployment; see :meth:`Replica.count`."""
+        return await self._first.count(request)
+
+    def ignored(self, request: Request) -> tuple[str, ...]:
+        """The fields of a request that have no effect on its first deployment."""
+        return self._first.ignored(request)
+
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors, under the same limits."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from ..chunk import Burst, Finish, ToolDelta, Usage
+from ..chunk import Burst, Detail, Finish, ToolDelta, Usage
 from ..request import FunctionCall, Message, ToolCall
 
 
@@ -15,6 +15,8 @@ class Answer:
 
     def __init__(self) -> None:
         self._text: list[str] = []
+        self._reasoning = ""
+        self._thinking: list[dict[str, str]] = []
         self._calls: dict[int, list[str]] = {}
         self._names: dict[int, tuple[str, str]] = {}
         self._extra: dict[int, dict[str, Any]] = {}
@@ -25,6 +27,10 @@ class Answer:
         for chunk in burst:
             if chunk.text:
                 self._text.append(chunk.text)
+            if chunk.reasoning:
+                self._reasoning += chunk.reasoning
+            if chunk.detail is not None:
+                self._add_thinking(chunk.detail)
             if chunk.tool is not None:
                 self._add_call(chunk.tool)
             self.finish = chunk.finish or self.finish
@@ -36,6 +42,12 @@ class Answer:
         self._calls.setdefault(delta.index, []).append(delta.arguments)
         if delta.extra_content is not None:
             self._extra[delta.index] = delta.extra_content
+
+    def _add_thinking(self, detail: Detail) -> None:
+        block = detail.thinking(self._reasoning)
+        if block is not None:
+            self._thinking.append(block)
+            self._reasoning = ""
 
     def message(self) -> Message:
         """The assistant's message so far."""
@@ -52,4 +64,5 @@ class Answer:
             role="assistant",
             content=text if text or not calls else None,
             tool_calls=calls or None,
+            thinking_blocks=tuple(self._thinking) or None,
         )

@@ -41,15 +41,5 @@ async def chat(context: Context, call: Call) -> None:
 
 def _headers(context: Context, call: Call, request: Request, door: Door) -> bytes:
     """The headers of the answer, with the fields of the body that had no effect."""
-    if request.extra or door.dropped:
-        return call.headers(_ignored(context, request, door))
-    return call.headers()
-
-
-def _ignored(context: Context, request: Request, door: Door) -> tuple[str, ...]:
-    can = context.inference.replica(request.model).capabilities
-    if can.passthrough:
-        return door.dropped
-    # Metadata is the client's own note; it has no effect anywhere.
-    ignored = (k for k in request.extra if k != "metadata" and k not in can.extras)
-    return (*ignored, *door.dropped)
+    ignored = context.inference.replica(request.model).ignored(request)
+    return call.headers((*ignored, *door.dropped))

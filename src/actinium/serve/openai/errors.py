@@ -90,6 +90,22 @@ def encode_detail(detail: Detail) -> bytes:
     return _encode(Shape(detail))
 
 
+class OpenAIFaults:
+    """Errors in OpenAI's shape: the :class:`actinium.serve.faults.Faults` of its endpoints."""
+
+    def status(self, error: BaseException) -> int:
+        return status_of(error)
+
+    def body(self, detail: Detail, status: int, id: str) -> bytes:
+        return encode_detail(detail)
+
+    def event(self, detail: Detail, status: int, id: str) -> bytes:
+        return b"data: " + encode_detail(detail) + b"\n\n"
+
+    def headers(self, id: str) -> bytes:
+        return b""
+
+
 def headers_of(error: BaseException) -> tuple[tuple[str, str], ...]:
     """``Retry-After`` in whole seconds where the error knows it.
 

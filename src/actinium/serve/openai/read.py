@@ -63,7 +63,7 @@ def read_chat(raw: bytes, id: str, session: str | None) -> tuple[Request, Door]:
     if body.metadata:
         extra["metadata"] = body.metadata
     if body.tools is not None or body.response_format is not None or extra:
-        _check_depth((body.tools, body.tool_choice, body.response_format, extra))
+        check_depth((body.tools, body.tool_choice, body.response_format, extra))
     alternatives = None
     if body.logprobs or body.top_logprobs:
         alternatives = _logprobs(body)
@@ -99,7 +99,7 @@ def read_completion(raw: bytes, id: str, session: str | None) -> tuple[tuple[Req
         if not _is_unknown_field(error):
             raise bad_body(error) from None
         body, extra = _loose(raw, _completion, CompletionBody)
-        _check_depth((extra,))
+        check_depth((extra,))
     if session is not None:
         raise Unsupported(
             "a session holds a chat; use /v1/chat/completions with it", "x-session-id"
@@ -167,7 +167,7 @@ def _loose(raw: bytes, decode: Any, kind: type[B]) -> tuple[B, dict[str, Any]]:
     return body, {k: v for k, v in everything.items() if k not in known and v is not None}
 
 
-def _check_depth(values: tuple[Any, ...]) -> None:
+def check_depth(values: tuple[Any, ...]) -> None:
     """Level by level, so that the depth of the input is never the depth of our stack."""
     level = [v for v in values if isinstance(v, (dict, list, tuple))]
     for _ in range(_MAX_DEPTH):
@@ -197,6 +197,11 @@ def _session(body: ChatBody, header: str | None) -> str | None:
         session, where = body.metadata.get("session_id"), "metadata.session_id"
     if session is None and body.user is not None and body.user.startswith("session:"):
         session, where = body.user[8:], "user"
+    return checked_session(session, where)
+
+
+def checked_session(session: str | None, where: str) -> str | None:
+    """A session's name as it is. Raises BadRequest naming ``where`` it came from."""
     if session is not None and not (
         0 < len(session) <= 128 and session.isascii() and session.isprintable()
     ):

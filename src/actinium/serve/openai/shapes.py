@@ -50,11 +50,14 @@ class ToolCall(msgspec.Struct):
 
 
 class Delta(msgspec.Struct):
+    """``thinking_blocks`` carries what a provider wants back beside the reasoning's text."""
+
     role: str | UnsetType = UNSET
     content: str | UnsetType | None = UNSET
     reasoning_content: str | UnsetType = UNSET
     refusal: str | UnsetType = UNSET
     tool_calls: tuple[ToolCall, ...] | UnsetType = UNSET
+    thinking_blocks: tuple[dict[str, str], ...] | UnsetType = UNSET
 
 
 class StreamChoice(msgspec.Struct):
@@ -88,6 +91,7 @@ class Answered(msgspec.Struct):
     refusal: str | None = None
     reasoning_content: str | UnsetType = UNSET
     tool_calls: tuple[ToolCall, ...] | UnsetType = UNSET
+    thinking_blocks: tuple[dict[str, str], ...] | UnsetType = UNSET
 
 
 class Choice(msgspec.Struct):
@@ -99,6 +103,7 @@ class Choice(msgspec.Struct):
 
 class InputDetails(msgspec.Struct):
     cached_tokens: int
+    cache_write_tokens: int | UnsetType = UNSET
 
 
 class OutputDetails(msgspec.Struct):
@@ -132,7 +137,7 @@ def usage_of(usage: Usage) -> Tokens:
         usage.input,
         usage.output,
         usage.input + usage.output,
-        InputDetails(usage.cached),
+        InputDetails(usage.cached, usage.cache_write or UNSET),
         OutputDetails(usage.reasoning),
     )
 

@@ -70,6 +70,7 @@ class EventStream(ABC):
                 and not chunk.logprobs
                 and not chunk.reasoning
                 and not chunk.refusal
+                and chunk.detail is None
             ):
                 texts.append(chunk.text)
                 continue
@@ -106,7 +107,14 @@ class EventStream(ABC):
         index = chunk.index
         if chunk.finish is not None:
             self._open_choices.discard(index)
-        elif not (chunk.text or chunk.tool or chunk.reasoning or chunk.refusal or chunk.logprobs):
+        elif not (
+            chunk.text
+            or chunk.tool
+            or chunk.reasoning
+            or chunk.refusal
+            or chunk.logprobs
+            or chunk.detail
+        ):
             return
         if index not in self._started:
             self._begin(chunk, out)
@@ -143,12 +151,21 @@ class ChatStream(EventStream):
     def _pieces(self, chunk: Chunk) -> list[bytes]:
         index = chunk.index
         pieces = []
-        if chunk.text or chunk.tool or chunk.reasoning or chunk.refusal or chunk.logprobs:
+        thinking = chunk.detail.thinking() if chunk.detail is not None else None
+        if (
+            chunk.text
+            or chunk.tool
+            or chunk.reasoning
+            or chunk.refusal
+            or chunk.logprobs
+            or thinking
+        ):
             delta = Delta(
                 content=chunk.text or UNSET,
                 reasoning_content=chunk.reasoning or UNSET,
                 refusal=chunk.refusal or UNSET,
                 tool_calls=(tool_piece(chunk),) if chunk.tool is not None else UNSET,
+                thinking_blocks=(thinking,) if thinking is not None else UNSET,
             )
             pieces.append(encode(StreamChoice(index, delta, logprobs_of(chunk.logprobs))))
         if chunk.finish is not None:

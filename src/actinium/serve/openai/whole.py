@@ -28,6 +28,8 @@ class _Part:
 
     # Most choices are text alone: the rest is made where it comes.
     reasoning = ""
+    thinking: tuple[dict[str, str], ...] = ()
+    thought = 0  # how much of the reasoning the thinking blocks hold
     refusal = ""
     logprobs: tuple[TokenLogprob, ...] = ()
     tools: dict[int, ToolCall] | None = None
@@ -47,6 +49,11 @@ class _Part:
             self.logprobs += chunk.logprobs
         if chunk.tool is not None:
             self._add_tool(chunk)
+        if chunk.detail is not None:
+            block = chunk.detail.thinking(self.reasoning[self.thought :])
+            if block is not None:
+                self.thinking += (block,)
+                self.thought = len(self.reasoning)
         if chunk.finish is not None:
             self.finish = chunk.finish
 
@@ -102,6 +109,7 @@ class Collector:
                 part.refusal or None,
                 part.reasoning or UNSET,
                 tuple(tools[i] for i in sorted(tools)) if tools else UNSET,
+                part.thinking or UNSET,
             )
             choices.append(Choice(index, message, logprobs_of(part.logprobs), finish))
         usage = usage_of(self.usage) if self.usage is not None else None
@@ -149,5 +157,6 @@ def total_of(left: Usage | None, right: Usage) -> Usage:
         output=left.output + right.output,
         cached=left.cached + right.cached,
         reasoning=left.reasoning + right.reasoning,
+        cache_write=left.cache_write + right.cache_write,
         source=left.source if left.source == right.source else "estimated",
     )

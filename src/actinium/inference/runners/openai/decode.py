@@ -177,6 +177,7 @@ def usage_of(wire: WireUsage) -> Usage:
         output=wire.completion_tokens or 0,
         cached=(inputs.cached_tokens or 0) if inputs is not None else 0,
         reasoning=(outputs.reasoning_tokens or 0) if outputs is not None else 0,
+        cache_write=(inputs.cache_write_tokens or 0) if inputs is not None else 0,
     )
 
 

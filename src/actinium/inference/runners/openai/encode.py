@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from actinium.inference.request import EmbedRequest, Message, Request
+from actinium.inference.request import EmbedRequest, Message, Part, Request
 
 from .options import Options
 
@@ -71,7 +71,7 @@ def encode_call(request: Request, model: str, options: Options, *, openai: bool)
     penalty = sampling.repetition_penalty
     call = Call(
         model=model,
-        messages=_plain(request.messages) if openai else request.messages,
+        messages=_plain(request.messages, options, openai=openai),
         prompt=request.prompt,
         stream=request.stream,
         stream_options=_USAGE if request.stream and options.include_usage else None,
@@ -90,7 +90,7 @@ def encode_call(request: Request, model: str, options: Options, *, openai: bool)
         logprobs=alternatives if not chat else (True if alternatives is not None else None),
         top_logprobs=alternatives if chat else None,
         n=request.n,
-        tools=request.tools,
+        tools=_plain_tools(request.tools, options, openai=openai),
         tool_choice=request.tool_choice,
         parallel_tool_calls=request.parallel_tool_calls,
         response_format=request.response_format,
@@ -104,17 +104,46 @@ def encode_call(request: Request, model: str, options: Options, *, openai: bool)
     return body
 
 
-def _plain(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """The messages without what another provider left in their calls: OpenAI's own refuses it."""
-    if all(m.tool_calls is None for m in messages):
-        return messages
+def _plain(messages: tuple[Message, ...], options: Options, *, openai: bool) -> tuple[Message, ...]:
+    """The messages without what this server has no place for.
+
+    OpenAI's own refuses what another provider left in their calls; thinking and cache marks
+    stay where ``options.marks`` says that the server knows them.
+    """
+    unmark = openai or not options.marks
+    for message in messages:
+        if (
+            (openai and message.tool_calls is not None)
+            or (unmark and message.thinking_blocks is not None)
+            or (unmark and type(message.content) is tuple and any(map(_marked, message.content)))
+        ):
+            return tuple(_stripped(m, openai=openai, unmark=unmark) for m in messages)
+    return messages
+
+
+def _marked(part: Part) -> bool:
+    return getattr(part, "cache_control", None) is not None
+
+
+def _stripped(message: Message, *, openai: bool, unmark: bool) -> Message:
     replace = msgspec.structs.replace
-    return tuple(
-        m
-        if m.tool_calls is None
-        else replace(m, tool_calls=tuple(replace(c, extra_content=UNSET) for c in m.tool_calls))
-        for m in messages
-    )
+    calls, content, thinking = message.tool_calls, message.content, message.thinking_blocks
+    if openai and calls is not None:
+        calls = tuple(replace(call, extra_content=UNSET) for call in calls)
+    if unmark:
+        thinking = None
+        if isinstance(content, tuple):
+            content = tuple(replace(p, cache_control=None) if _marked(p) else p for p in content)
+    return replace(message, tool_calls=calls, content=content, thinking_blocks=thinking)
+
+
+def _plain_tools(
+    tools: tuple[dict[str, Any], ...], options: Options, *, openai: bool
+) -> tuple[dict[str, Any], ...]:
+    """The tools without cache marks, as in the messages."""
+    if (options.marks and not openai) or all("cache_control" not in tool for tool in tools):
+        return tools
+    return tuple({k: v for k, v in tool.items() if k != "cache_control"} for tool in tools)
 
 
 def encode_embed(request: EmbedRequest, model: str) -> bytes:

@@ -17,7 +17,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     knows the output limit by: api.openai.com wants ``max_completion_tokens``, most others only
     know ``max_tokens`` (the default for them). ``include_usage=False`` leaves out
     ``stream_options`` for servers that refuse it; their streams then carry no usage.
-    ``ca_file`` names further trusted certificate authorities (PEM).
+    ``marks`` says that the server knows ``cache_control`` and ``thinking_blocks``, as LiteLLM's
+    does; otherwise they are left out. ``ca_file`` names further trusted certificate authorities
+    (PEM).
     """
 
     insecure: bool = False
@@ -26,6 +28,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     project: str | None = None
     token_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     include_usage: bool = True
+    marks: bool = False
     ca_file: str | None = None
 
 

@@ -15,6 +15,7 @@ import msgspec
 class TokenDetails(msgspec.Struct, frozen=True):
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class WireUsage(msgspec.Struct, frozen=True):

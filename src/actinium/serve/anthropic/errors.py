@@ -1,0 +1,52 @@
+"""Errors in Anthropic's shape: ``{"type": "error", "error": {type, message}}`` (GW-2).
+
+Source: https://docs.anthropic.com/en/api/errors and the classes of the official ``anthropic``
+package, which choose their exception by the status.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from actinium.errors import EngineOverloaded, InferenceError, Overloaded
+
+from ..openai.errors import Detail, status_of
+
+_OVERLOADED: Final = 529
+_KINDS: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    _OVERLOADED: "overloaded_error",
+}
+_encode = msgspec.json.Encoder().encode
+
+
+class AnthropicFaults:
+    """The :class:`actinium.serve.faults.Faults` of ``/v1/messages``."""
+
+    def status(self, error: BaseException) -> int:
+        """As at the other door, but a full queue is Anthropic's 529."""
+        if isinstance(error, EngineOverloaded) or (
+            isinstance(error, Overloaded) and not isinstance(error, InferenceError)
+        ):
+            return _OVERLOADED
+        return status_of(error)
+
+    def body(self, detail: Detail, status: int, id: str) -> bytes:
+        kind = _KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
+        shape = {"type": "error", "error": {"type": kind, "message": detail.message}}
+        return _encode(shape | {"request_id": id} if id else shape)
+
+    def event(self, detail: Detail, status: int, id: str) -> bytes:
+        return b"event: error\ndata: " + self.body(detail, status, id) + b"\n\n"
+
+    def headers(self, id: str) -> bytes:
+        return b"request-id: %b\r\n" % id.encode()

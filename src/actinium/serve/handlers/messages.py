@@ -1,0 +1,70 @@
+"""POST /v1/messages and /v1/messages/count_tokens."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from functools import partial
+
+import msgspec
+
+from ..anthropic.read import Behind, Read, read_count, read_messages
+from ..anthropic.stream import PING, MessageStream, whole
+from ..context import Call, Context
+from ..events import Events
+from ..faults import Faults
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def messages(context: Context, call: Call) -> None:
+    """Answers a conversation, as a stream or whole."""
+    http = call.request
+    inference = context.inference
+    read = read_messages(
+        http.body,
+        call.id,
+        http.header(b"x-session-id"),
+        http.header(b"anthropic-beta"),
+        partial(behind, context),
+    )
+    request = call.with_deadline(read.request)
+    headers = _headers(context, call, read)
+    if not read.stream:
+        body = whole(await inference.complete(request), call.id, request.model)
+        call.reply.send(200, body, headers=headers)
+        return
+    async with aclosing(inference.generate(request)) as source:
+        count = partial(inference.replica(request.model).runner.count_tokens, request)
+        encoder = MessageStream(call.id, request.model, count)
+        await Events(call.reply, headers, PING).send(source, encoder.events, encoder.end)
+
+
+async def count_tokens(context: Context, call: Call) -> None:
+    """Tells the number of input tokens of a conversation."""
+    http = call.request
+    request = read_count(
+        http.body,
+        call.id,
+        http.header(b"anthropic-beta"),
+        partial(behind, context),
+    )
+    tokens = await context.inference.count(call.with_deadline(request))
+    headers = call.headers() + http.route.faults.headers(call.id)
+    call.reply.send(200, _encode({"input_tokens": tokens}), headers=headers)
+
+
+def behind(context: Context, model: str) -> Behind:
+    """What of a model's deployments takes Anthropic's requests as they come."""
+    inference = context.inference
+    first = inference.replica(model)
+    native = first.capabilities.native == "anthropic"
+    further = (inference.replica(name) for name in first.deployment.fallback)
+    only = native and all(one.capabilities.native == "anthropic" for one in further)
+    return Behind(native=native, only=only)
+
+
+def _headers(context: Context, call: Call, read: Read) -> bytes:
+    request = read.request
+    ignored = context.inference.replica(request.model).ignored(request)
+    faults: Faults = call.request.route.faults
+    return call.headers((*ignored, *read.dropped)) + faults.headers(call.id)
