@@ -199,3 +199,20 @@ def test_forced_open_and_dropped_probes() -> None:
     for bad in ({"failures": 0}, {"ratio": 2.0}, {"open": 0.0}):
         with pytest.raises(ConfigError, match="a breaker needs"):
             Breaker(**bad)  # type: ignore[arg-type]
+
+
+def test_calls_in_their_hundred_thousands_take_no_memory_and_count_by_weight() -> None:
+    clock = Clock()
+    breaker = Breaker(failures=50, ratio=0.0001, window=WINDOW, clock=clock)
+    for n in range(100_000):
+        clock.now = n / 1000
+        breaker.call().done("success")
+    assert breaker.statistics()["calls"] == pytest.approx(30_000, rel=0.02)
+    assert len(breaker._ended) <= 66
+    for _ in range(24):
+        breaker.call().done("failure", 2.0)
+    assert breaker.state == "closed" and breaker.statistics()["failures"] == 48
+    breaker.call().done("failure", 2.0)
+    assert breaker.state == "open"
+    breaker.force_close()
+    assert breaker.state == "closed" and breaker.statistics()["failures"] == 0

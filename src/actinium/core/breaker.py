@@ -18,6 +18,8 @@ from actinium.errors import ActiniumError, CircuitOpen, ConfigError
 BreakerState = Literal["closed", "open", "half_open"]
 Outcome = Literal["success", "failure", "neutral"]
 
+_GRAINS = 64
+
 LONGEST = 300.0
 """Seconds a breaker stays open at most, however often its probes fail."""
 
@@ -103,7 +105,11 @@ class Breaker:
         self._judge: Callable[[BaseException], Outcome] = judge or default_judge
         self._clock = clock
         self._random = rng or random.Random()
-        self._calls: deque[tuple[float, float]] = deque()  # when it ended, its weight as a failure
+        # Calls that ended within 1/64 of the window, as one entry: when the first did, how many,
+        # and their weight as failures. So it holds no more than 65, however many calls there are.
+        self._ended: deque[list[float]] = deque()
+        self._grain = window / _GRAINS
+        self._calls = 0
         self._failed = 0.0
         self._state: BreakerState = "closed"
         self._generation = 0  # of the state: outcomes of calls from an earlier one mean nothing
@@ -161,9 +167,9 @@ class Breaker:
     def _enter(self, state: BreakerState) -> None:
         self._state = state
         self._generation += 1
-        self._under_way = self._good = 0
+        self._under_way = self._good = self._calls = 0
         self._failed = 0.0
-        self._calls.clear()
+        self._ended.clear()
 
     def _trip(self, seconds: float) -> None:
         self._enter("open")
@@ -189,17 +195,25 @@ class Breaker:
 
     def _count(self, failed: float) -> None:
         now = self._clock()
-        self._calls.append((now, failed))
+        ended = self._ended
+        if ended and now - ended[-1][0] < self._grain:
+            ended[-1][1] += 1
+            ended[-1][2] += failed
+        else:
+            ended.append([now, 1, failed])
+        self._calls += 1
         self._failed += failed
-        while self._calls[0][0] <= now - self._window:
-            self._failed -= self._calls.popleft()[1]
-        if self._failed >= self._failures and self._failed >= self._ratio * len(self._calls):
+        while ended[0][0] <= now - self._window:
+            _, calls, weight = ended.popleft()
+            self._calls -= int(calls)
+            self._failed -= weight
+        if self._failed >= self._failures and self._failed >= self._ratio * self._calls:
             self._trip(self._first_open)
 
     def statistics(self) -> dict[str, float]:
         """What it knows: calls and failures in the window, calls under way, seconds to wait."""
         return {
-            "calls": len(self._calls),
+            "calls": self._calls,
             "failures": self._failed,
             "under_way": self._under_way,
             "retry_after": self.retry_after,

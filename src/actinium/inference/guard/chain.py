@@ -146,4 +146,4 @@ class Chain:
             for kind, name in (("tenant", request.tenant), ("key", request.key)):
                 if name is not None and (purse := self._purses.get(f"{kind}:{name}")) is not None:
                     purses.append(purse)
-        return Trip(request, self.guards, purses, now, until, self._measures)
+        return Trip(request, self.guards, purses, until, self._measures)

@@ -53,12 +53,12 @@ class Trip:
 
     def __init__(
         self, request: Request | EmbedRequest, guards: Sequence[Guard], purses: Sequence[Purse],
-        now: float, until: float, measures: GuardMeasures,
+        until: float, measures: GuardMeasures,
     ) -> None:  # fmt: skip
         self._request = request
         self._legs = [_Leg(guard) for guard in guards]
         self._purses = purses
-        self._began = now
+        self._fresh = True  # no time has passed: nothing waited, nothing failed
         self._until = until
         self._measures = measures
 
@@ -71,6 +71,7 @@ class Trip:
                 if not leg.out and (attempt := self._try(leg, now)) is not None:
                     return attempt
             leg, wait = self._soonest(now)
+            self._fresh = False
             if leg.queued:
                 if (attempt := await self._queue(leg)) is not None:
                     return attempt
@@ -81,12 +82,13 @@ class Trip:
         """The request for an attempt that begins now, with the time that is left for it."""
         if request.deadline is not None and request.deadline <= self._until:
             return request
-        if asyncio.get_running_loop().time() == self._began:
+        if self._fresh:
             return request  # its replica allows it as much
         return msgspec.structs.replace(request, deadline=self._until)
 
     def failed(self, attempt: Attempt, error: Exception) -> None:
         """An attempt failed: goes on, or raises the error where nothing may be tried again."""
+        self._fresh = False
         leg = next(leg for leg in self._legs if leg.guard is attempt.guard)
         if not isinstance(error, InferenceError) or not (error.falls_back or error.retryable):
             raise error

@@ -36,6 +36,7 @@ from actinium.inference import (
     RateLimits,
     RetryPolicy,
     Sampling,
+    Timeouts,
 )
 
 CHAIN = {"a": {"fallback": ("b",)}}
@@ -420,3 +421,20 @@ def test_strict_limits_say_that_they_are_not_there() -> None:
     for strict in ("owner", "redis"):
         with pytest.raises(Unsupported, match="leave strict out"):
             RateLimits(rpm=1, strict=strict)  # type: ignore[arg-type]
+
+
+def test_inf_dl_1_all_attempts_and_waits_share_one_deadline() -> None:
+    async def test() -> None:
+        slow: list[Step] = [6.0, NetworkError("late")]
+        fields: dict[str, Any] = {"timeouts": Timeouts(total=10), "fallback": ("b",)}
+        a, b = Told(slow), Told(["b", 60.0, END])
+        service = await started(Service({"a": a, "b": b}, a=fields))
+        with pytest.raises(StreamInterrupted) as caught:
+            await service.ask("a")
+        assert isinstance(caught.value.cause, RequestDeadline)
+        assert now() == pytest.approx(10, abs=0.1), "DL-1"
+        with pytest.raises(RequestDeadline):
+            await service.ask("b", deadline=now())
+        assert service.at_rest()
+
+    run(test)
