@@ -14,6 +14,8 @@ import pydantic
 import pytest
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 
+from actinium.inference import Deployment, Inference
+from actinium.serve import Gateway
 from actinium.testkit.anthropic import AnthropicProvider
 from actinium.testkit.gateway import Served, served, until
 from actinium.testkit.provider import Fault, Provider
@@ -452,3 +454,50 @@ def test_the_openai_client_with_anthropic_behind() -> None:
             assert caught.value.param == "presence_penalty"
 
     run(body)
+
+
+def test_inf_RQ_3_a_full_anthropic_falls_back_to_another_wire() -> None:
+    """The fallback gets the translated request, and what cannot be translated is refused."""
+
+    async def main() -> None:
+        async with AnthropicProvider() as first, Provider(words=("From", " there")) as second:
+            deployments = [
+                Deployment(
+                    name="m",
+                    model="anthropic/claude-x",
+                    base_url=first.base_url,
+                    fallback=("other",),
+                ),
+                Deployment(name="other", model="openai/x", base_url=second.base_url),
+            ]
+            inference = Inference(deployments)
+            await inference.start()
+            async with (
+                Gateway(inference, port=0) as gateway,
+                anthropic.AsyncAnthropic(
+                    base_url=gateway.url, api_key="k", max_retries=0
+                ) as client,
+            ):
+                marked: Any = [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}
+                        ],
+                    }
+                ]
+                first.faults.append(Fault(status=429, headers={"retry-after": "9"}))
+                got = await client.messages.create(model="m", max_tokens=9, messages=marked)
+                assert got.content[0].type == "text" and got.content[0].text == "From there"
+                assert first.seen[0].body["messages"] == marked
+                assert second.seen[0].body["messages"][0]["content"] == [
+                    {"type": "text", "text": "hi"}
+                ]
+                block: Any = {"type": "search_result", "source": "x", "title": "t", "content": []}
+                with pytest.raises(anthropic.BadRequestError, match="Anthropic's own API"):
+                    await client.messages.create(
+                        model="m", max_tokens=9, messages=[{"role": "user", "content": [block]}]
+                    )
+            await inference.close(drain=0)
+
+    asyncio.run(main())

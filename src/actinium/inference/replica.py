@@ -215,9 +215,11 @@ class Replica:
 
     def ignored(self, request: Request) -> tuple[str, ...]:
         """The fields of a request that have no effect on this deployment."""
-        can = self.capabilities
         declared = () if self._declares is None else self._declares.ignored(request)
-        if can.passthrough or not request.extra:
+        if not request.extra:
+            return declared
+        can = self.capabilities
+        if can.passthrough:
             return declared
         # Metadata is the client's own note; it has no effect anywhere.
         extra = (name for name in request.extra if name != "metadata" and name not in can.extras)

@@ -42,4 +42,6 @@ async def chat(context: Context, call: Call) -> None:
 def _headers(context: Context, call: Call, request: Request, door: Door) -> bytes:
     """The headers of the answer, with the fields of the body that had no effect."""
     ignored = context.inference.replica(request.model).ignored(request)
-    return call.headers((*ignored, *door.dropped))
+    if ignored or door.dropped:
+        return call.headers((*ignored, *door.dropped))
+    return call.headers()

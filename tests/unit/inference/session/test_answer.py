@@ -1,27 +1,27 @@
-"""The message that the chunks of an answer are."""
+"""The message that the chunks of one answer are."""
 
 from __future__ import annotations
 
-import msgspec
-
-from actinium.inference.chunk import Chunk, ToolDelta
-from actinium.inference.request import Message
+from actinium.inference.chunk import Chunk, Detail, ToolDelta
 from actinium.inference.session.answer import Answer
 
 
-def test_a_session_keeps_what_a_provider_wants_back_with_its_calls() -> None:
-    signature = {"google": {"thought_signature": "c2ln"}}
+def test_inf_WM_2_thinking_is_kept_as_its_provider_wants_it_back() -> None:
     answer = Answer()
-    answer.add([Chunk(tool=ToolDelta(0, "a", "now", "{", signature))])
-    answer.add(
-        [Chunk(tool=ToolDelta(0, arguments="}")), Chunk(tool=ToolDelta(1, "b", "now", "{}"))]
-    )
-    answer.add([Chunk(finish="tool_calls")])
+    answer.add([Chunk(0, reasoning="a"), Chunk(0, reasoning="b")])
+    answer.add([Chunk(0, detail=Detail(signature="s")), Chunk(0, detail=Detail(redacted="r"))])
+    answer.add([Chunk(0, reasoning="c"), Chunk(0, detail=Detail(signature="t"))])
+    answer.add([Chunk(0, tool=ToolDelta(0, "id", "f", "{}")), Chunk(0, finish="tool_calls")])
     message = answer.message()
-    assert message.tool_calls is not None
-    first, second = message.tool_calls
-    assert (first.function.arguments, first.extra_content) == ("{}", signature)
-    assert second.extra_content is msgspec.UNSET
-    stored = msgspec.msgpack.encode(message)
-    assert msgspec.msgpack.decode(stored, type=Message) == message
-    assert b"extra_content" not in msgspec.json.encode(second)
+    assert message.thinking_blocks == (
+        {"type": "thinking", "thinking": "ab", "signature": "s"},
+        {"type": "redacted_thinking", "data": "r"},
+        {"type": "thinking", "thinking": "c", "signature": "t"},
+    )
+    assert message.tool_calls is not None and message.tool_calls[0].id == "id"
+
+
+def test_an_answer_without_thinking_has_none() -> None:
+    answer = Answer()
+    answer.add([Chunk(0, "x", detail=Detail(stop="END")), Chunk(0, reasoning="unsigned")])
+    assert answer.message().thinking_blocks is None

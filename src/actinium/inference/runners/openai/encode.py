@@ -113,6 +113,12 @@ def _plain(messages: tuple[Message, ...], options: Options, *, openai: bool) -> 
     unmark = openai or not options.marks
     for message in messages:
         if (
+            type(message.content) is str
+            and message.tool_calls is None
+            and message.thinking_blocks is None
+        ):
+            continue  # nearly every message
+        if (
             (openai and message.tool_calls is not None)
             or (unmark and message.thinking_blocks is not None)
             or (unmark and type(message.content) is tuple and any(map(_marked, message.content)))
@@ -141,7 +147,9 @@ def _plain_tools(
     tools: tuple[dict[str, Any], ...], options: Options, *, openai: bool
 ) -> tuple[dict[str, Any], ...]:
     """The tools without cache marks, as in the messages."""
-    if (options.marks and not openai) or all("cache_control" not in tool for tool in tools):
+    if not tools or (options.marks and not openai):
+        return tools
+    if all("cache_control" not in tool for tool in tools):
         return tools
     return tuple({k: v for k, v in tool.items() if k != "cache_control"} for tool in tools)
 
