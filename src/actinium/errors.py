@@ -421,9 +421,12 @@ class BudgetExceeded(InferenceError):
 
 
 class UpstreamOpen(InferenceError, CircuitOpen):
-    """A deployment failed too often and is left alone for ``retry_after`` seconds."""
+    """A deployment failed too often and is left alone for ``retry_after`` seconds.
 
-    retryable = True
+    Not retried: who waited for a breaker would hold a place for half a minute.
+    """
+
+    retryable = False
     falls_back = True
     http = 503
     wire_type = "upstream_unavailable"

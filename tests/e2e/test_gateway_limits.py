@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -172,3 +173,47 @@ def test_one_fault_is_mended_by_a_retry_where_there_is_no_fallback() -> None:
         assert text_of(got) == "one two three" and len(both.first.seen) == 3
 
     run(body, fallback=(), retry=RetryPolicy(base=0.01), limits=RateLimits())
+
+
+def test_inf_rq_2_random_faults_and_leavers_under_limits_leave_nothing() -> None:
+    """Two providers that fail anywhere, clients that leave anywhere: all counts end at zero."""
+    rng = random.Random(11)
+
+    def plan(_: dict[str, Any]) -> Fault:
+        place = rng.randrange(4)
+        return rng.choice(
+            [
+                *[Fault()] * 4, Fault(cut_at=place), Fault(reset_at=place), Fault(status=500),
+                Fault(garbage_at=place), Fault(error_at=place), Fault(drop=True),
+                Fault(finish=False), Fault(status=429, headers={"retry-after-ms": "20"}),
+            ]
+        )  # fmt: skip
+
+    async def one(both: Pair, number: int) -> None:
+        draw = random.Random(number)
+        stream = draw.random() < 0.7
+        async with await Client.to(both.port) as client:
+            client.send(post(chat(str(number), stream=stream, max_tokens=10)))
+            if draw.random() < 0.3:
+                for _ in range(draw.randrange(30)):
+                    await asyncio.sleep(0)
+                client.leave()
+                return
+            got = await client.answer()
+            assert got.status in (200, 402, 429, 502, 503, 504), got.body
+            if got.status == 200:
+                text = text_of(got)
+                assert "one two three".startswith(text) or text == "other", "RQ-3"
+                if stream:
+                    assert got.events[-1] == "[DONE]" or "error" in got.events[-1], "RQ-5"
+
+    async def body(both: Pair) -> None:
+        both.first.plan = both.second.plan = plan
+        for start in range(0, 300, 50):
+            await asyncio.gather(*(one(both, number) for number in range(start, start + 50)))
+        await both.at_rest()
+
+    run(
+        body, limits=RateLimits(concurrent=6, rpm=100_000, tpm=10_000_000),
+        retry=RetryPolicy(base=0.01, max=0.05, budget=0.5), budget=Budget(per_day=0.01),
+    )  # fmt: skip

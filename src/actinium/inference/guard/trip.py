@@ -108,14 +108,14 @@ class Trip:
     def _try(self, leg: _Leg, now: float) -> Attempt | None:
         """An attempt on one deployment at once, or None with the reason in the leg."""
         leg.queued = False
+        if leg.again > now:
+            return None
         guard = leg.guard
         error = guard.closed(now)
         if error is None and leg is not self._legs[0]:
             error = self._unfit(leg)
         if error is not None:
             self._refused(leg, error, now)
-            return None
-        if leg.again > now:
             return None
         if leg.need is None:
             leg.need = guard.need(self._request)

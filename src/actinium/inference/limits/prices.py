@@ -101,10 +101,10 @@ class Tariff:
         rates = self._rates(usage.input)
         if rates is None:
             return 0
-        if not (usage.cached or usage.reasoning or getattr(usage, "cache_write", 0)):
+        if not (usage.cached or usage.reasoning or usage.cache_write):
             return -(-(usage.input * rates.input + usage.output * rates.output) // 1000)
         cached = min(usage.cached, usage.input)
-        written = min(getattr(usage, "cache_write", 0), usage.input - cached)
+        written = min(usage.cache_write, usage.input - cached)
         reasoning = min(usage.reasoning, usage.output)
         pico = (
             (usage.input - cached - written) * rates.input

@@ -331,7 +331,8 @@ def test_inf_cb_1_half_open_lets_one_probe_through_and_closes_after_good_ones() 
 
 def test_all_breakers_open_is_said_at_once() -> None:
     async def test() -> None:
-        service = await started(Service({"a": Told(), "b": Told()}, **CHAIN))
+        fields = {"a": {"fallback": ("b",), "retry": RetryPolicy()}, "b": {"retry": RetryPolicy()}}
+        service = await started(Service({"a": Told(), "b": Told()}, **fields))
         for name, seconds in (("a", 50.0), ("b", 20.0)):
             guard = service.inference.guard(name)
             assert guard is not None
@@ -436,5 +437,21 @@ def test_inf_dl_1_all_attempts_and_waits_share_one_deadline() -> None:
         with pytest.raises(RequestDeadline):
             await service.ask("b", deadline=now())
         assert service.at_rest()
+
+    run(test)
+
+
+def test_a_503_with_a_retry_after_is_retried_then_and_others_are_told() -> None:
+    async def test() -> None:
+        error = ServerError("loading", 503)
+        error.retry_after = 8.0
+        a = Told([error], ["ok", END])
+        service = await started(Service({"a": a}, a={"retry": RetryPolicy(base=0.1)}))
+        first = asyncio.create_task(service.ask("a"))
+        await asyncio.sleep(1)
+        with pytest.raises(UpstreamOpen) as caught:
+            await service.ask("a")
+        assert caught.value.retry_after == pytest.approx(7.0)
+        assert await first == "ok" and now() == pytest.approx(8.0) and a.calls == 2
 
     run(test)

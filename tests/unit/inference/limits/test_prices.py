@@ -30,6 +30,11 @@ def test_the_table_has_a_date_a_source_and_only_prices() -> None:
         ("o3", Usage(input=0, output=100, reasoning=90), 100 * 8000),
         ("claude-3-5-haiku-latest", Usage(input=100, output=1), 100 * 800 + 4000),
         ("claude-haiku-4-5-20251001", Usage(input=100, cached=100), 100 * 100),
+        (
+            "claude-sonnet-4-0",
+            Usage(input=100, cached=30, cache_write=50, output=2),
+            20 * 3000 + 30 * 300 + 50 * 3750 + 2 * 15_000,
+        ),
         ("gemini-2.5-pro", Usage(input=200_000, output=1), 200_000 * 1250 + 10_000),
         ("gemini-2.5-pro", Usage(input=200_001, output=1), 200_001 * 2500 + 15_000),
         ("text-embedding-3-small", Usage(input=7), 7 * 20),
