@@ -42,6 +42,19 @@ def test_inf_lm_1_rights_merge_in_any_order_any_number_of_times(
     assert merged_rights(a, a) == a
 
 
+@given(STATES, STATES)
+def test_inf_lm_1_a_copy_merges_as_the_law_says(
+    a: dict[tuple[str, int], tuple[int, int]], b: dict[tuple[str, int], tuple[int, int]]
+) -> None:
+    for node in "az":
+        copy = Counters(node)
+        for state in (b, a, b):
+            copy.merge(state)
+        right = {key: entry for key, entry in merged(a, b).items() if entry != (0, 0)}
+        assert copy.state() == right
+        assert copy.used == sum(charged - back for charged, back in right.values())
+
+
 OPS = st.lists(
     st.tuples(st.sampled_from(["charge", "refund", "send", "advance"]), NODES, NODES,
               st.integers(0, 5), st.integers(1, 20)),

@@ -26,7 +26,7 @@ from ..deployment import Deployment
 from ..limits.budget import Purse
 from ..limits.gate import Gate, Permit
 from ..limits.headers import read_limits
-from ..limits.limiter import Need, allowance
+from ..limits.limiter import Limiter, Need
 from ..limits.policy import BreakerPolicy, RateLimits
 from ..limits.prices import NANO, Tariff
 from ..limits.retries import RetryBudget
@@ -59,7 +59,7 @@ class Guard:
         self.random = rng or random.Random()
         limits = self.deployment.limits or RateLimits()
         self.gate = Gate(
-            allowance(limits, most=self.deployment.max_concurrent * len(pool.replicas)),
+            Limiter(limits, most=self.deployment.max_concurrent * len(pool.replicas)),
             queue=self.deployment.queue,
             max_wait=min(limits.max_wait, self.deployment.queue_timeout),
             weights=limits.weights,

@@ -10,7 +10,7 @@ from actinium.errors import EngineOverloaded, RateLimited
 
 from .fair import FairQueue, Ticket
 from .headers import Told
-from .limiter import Charge, Limiter, Need
+from .limiter import Allowance, Charge, Need
 from .policy import Priority
 
 
@@ -48,7 +48,7 @@ class Gate:
     """
 
     def __init__(
-        self, limiter: Limiter, *, queue: int, max_wait: float, weights: Mapping[str, float]
+        self, limiter: Allowance, *, queue: int, max_wait: float, weights: Mapping[str, float]
     ) -> None:
         self.limiter = limiter
         self._size = queue
@@ -111,7 +111,7 @@ class Gate:
                 self._pump()
 
     def learn(self, told: Mapping[str, Told], now: float) -> float:
-        """See :meth:`Limiter.learn`."""
+        """See :meth:`Allowance.learn`."""
         wait = self.limiter.learn(now, told)
         self._pump()
         return wait

@@ -8,8 +8,6 @@ from typing import Final, Protocol
 
 import msgspec
 
-from actinium.errors import Unsupported
-
 from .headers import Told
 from .meter import Meter
 from .policy import RateLimits
@@ -46,20 +44,27 @@ class Charge:
 
 
 class Allowance(Protocol):
-    """The seam of limits: :class:`Limiter` within a process; a shared store may be another."""
+    """What a gate asks: :class:`Limiter` within a process. A store that several processes share
+    would lease blocks of its limit to an object of this kind, so that no request waits for it."""
+
+    running: int
+
+    @property
+    def concurrent(self) -> int | None: ...
 
     def wait(self, now: float, need: Need) -> float: ...
+
+    def least_wait(self, now: float, need: Need) -> float: ...
 
     def take(self, now: float, need: Need) -> Charge: ...
 
     def settle(self, now: float, charge: Charge, real: Need | None) -> None: ...
 
+    def learn(self, now: float, told: Mapping[str, Told]) -> float: ...
 
-def allowance(limits: RateLimits, *, most: int | None = None) -> Limiter:
-    """The limiter for a deployment's limits. Raises Unsupported for a strict one."""
-    if limits.strict is not None:
-        raise Unsupported(f"limits.strict = {limits.strict!r}: there is no such store yet")
-    return Limiter(limits, most=most)
+    def refused(self, now: float) -> None: ...
+
+    def used_ratio(self, now: float) -> dict[str, float]: ...
 
 
 class Limiter:
