@@ -132,7 +132,7 @@ inline void enqueue(Core* c, Cell* cell) {
 
 // Puts a runnable cell into the ready queue (SC-2: at most once). MB-2: called after every
 // change that can make a cell runnable.
-inline void make_ready(Core* c, Cell* cell) {
+[[gnu::always_inline]] inline void make_ready(Core* c, Cell* cell) {
   if ((cell->state & (kQueued | kBusy | kPaused)) != 0) {
     if ((cell->state & kLaned) != 0) [[unlikely]]
       raise_rank(c, cell);

@@ -31,24 +31,11 @@ class Fifo {
   bool empty() const { return first_ == nullptr; }
 
   // False when memory ran out; the item then still belongs to the caller.
-  bool push(const T& item) {
-    Segment* s = last_;
-    if (s == nullptr || s->tail == kItems) {
-      s = static_cast<Segment*>(slab_alloc(sizeof(Segment)));
-      if (s == nullptr) {
-        return false;
-      }
-      s->next = nullptr;
-      s->before = last_;
-      s->head = s->tail = 0;
-      if (last_ != nullptr) {
-        last_->next = s;
-      } else {
-        first_ = s;
-      }
-      last_ = s;
+  [[gnu::always_inline]] inline bool push(const T& item) {
+    if ((last_ == nullptr || last_->tail == kItems) && !grow()) [[unlikely]] {
+      return false;
     }
-    s->items[s->tail++] = item;
+    last_->items[last_->tail++] = item;
     return true;
   }
 
@@ -108,6 +95,24 @@ class Fifo {
   }
 
  private:
+  // A new last segment; false when memory ran out.
+  [[gnu::noinline]] bool grow() {
+    auto* s = static_cast<Segment*>(slab_alloc(sizeof(Segment)));
+    if (s == nullptr) {
+      return false;
+    }
+    s->next = nullptr;
+    s->before = last_;
+    s->head = s->tail = 0;
+    if (last_ != nullptr) {
+      last_->next = s;
+    } else {
+      first_ = s;
+    }
+    last_ = s;
+    return true;
+  }
+
   void drop_first(Segment* s) {
     first_ = s->next;
     if (first_ == nullptr) {
