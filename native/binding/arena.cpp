@@ -6,8 +6,9 @@
 // be one huge page: one fault instead of 512, and fewer misses of the TLB afterwards.
 //
 // PyObject_SetArenaAllocator is CPython's documented door for this. It changes where memory comes
-// from and nothing else; arenas made before go back to where they came from. AC_HUGE_PAGES=0
-// leaves CPython alone. Interpreters without such arenas (free-threaded ones) never call it.
+// from and nothing else; arenas made before go back to where they came from. Only with
+// AC_HUGE_PAGES=1, because it concerns the whole process and because the first touch of a huge
+// page is dear where a hypervisor has to find the memory. Interpreters without such arenas (free-threaded ones) never call it.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -92,7 +93,7 @@ void arena_free(void* context, void* memory, std::size_t size) {
 
 void use_huge_pages() {
   const char* const setting = std::getenv("AC_HUGE_PAGES");
-  if (setting != nullptr && std::strcmp(setting, "0") == 0) return;
+  if (setting == nullptr || std::strcmp(setting, "1") != 0) return;
   auto* const arenas = new (std::nothrow) Arenas;  // lives as long as the process
   if (arenas == nullptr) return;
   PyObject_GetArenaAllocator(&arenas->before);

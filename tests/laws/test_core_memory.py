@@ -142,7 +142,7 @@ def test_trimming_refuses_a_negative_time() -> None:
 
 
 @pytest.mark.parametrize("setting", ["0", "1"])
-def test_huge_pages_for_python_objects_may_be_switched_off(setting: str) -> None:
+def test_huge_pages_for_python_objects_are_there_when_asked_for(setting: str) -> None:
     code = (
         "import actinium._native\n"
         "held = [float(i) for i in range(400_000)]\n"
