@@ -23,7 +23,6 @@ import actinium as ac
 from bench import machine
 from bench.harness import say
 
-
 CHUNK = 1000
 """Messages a sender hands over at a time."""
 
