@@ -8,7 +8,8 @@
 // PyObject_SetArenaAllocator is CPython's documented door for this. It changes where memory comes
 // from and nothing else; arenas made before go back to where they came from. Only with
 // AC_HUGE_PAGES=1, because it concerns the whole process and because the first touch of a huge
-// page is dear where a hypervisor has to find the memory. Interpreters without such arenas (free-threaded ones) never call it.
+// page is dear where a hypervisor has to find the memory. Interpreters without such arenas
+// (free-threaded ones) never call it.
 #include <sys/mman.h>
 
 #include <algorithm>

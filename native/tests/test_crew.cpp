@@ -75,10 +75,21 @@ TEST(sc_5_forced_stealing_loses_doubles_and_reorders_nothing) {
     written[i] = std::vector<Letter>(each * kSenders);
   }
   std::atomic<std::uint64_t> handled{0};
+  std::atomic<std::uint32_t> handed_in{0};
+  std::atomic<bool> elsewhere{false};  // a shard that was given nothing has handled a letter
   std::vector<std::thread> threads;
   for (std::size_t me = 0; me < World::kShards; me++) {
     threads.emplace_back([&, me] {
+      while (me == 0 && handed_in.load() < 8) {
+        std::this_thread::yield();
+      }
       world.shard(me, [&, me](Toy& toy, Letter& letter) {
+        if (me != 0) {
+          elsewhere.store(true);
+        }
+        while (!elsewhere.load() && world.crew.load(0) > 1) {  // hangs if nobody comes to steal
+          std::this_thread::yield();
+        }
         if (letter.sender < kSenders) {
           Letter& next = written[toy.index][toy.written];
           next.sender = kSenders + toy.index;
@@ -110,6 +121,7 @@ TEST(sc_5_forced_stealing_loses_doubles_and_reorders_nothing) {
         world.all[to].box.push(&letter);
         if (world.all[to].state.wake()) {
           world.crew.hand_in(0, &world.all[to]);
+          handed_in.fetch_add(1);
         }
       }
     });
