@@ -7,6 +7,7 @@ from types import TracebackType
 from actinium.base.address import is_loopback
 from actinium.base.measures import Reading
 from actinium.base.secret import Secret
+from actinium.base.tls import ServerTls, Tls
 from actinium.errors import ConfigError
 from actinium.inference.service import Inference
 
@@ -22,10 +23,10 @@ class Gateway:
 
     Endpoints: /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models, /healthz,
     /readyz, /metrics. With ``api_key`` clients must send it as a Bearer token. An address that
-    other machines reach is refused without one, unless ``insecure``. The inference service
-    stays its owner's: start it before or while the gateway runs (``/readyz`` tells), close it
-    after. Entering raises Unavailable where the address cannot be bound; ConfigError for a
-    setting that cannot be meant.
+    other machines reach is refused without one, unless ``insecure``. ``tls`` makes it https. The
+    inference service stays its owner's: start it before or while the gateway runs (``/readyz``
+    tells), close it after. Entering raises Unavailable where the address cannot be bound;
+    ConfigError for a setting that cannot be meant.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Gateway:
         api_key: Secret | str | None = None,
         insecure: bool = False,
         limits: Limits | None = None,
+        tls: Tls | None = None,
     ) -> None:
         if not 0 <= port <= 65535:
             raise ConfigError(f"port: expected 0 to 65535 (0: any free one), got {port}")
@@ -52,15 +54,15 @@ class Gateway:
         from .http.server import HttpServer  # loads httptools, which only a gateway needs
 
         self._app = GatewayApp(inference, key)
-        self._server = HttpServer(self._app, host, port, limits or Limits())
+        self._tls = ServerTls(tls) if tls is not None else None
+        self._server = HttpServer(self._app, host, port, limits or Limits(), self._tls)
         self._registry = inference.registry
         self._registry.view("http_connections", "Open client connections.", (), self._connections)
 
     @property
     def url(self) -> str:
         """Where clients point their base URL to, without ``/v1``."""
-        host, port = self._server.address
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return self._server.url
 
     async def __aenter__(self) -> Gateway:
         await self._server.start()
@@ -73,6 +75,14 @@ class Gateway:
         trace: TracebackType | None,
     ) -> None:
         await self._server.close()
+
+    def reload(self) -> None:
+        """Reads the certificate's files anew, for the connections that come from now on.
+
+        Raises ConfigError where they cannot be used; those of before stay then.
+        """
+        if self._tls is not None:
+            self._tls.reload()
 
     async def drain(self, seconds: float = 30.0) -> bool:
         """Ends in order: not ready, no new requests, answers under way may end.

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 
 import msgspec
 
+from actinium.base.tls import Tls
 from actinium.errors import ConfigError
 from actinium.inference import Deployment, ModelRunner
 from actinium.inference.deployment import wrong_fallback
@@ -92,6 +93,8 @@ def _plan(source: Source, folder: FilePath, environ: Mapping[str, str]) -> Plan:
     if system.store is not None and system.store not in _STORE_WORDS:
         path = str(_expanded(source, ("system", "store"), folder, system.store))
         system = msgspec.structs.replace(system, store=path)
+    if gateway.tls is not None:
+        gateway = msgspec.structs.replace(gateway, tls=_with_files(source, folder, gateway.tls))
     deployments = _deployments(source, folder)
     places = {d.name: source.where(("deployment", i)) for i, d in enumerate(deployments)}
     routes = [_route(source, i, d, environ) for i, d in enumerate(deployments)]
@@ -174,6 +177,14 @@ def _with_folder(
     except OSError as error:
         raise source.error((*path, "model"), f"model: {error.strerror}: {bare[:60]!r}") from error
     return msgspec.structs.replace(deployment, model=str(model)) if is_folder else deployment
+
+
+def _with_files(source: Source, folder: FilePath, tls: Tls) -> Tls:
+    """The files as absolute paths. They are read when the server is made."""
+    named = {name: value for name in ("cert", "key", "client_ca") if (value := getattr(tls, name))}
+    path: Path = ("gateway", "tls")
+    found = {n: str(_expanded(source, (*path, n), folder, v)) for n, v in named.items()}
+    return msgspec.structs.replace(tls, **found)
 
 
 def _expanded(source: Source, path: Path, folder: FilePath, text: str) -> FilePath:

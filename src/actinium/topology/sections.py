@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from actinium.base.tls import Tls
 from actinium.core import PhaseLimits, Settings
 from actinium.errors import ConfigError
 
@@ -78,6 +79,7 @@ class GatewaySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ``port`` 0 is any free one. ``api_key`` is a secret reference (``"env:NAME"`` or
     ``"file:PATH"``), never the key. ``insecure`` allows an address that other machines reach
     without a key. ``drain`` is how many seconds answers may still take after a stop signal.
+    ``tls`` makes it https; its paths are relative to the file.
     """
 
     host: str = "127.0.0.1"
@@ -85,6 +87,7 @@ class GatewaySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     api_key: str | None = None
     insecure: bool = False
     drain: float = 30.0
+    tls: Tls | None = None
 
     def __post_init__(self) -> None:
         if not self.host:

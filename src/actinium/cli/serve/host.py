@@ -73,7 +73,9 @@ async def hosting(plan: Plan, key: Secret | None) -> AsyncIterator[Host]:
         await stack.enter_async_context(system)
         sessions = SessionActors(system) if store is not None else None
         inference = Inference(plan.deployments, runner_factory=plan.runner, sessions=sessions)
-        gateway = Gateway(inference, where.host, where.port, api_key=key, insecure=where.insecure)
+        gateway = Gateway(
+            inference, where.host, where.port, api_key=key, insecure=where.insecure, tls=where.tls
+        )
         try:
             await stack.enter_async_context(gateway)
         except Unavailable as error:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from functools import partial
 
 from actinium.base.secret import Secret
+from actinium.errors import ConfigError
 from actinium.serve import settle
 from actinium.topology import Plan
 
@@ -18,12 +21,15 @@ from .loading import loading
 from .report import Served, answers
 from .signals import StopSignals, until
 
+_log = logging.getLogger("actinium.cli.serve")
+
 
 async def serve(plan: Plan, key: Secret | None, screen: Screen) -> None:
     """Serves until SIGINT or SIGTERM; a second one stops at once. Raises ActiniumError."""
     began = time.monotonic()
     with StopSignals() as signals:
         async with hosting(plan, key) as host:
+            signals.on_reload(partial(_reload, host))
             with loading(screen) as progress:
                 loaded = await until(signals.stop, host.inference.start(progress))
             if loaded:
@@ -33,6 +39,16 @@ async def serve(plan: Plan, key: Secret | None, screen: Screen) -> None:
             if screen.live:
                 screen.say()  # the terminal has just shown ^C
             await _end(screen, plan, host, signals.force)
+
+
+def _reload(host: Host) -> None:
+    """SIGHUP: a certificate that was renewed is used from now on."""
+    try:
+        host.gateway.reload()
+    except ConfigError as error:
+        _log.error("not reloaded, what was there before stays: %s", error)
+    else:
+        _log.info("reloaded")
 
 
 async def _end(screen: Screen, plan: Plan, host: Host, force: asyncio.Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,17 +14,24 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 class StopSignals:
     """While its block runs, SIGINT and SIGTERM are counted instead of killing the process.
 
-    ``stop`` is set by the first, ``force`` by the second.
+    ``stop`` is set by the first, ``force`` by the second. SIGHUP does nothing until
+    :meth:`on_reload` says what.
     """
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.force = asyncio.Event()
+        self._reload: Callable[[], None] | None = None
+
+    def on_reload(self, reload: Callable[[], None]) -> None:
+        """What SIGHUP does from now on; it is called on the loop and must not raise."""
+        self._reload = reload
 
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._count)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         return self
 
     def __exit__(
@@ -34,8 +41,12 @@ class StopSignals:
         trace: TracebackType | None,
     ) -> None:
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        for number in (*_SIGNALS, signal.SIGHUP):
             loop.remove_signal_handler(number)
+
+    def _hang_up(self) -> None:
+        if self._reload is not None:
+            self._reload()
 
     def _count(self) -> None:
         (self.force if self.stop.is_set() else self.stop).set()

@@ -19,7 +19,7 @@ from .message import HttpRequest
 from .parse import Refused, RequestParser
 from .reply import Reply
 
-_LINGER_SECONDS: Final = 2.0
+LINGER_SECONDS: Final = 2.0
 
 Phase = Literal["idle", "head", "body", "busy", "linger"]
 
@@ -218,7 +218,7 @@ class ServerConnection(asyncio.Protocol):
         self._phase = "linger"
         self._since = self._loop.time()
         self.flush()
-        if self._deaf:
+        if self._deaf and self.transport.can_write_eof():  # TLS has no half of a connection
             self.transport.write_eof()
         else:
             self._deaf = True
@@ -269,7 +269,7 @@ class ServerConnection(asyncio.Protocol):
                 if took > limits.body_seconds:
                     self._late("body", limits.body_seconds)
             case "linger":
-                if took > _LINGER_SECONDS:
+                if took > LINGER_SECONDS:
                     self.transport.abort()
         if self.blocked:
             self._check_reader(now)

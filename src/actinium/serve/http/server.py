@@ -6,23 +6,28 @@ import asyncio
 import socket
 from typing import Final
 
+from actinium.base.tls import ServerTls
 from actinium.errors import Unavailable
 
 from .app import Application
-from .connection import Connections, ServerConnection
+from .connection import LINGER_SECONDS, Connections, ServerConnection
 from .limits import Limits
 
 _BACKLOG: Final = 1024
 
 
 class HttpServer:
-    """Serves an application on one address.
+    """Serves an application on one address, over TLS where ``tls`` is given.
 
     :meth:`start` raises Unavailable where the address cannot be bound. :meth:`drain` stops
     listening and waits for the answers under way; :meth:`close` ends what is left.
     """
 
-    def __init__(self, app: Application, host: str, port: int, limits: Limits) -> None:
+    def __init__(
+        self, app: Application, host: str, port: int, limits: Limits, tls: ServerTls | None = None
+    ) -> None:
+        self._tls = tls
+        self._handshake = limits.head_seconds if tls is not None else None
         self._host = host
         self._port = port
         self._connections = Connections(app, limits)
@@ -43,6 +48,13 @@ class HttpServer:
         return self._host, self._port
 
     @property
+    def url(self) -> str:
+        """What clients begin their URLs with."""
+        scheme = "http" if self._tls is None else "https"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{scheme}://{host}:{self._port}"
+
+    @property
     def connections(self) -> int:
         return len(self._connections.open)
 
@@ -56,6 +68,9 @@ class HttpServer:
                 self._port,
                 backlog=_BACKLOG,
                 reuse_address=True,
+                ssl=self._tls.context if self._tls is not None else None,
+                ssl_handshake_timeout=self._handshake,
+                ssl_shutdown_timeout=LINGER_SECONDS if self._tls is not None else None,
             )
         except (OSError, socket.gaierror) as error:
             raise Unavailable(
