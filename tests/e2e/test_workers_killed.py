@@ -56,3 +56,16 @@ def test_MS_1_MS_3_killed_under_load(kills: int) -> None:
         report.handled + report.dead_lettered + report.withdrawn + report.lost
     )
     assert report.lost >= 0
+
+
+def test_an_ask_after_the_actor_was_made_again_is_answered() -> None:
+    async def body(system: ac.System) -> None:
+        ref = system.spawn(Counter, place=1)
+        await ref.ask(Add(1))
+        first = system.workers()[0]
+        os.kill(first.pid, signal.SIGKILL)
+        while system.workers()[0].restarts == first.restarts or not system.workers()[0].actors:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        assert await ref.ask(Get(), 15) == 0
+
+    on_workers(body)

@@ -360,13 +360,11 @@ class Node:
         if self._held_count >= HELD:
             self._refuse_full(way, cell, msg, sender, extra, offer)
             return Put(ok=False, code="rejected")
-        held = self._held.get(to)
-        if held is None:
-            held = self._held[to] = deque()
-            if isinstance(to, int):
-                self.locate(to)
-        held.append((way, cell, msg, sender, extra, offer))
+        known = to in self._held
+        self._held.setdefault(to, deque()).append((way, cell, msg, sender, extra, offer))
         self._held_count += 1
+        if not known and isinstance(to, int):
+            self.locate(to)  # may answer at once, and then what is held leaves
         return ACCEPTED
 
     def locate(self, key: int) -> None:
