@@ -87,14 +87,14 @@ class Arrivals:
                 return node.system.entity(cls, to[1])._live()
             except ActiniumError as error:
                 return error
-        cell = node.here(to)
+        cell = node.known.here(to)
         if cell is not None:
             return cell
-        if to >= PLACED and to not in node.past:
+        if to >= PLACED and to not in node.known.past:
             index, incarnation, serial = origin_of(to)
             if serial > self._seen.get((index, incarnation), 0):
                 return None
-        failure = node.past.get(to)
+        failure = node.known.past.get(to)
         return (
             failure
             if failure is not None
@@ -111,10 +111,10 @@ class Arrivals:
         if origin == 0:
             sender = None
         elif type(origin) is int:
-            sender = node.ref(link.index, link.incarnation, origin)
+            sender = node.known.ref(link.index, link.incarnation, origin)
             link.known_sender(origin, sender)
         else:
-            sender = node.ref(*origin)
+            sender = node.known.ref(*origin)
         if isinstance(cell, BaseException):
             self._gone(link, entry, msg, sender, cell)
             return
@@ -143,7 +143,7 @@ class Arrivals:
         if type(entry) is e.Post:
             node = self._node
             node.refused_late += 1
-            target = node.ref(node.index, node.incarnation, 0, f"/worker/{node.index}/$gone")
+            target = node.known.ref(node.index, node.incarnation, 0, f"/worker/{node.index}/$gone")
             node.life.dead_letters.record("actor_stopped", target, sender, msg, error)
         else:
             self._fail(link, entry.id, error)
@@ -235,7 +235,7 @@ class Arrivals:
             entities = self._node.system.entity(cls, entry.to[1])._entities
             cell = entities.find(cls, entry.to[1])
         else:
-            cell = self._node.here(entry.to)
+            cell = self._node.known.here(entry.to)
         if cell is not None:
             if entry.how == "kill":
                 cell.kill()
@@ -297,10 +297,10 @@ class Arrivals:
                 else SpawnError(f"{cls_name} could not be made: {type(error).__name__}: {error}")
             )
             _log.error("%s could not be made: %s", cls_name, failure)
-            node.unsettle(key, failure)
+            node.known.unsettle(key, failure)
             self._end_placed(key, origin, failure, f"failed: {failure}")
         else:
-            node.settle(key, cell)
+            node.known.settle(key, cell)
             self.tell_end(cell, functools.partial(self._end_placed, key, origin, None))
         self._release(key)
 
@@ -309,7 +309,7 @@ class Arrivals:
     ) -> None:
         node = self._node
         if failure is None:
-            node.unsettle(key)
+            node.known.unsettle(key)
         packed = node.pack_failure(failure) if failure is not None else None
         first = node.links.get(0)
         for link in {first, origin}:

@@ -46,61 +46,55 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, tag_field="t"):
     """Base of the entries."""
 
 
-class Post(Entry, frozen=True, array_like=True, tag=0):
-    """A message told. ``type`` was announced by a TypeName; ``left``: seconds to its deadline."""
+class Sent(Entry, frozen=True, array_like=True):
+    """The head of every entry with a message: for whom, from whom, of which announced type."""
 
     to: To
     sender: int | Address
     type: int
     body: msgspec.Raw
+
+
+class Post(Sent, frozen=True, array_like=True, tag=0):
+    """A message told; ``left``: seconds to its deadline."""
+
     fields: list[int] = []
     left: float | None = None
 
 
-class Ask(Entry, frozen=True, array_like=True, tag=1):
+class Request(Sent, frozen=True, array_like=True):
+    """Base of the messages that something comes back for, under the ``id`` of the asker."""
+
+    fields: list[int]
+    left: float | None
+    id: int
+
+
+class Ask(Request, frozen=True, array_like=True, tag=1):
     """A message asked; Answer or Failed comes back."""
 
-    to: To
-    sender: int | Address
-    type: int
-    body: msgspec.Raw
-    fields: list[int]
-    left: float | None
-    id: int
 
-
-class Open(Entry, frozen=True, array_like=True, tag=2):
+class Open(Request, frozen=True, array_like=True, tag=2):
     """A stream asked for; Items and then End or Failed come back."""
 
-    to: To
-    sender: int | Address
-    type: int
-    body: msgspec.Raw
-    fields: list[int]
-    left: float | None
-    id: int
     window: int
 
 
-class Offer(Entry, frozen=True, array_like=True, tag=3):
+class Offer(Request, frozen=True, array_like=True, tag=3):
     """A message sent: the answer comes once its mailbox took it."""
 
-    to: To
-    sender: int | Address
-    type: int
-    body: msgspec.Raw
-    fields: list[int]
-    left: float | None
-    id: int
 
-
-class Answer(Entry, frozen=True, array_like=True, tag=4):
-    """The value an ask ended with."""
+class Value(Entry, frozen=True, array_like=True):
+    """Base of the values that come back."""
 
     id: int
     type: int
     body: msgspec.Raw
     fields: list[int] = []
+
+
+class Answer(Value, frozen=True, array_like=True, tag=4):
+    """The value an ask ended with."""
 
 
 class Failed(Entry, frozen=True, array_like=True, tag=5):
@@ -116,13 +110,8 @@ class Cancel(Entry, frozen=True, array_like=True, tag=6):
     id: int
 
 
-class Item(Entry, frozen=True, array_like=True, tag=7):
+class Item(Value, frozen=True, array_like=True, tag=7):
     """One item of a stream."""
-
-    id: int
-    type: int
-    body: msgspec.Raw
-    fields: list[int] = []
 
 
 class End(Entry, frozen=True, array_like=True, tag=8):

@@ -11,8 +11,8 @@ from actinium.errors import NameTaken, WorkerDied
 
 from . import entries as e
 from .address import origin_of
+from .endings import end_cell
 from .link import Link
-from .node import end_cell
 from .place import Place
 from .placing import PlacingNode
 from .registry import Placed, Registry
@@ -101,7 +101,7 @@ class FirstNode(PlacingNode):
 
     def _locate_here(self, key: int, placed: Placed | None) -> None:
         if placed is None:
-            self.located(key, 0, -1, self.past.get(key))
+            self.located(key, 0, -1, self.known.past.get(key))
         else:
             self.located(key, placed.node, placed.incarnation, None)
 
@@ -112,7 +112,7 @@ class FirstNode(PlacingNode):
             if placed is not None:
                 link.say(e.Located(entry.key, placed.node, placed.incarnation))
                 return
-            failure = self.past.get(entry.key)
+            failure = self.known.past.get(entry.key)
             packed = self.pack_failure(failure) if failure is not None else None
             link.say(e.Located(entry.key, 0, -1, packed))
 
@@ -126,7 +126,7 @@ class FirstNode(PlacingNode):
         if isinstance(entry.to, int) and self.registry.get(entry.to) is not None:
             self.stop_unplaced(entry.to, entry.how)
             return
-        cell = self.here(entry.to) if isinstance(entry.to, int) else None
+        cell = self.known.here(entry.to) if isinstance(entry.to, int) else None
         if cell is not None:
             end_cell(cell, entry.how)
 
@@ -167,10 +167,10 @@ class FirstNode(PlacingNode):
 
     def _give_up(self, key: int, error: WorkerDied) -> None:
         placed = self.registry.remove(key)
-        self.past[key] = error
-        ref = self._refs.get(key)
+        self.known.past[key] = error
+        ref = self.known.refs.get(key)
         if ref is not None:
-            self.retire(ref, f"failed: WorkerDied: {error}", error)
+            self.endings.retire(ref, f"failed: WorkerDied: {error}", error)
         if placed is not None:
             placed.answer(None)
 

@@ -50,12 +50,12 @@ class PlacingNode(Node):
         if target == self.index:
             self.register(key, cls_name, body, target, place, name)
             self.arrivals.place(key, cls_name, body, None)
-            return self.ref(target, self.incarnation, key, path)
+            return self.known.ref(target, self.incarnation, key, path)
         self.register(key, cls_name, body, target or 0, place, name)
         if link is None:  # no worker for it is up now: it waits, and so do its messages
-            return self.ref(0, -1, key, path)
+            return self.known.ref(0, -1, key, path)
         link.say(e.Spawn(key, cls_name, body))
-        return self.ref(link.index, link.incarnation, key, path)
+        return self.known.ref(link.index, link.incarnation, key, path)
 
     def check_free(self, name: str) -> None:
         """Raises NameTaken if a placed actor of that name is alive, as far as is known here."""
@@ -82,7 +82,7 @@ class PlacingNode(Node):
         owner = self.owner(name, key)
         if owner == self.index:
             return None
-        return self.ref(owner, 0, (name, key))
+        return self.known.ref(owner, 0, (name, key))
 
     def lookup(self, path: str) -> Any:
         """Placed actors by path are known to the first process only."""

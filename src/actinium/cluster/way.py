@@ -85,7 +85,7 @@ class Way(Remote):
                 try:
                     entry = self._head + origin + number + node.encode(msg)
                 except Exception:  # noqa: BLE001 - the long way finds out what is wrong
-                    return node.send(self, cell, msg, sender, extra, None)
+                    return node.sending.send(self, cell, msg, sender, extra, None)
                 size = len(entry)
                 if size < 4096 and self._offer is None:
                     link.credit -= 1
@@ -98,10 +98,10 @@ class Way(Remote):
                     return ACCEPTED
         if get_ident() != node.thread:
             node.codec.pack(msg)  # what cannot travel is refused where it is told
-            node.loop.call_soon_threadsafe(node.send, self, cell, msg, sender, extra, None)
+            node.loop.call_soon_threadsafe(node.sending.send, self, cell, msg, sender, extra, None)
             return ACCEPTED
         offer, self._offer = self._offer, None
-        return node.send(self, cell, msg, sender, extra, offer)
+        return node.sending.send(self, cell, msg, sender, extra, offer)
 
     def refusal(self) -> int | None:
         if self.reason is not None:
@@ -143,21 +143,21 @@ class Way(Remote):
         return await answer
 
     def end(self, how: str) -> None:
-        self.node.stop(self, how)
+        self.node.endings.stop(self, how)
 
     async def ended(self) -> str:
         if self.reason is not None:
             return self.reason
         waiter: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.waiting_for_end.append(waiter)
-        self.node.want_gone(self)
+        self.node.endings.want_gone(self)
         return await waiter
 
     def is_alive(self) -> bool:
         return self.reason is None
 
     def watched(self, cell: Any) -> None:
-        self.node.watch(self, cell)
+        self.node.endings.watch(self, cell)
 
     def cancel_stream(self, channel: Channel) -> bool:
-        return self.node.cancel_stream(channel)
+        return self.node.asked.cancel_stream(channel)

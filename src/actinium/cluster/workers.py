@@ -207,7 +207,7 @@ class WorkerProcesses:
         if found is None:
             return None
         key, placed = found
-        return self._node.ref(placed.node, placed.incarnation, key, path)
+        return self._node.known.ref(placed.node, placed.incarnation, key, path)
 
     def states(self) -> tuple[WorkerState, ...]:
         return tuple(self._state(worker) for worker in self._workers)
