@@ -488,6 +488,17 @@ class ServerError(InferenceError):
         self.status = status
 
 
+class UpstreamOverloaded(ServerError):
+    """The upstream has no room now (503, 529, ``overloaded_error``); ``retry_after`` if it says."""
+
+    http = 503
+    wire_type = "overloaded_error"
+    wire_code = "upstream_overloaded"
+
+    def __init__(self, text: str, status: int = 503) -> None:
+        super().__init__(text, status)
+
+
 class ProtocolError(InferenceError):
     """The upstream sent something that is not its protocol, or ended without a finish."""
 

@@ -23,6 +23,7 @@ from actinium.errors import (
     RateLimited,
     ServerError,
     UpstreamAuth,
+    UpstreamOverloaded,
     UpstreamTimeout,
 )
 from actinium.inference.chunk import Burst
@@ -164,9 +165,9 @@ VLLM = (
         (429, body(), RateLimited),
         (429, body("y", "insufficient_quota"), QuotaExhausted),
         (500, body(), ServerError),
-        (503, b"<html>bad gateway</html>", ServerError),
+        (503, b"<html>bad gateway</html>", UpstreamOverloaded),
         (504, b"", UpstreamTimeout),
-        (529, body(kind="overloaded_error"), ServerError),
+        (529, body(kind="overloaded_error"), UpstreamOverloaded),
         (302, b"", ProtocolError),
         (418, b"tea", ProtocolError),
         (400, b'{"object":"error","message":"vllm says no","code":400}', BadRequest),
@@ -255,7 +256,7 @@ def test_what_a_provider_wants_back_with_a_call_goes_to_every_server_but_openai(
     ("raw", "says"),
     [
         ({"insecur": True}, "did you mean 'insecure'"),
-        ({"xyz": 1}, "known are insecure"),
+        ({"xyz": 1}, "known are api, insecure"),
         ({"insecure": 1}, "Expected `bool`"),
         ({"headers": {"Authorization": "x"}}, "credentials"),
         ({"headers": {"X Y": "x"}}, "cannot be set"),

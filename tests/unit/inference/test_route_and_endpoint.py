@@ -150,7 +150,7 @@ def test_make_an_anthropic_runner() -> None:
     def head(environ: dict[str, str], **fields: Any) -> bytes:
         runner = make_runner(Deployment(name="d", model="anthropic/claude-x", **fields), environ)
         assert isinstance(runner, AnthropicRunner)
-        return runner._head("GET", "/models")
+        return runner._head(runner._health_path, "GET")
 
     assert b"x-api-key: sk-a" in head(environ)
     assert b"Host: api.anthropic.com" in head(environ)
@@ -177,7 +177,7 @@ def test_make_an_anthropic_runner() -> None:
 def test_inf_SC_1_a_key_goes_only_where_it_was_meant_for() -> None:
     own = make_runner(Deployment(name="d", model="gpt-5"), KEY)
     other = make_runner(Deployment(name="d", model="gpt-5", base_url=URL), KEY)
-    assert own._key is not None and other._key is None  # type: ignore[attr-defined]
+    assert own._tokens is not None and other._tokens is None  # type: ignore[attr-defined]
     for runner in (own, other):
         assert "sk-x" not in repr(runner)
 

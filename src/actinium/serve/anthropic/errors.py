@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from actinium.errors import EngineOverloaded, InferenceError, Overloaded
+from actinium.errors import EngineOverloaded, InferenceError, Overloaded, UpstreamOverloaded
 
 from ..openai.errors import Detail, status_of
 
@@ -33,8 +33,8 @@ class AnthropicFaults:
     """The :class:`actinium.serve.faults.Faults` of ``/v1/messages``."""
 
     def status(self, error: BaseException) -> int:
-        """As at the other door, but a full queue is Anthropic's 529."""
-        if isinstance(error, EngineOverloaded) or (
+        """As at the other door, but no room is Anthropic's 529: in our queue or the upstream's."""
+        if isinstance(error, (EngineOverloaded, UpstreamOverloaded)) or (
             isinstance(error, Overloaded) and not isinstance(error, InferenceError)
         ):
             return _OVERLOADED

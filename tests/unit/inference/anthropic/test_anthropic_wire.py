@@ -25,6 +25,7 @@ from actinium.errors import (
     RateLimited,
     ServerError,
     UpstreamAuth,
+    UpstreamOverloaded,
     UpstreamTimeout,
 )
 from actinium.inference.chunk import Burst, Chunk, Detail, ToolDelta, Usage
@@ -186,7 +187,7 @@ def test_an_error_event_at_any_place_ends_the_stream(at: int) -> None:
     decoder = StreamDecoder()
     before = b"\n\n".join(events[:at]) + (b"\n\n" if at else b"")
     burst = decoder.feed(before + OVERLOADED + b"\n\n".join(events[at:]) + b"\n\n")
-    assert type(decoder.error) is ServerError and "Overloaded" in str(decoder.error)
+    assert type(decoder.error) is UpstreamOverloaded and "Overloaded" in str(decoder.error)
     assert "".join(c.text for c in burst) == ("" if at < 4 else "Hello" if at == 4 else "Hello!")
     assert not decoder.done
 
@@ -276,9 +277,9 @@ MUCH = "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200
         (413, body("request_too_large"), PayloadTooLarge),
         (429, body("rate_limit_error"), RateLimited),
         (500, body("api_error"), ServerError),
-        (503, b"<html>bad gateway</html>", ServerError),
+        (503, b"<html>bad gateway</html>", UpstreamOverloaded),
         (504, body("timeout_error"), UpstreamTimeout),
-        (529, body("overloaded_error"), ServerError),
+        (529, body("overloaded_error"), UpstreamOverloaded),
         (302, b"", ProtocolError),
         (418, b"tea", ProtocolError),
         (400, b'"text"', BadRequest),
@@ -299,7 +300,7 @@ def test_what_errors_say() -> None:
         assert isinstance(error, ContextLengthExceeded)
         assert (error.tokens, error.limit, str(error)) == (tokens, 200000, text)
     assert type(from_event({"type": "rate_limit_error", "message": "x"})) is RateLimited
-    assert type(from_event({"type": "overloaded_error"})) is ServerError
+    assert type(from_event({"type": "overloaded_error"})) is UpstreamOverloaded
     assert type(from_event("boom")) is ServerError
 
 

@@ -20,6 +20,7 @@ from actinium.errors import (
     RateLimited,
     ServerError,
     UpstreamAuth,
+    UpstreamOverloaded,
     UpstreamTimeout,
 )
 from actinium.inference.runners.gemini.errors import from_answer, from_event
@@ -60,7 +61,7 @@ def info(reason: str) -> dict[str, Any]:
         (499, b"", ServerError),
         (500, error(500, "An internal error has occurred."), ServerError),
         (502, b"<html>bad gateway</html>", ServerError),
-        (503, error(503, "The model is overloaded."), ServerError),
+        (503, error(503, "The model is overloaded."), UpstreamOverloaded),
         (504, error(504, "Deadline expired"), UpstreamTimeout),
         (302, b"", ProtocolError),
         (418, b"tea", ProtocolError),

@@ -9,7 +9,7 @@ import pytest
 
 from actinium.base.secret import Secret
 from actinium.errors import UpstreamAuth
-from actinium.inference.runners.gemini.token import Token, Tokens
+from actinium.inference.runners.token import Token, Tokens
 from actinium.testkit import VirtualLoop
 
 

@@ -10,24 +10,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
+from actinium.errors import BadRequest, ContentFiltered, InferenceError, QuotaExhausted
 
-from actinium.errors import (
-    BadRequest,
-    ContentFiltered,
-    ContextLengthExceeded,
-    InferenceError,
-    ModelNotFound,
-    PayloadTooLarge,
-    ProtocolError,
-    QuotaExhausted,
-    RateLimited,
-    ServerError,
-    UpstreamAuth,
-    UpstreamTimeout,
-)
-
-from ..refusal import MAX_TEXT, redact
+from ..refusal import by_status, read_body, redact, too_long
 from ..refusal import retry_after as _plain_retry_after
 
 _STATUS: Final = {
@@ -90,50 +75,23 @@ def _by_status(status: int, kind: str, message: str) -> InferenceError:
         return QuotaExhausted(f"the upstream's quota is used up: {text}")
     if status in (400, 422):
         return _bad_request(text, lower)
-    if status in (401, 403):
-        return UpstreamAuth(f"the upstream refused this server's credentials: {text}")
-    if status == 404:
-        return ModelNotFound(f"the upstream does not know this model or path: {text}")
-    if status in (408, 504):
-        late = UpstreamTimeout("upstream", 0.0)
-        late.args = (f"the upstream ran into its own time limit ({status}): {text}",)
-        return late
-    if status == 413:
-        return PayloadTooLarge(f"the upstream refuses a request of this size: {text}")
-    if status == 429:
-        return RateLimited(f"the upstream's rate limit is reached: {text}")
-    if status == 409 or status >= 500:
-        return ServerError(f"the upstream answered {status}: {text}", status)
-    return ProtocolError(
-        f"the upstream answered {status}, which its wire does not have"
-        + ("; set base_url to where it redirects" if 300 <= status < 400 else f": {text}")
-    )
+    return by_status(status, text)
 
 
 def _bad_request(text: str, lower: str) -> InferenceError:
     if (found := _TOO_LONG.search(text)) is not None:
-        return _context(text, int(found[1][:18]), int(found[2][:18]))
+        return too_long(text, int(found[1][:18]), int(found[2][:18]))
     if (found := _TOO_MUCH.search(text)) is not None:
-        return _context(text, int(found[1][:18]) + int(found[2][:18]), int(found[3][:18]))
+        return too_long(text, int(found[1][:18]) + int(found[2][:18]), int(found[3][:18]))
     if "blocked by content filtering" in lower:
         return ContentFiltered(text)
     field = _FIELD.match(text)
     return BadRequest(text, field[1] if field is not None else None)
 
 
-def _context(text: str, tokens: int, limit: int) -> ContextLengthExceeded:
-    """Keeps the upstream's own text, and its numbers."""
-    error = ContextLengthExceeded(tokens, limit)
-    error.args = (text,)
-    return error
-
-
 def _read(body: bytes) -> tuple[str, str]:
     """Type and message of an error body, whatever its shape."""
-    try:
-        data = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "", redact(body[: 4 * MAX_TEXT].decode("utf-8", "replace").strip())
+    data = read_body(body)
     return _said(data.get("error", data) if isinstance(data, dict) else data)
 
 

@@ -18,17 +18,11 @@ from actinium.errors import (
     ContentFiltered,
     ContextLengthExceeded,
     InferenceError,
-    ModelNotFound,
-    PayloadTooLarge,
-    ProtocolError,
     QuotaExhausted,
-    RateLimited,
-    ServerError,
     UpstreamAuth,
-    UpstreamTimeout,
 )
 
-from ..refusal import MAX_TEXT, redact, retry_after
+from ..refusal import by_status, read_body, redact, retry_after, too_long
 
 _STATUS: Final = {
     "INVALID_ARGUMENT": 400,
@@ -104,41 +98,20 @@ def _typed(status: int, said: _Said) -> InferenceError:
         return UpstreamAuth(f"the upstream refused this server's credentials: {text}")
     if status == 400:
         return _context(text) or BadRequest(text, said.field)
-    if status == 404:
-        return ModelNotFound(f"the upstream does not know this model or path: {text}")
-    if status in (408, 504):
-        late = UpstreamTimeout("upstream", 0.0)
-        late.args = (f"the upstream ran into its own time limit ({status}): {text}",)
-        return late
-    if status == 413:
-        return PayloadTooLarge(f"the upstream refuses a request of this size: {text}")
-    if status == 429:
-        if any("PerDay" in quota for quota in said.quotas):
-            return QuotaExhausted(f"the upstream's quota of the day is used up: {text}")
-        return RateLimited(f"the upstream's rate limit is reached: {text}")
-    if status in (409, 499) or status >= 500:
-        return ServerError(f"the upstream answered {status}: {text}", status)
-    return ProtocolError(
-        f"the upstream answered {status}, which its wire does not have"
-        + ("; set base_url to where it redirects" if 300 <= status < 400 else f": {text}")
-    )
+    if status == 429 and any("PerDay" in quota for quota in said.quotas):
+        return QuotaExhausted(f"the upstream's quota of the day is used up: {text}")
+    return by_status(status, text)
 
 
 def _context(text: str) -> ContextLengthExceeded | None:
-    """Keeps the upstream's own text, and its numbers."""
     found = _CONTEXT.search(text)
     if found is None:
         return None
-    error = ContextLengthExceeded(int(found.group(1)[:18]), int(found.group(2)[:18]))
-    error.args = (text,)
-    return error
+    return too_long(text, int(found.group(1)[:18]), int(found.group(2)[:18]))
 
 
 def _read(body: bytes) -> _Said:
-    try:
-        data = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _Said(redact(body[: 4 * MAX_TEXT].decode("utf-8", "replace").strip()))
+    data = read_body(body)
     if isinstance(data, list) and data:
         data = data[0]  # streams that are not events begin with a bracket
     if isinstance(data, dict):

@@ -108,22 +108,26 @@ def _plain(messages: tuple[Message, ...], options: Options, *, openai: bool) -> 
     """The messages without what this server has no place for.
 
     OpenAI's own refuses what another provider left in their calls; thinking and cache marks
-    stay where ``options.marks`` says that the server knows them.
+    stay where ``options.marks`` says that the server knows them; ``developer`` is ``system``
+    where it is not known.
     """
     unmark = openai or not options.marks
+    system = not (openai if options.developer is None else options.developer)
     for message in messages:
         if (
             type(message.content) is str
             and message.tool_calls is None
             and message.thinking_blocks is None
+            and message.role != "developer"
         ):
             continue  # nearly every message
         if (
-            (openai and message.tool_calls is not None)
+            (system and message.role == "developer")
+            or (openai and message.tool_calls is not None)
             or (unmark and message.thinking_blocks is not None)
             or (unmark and type(message.content) is tuple and any(map(_marked, message.content)))
         ):
-            return tuple(_stripped(m, openai=openai, unmark=unmark) for m in messages)
+            return tuple(_stripped(m, openai, unmark, system) for m in messages)
     return messages
 
 
@@ -131,7 +135,7 @@ def _marked(part: Part) -> bool:
     return getattr(part, "cache_control", None) is not None
 
 
-def _stripped(message: Message, *, openai: bool, unmark: bool) -> Message:
+def _stripped(message: Message, openai: bool, unmark: bool, system: bool) -> Message:
     replace = msgspec.structs.replace
     calls, content, thinking = message.tool_calls, message.content, message.thinking_blocks
     if openai and calls is not None:
@@ -140,7 +144,8 @@ def _stripped(message: Message, *, openai: bool, unmark: bool) -> Message:
         thinking = None
         if isinstance(content, tuple):
             content = tuple(replace(p, cache_control=None) if _marked(p) else p for p in content)
-    return replace(message, tool_calls=calls, content=content, thinking_blocks=thinking)
+    role = "system" if system and message.role == "developer" else message.role
+    return replace(message, role=role, tool_calls=calls, content=content, thinking_blocks=thinking)
 
 
 def _plain_tools(

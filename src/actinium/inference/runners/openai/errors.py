@@ -17,17 +17,10 @@ from actinium.errors import (
     ContentFiltered,
     ContextLengthExceeded,
     InferenceError,
-    ModelNotFound,
-    PayloadTooLarge,
-    ProtocolError,
     QuotaExhausted,
-    RateLimited,
-    ServerError,
-    UpstreamAuth,
-    UpstreamTimeout,
 )
 
-from ..refusal import MAX_TEXT, redact, retry_after
+from ..refusal import by_status, read_body, redact, retry_after, too_long
 
 _NUMBER: Final = re.compile(r"(\d[\d,]*) tokens")
 _LIMIT: Final = re.compile(r"(?:maximum context length is|maximum of|> ?)\s*(\d[\d,]*)")
@@ -71,24 +64,7 @@ def _by_status(status: int, said: _Said) -> InferenceError:
         return ContentFiltered(text, said.param)
     if status in (400, 422):
         return BadRequest(text, said.param, said.code or None)
-    if status in (401, 403):
-        return UpstreamAuth(f"the upstream refused this server's credentials: {text}")
-    if status == 404:
-        return ModelNotFound(f"the upstream does not know this model or path: {text}")
-    if status in (408, 504):
-        late = UpstreamTimeout("upstream", 0.0)
-        late.args = (f"the upstream ran into its own time limit ({status}): {text}",)
-        return late
-    if status == 413:
-        return PayloadTooLarge(f"the upstream refuses a request of this size: {text}")
-    if status == 429:
-        return RateLimited(f"the upstream's rate limit is reached: {text}")
-    if status == 409 or status >= 500:
-        return ServerError(f"the upstream answered {status}: {text}", status)
-    return ProtocolError(
-        f"the upstream answered {status}, which its wire does not have"
-        + ("; set base_url to where it redirects" if 300 <= status < 400 else f": {text}")
-    )
+    return by_status(status, text)
 
 
 def _status_of(said: _Said) -> int:
@@ -97,6 +73,7 @@ def _status_of(said: _Said) -> int:
     words = f"{said.code} {said.kind}"
     for word, status in (
         ("rate_limit", 429),
+        ("overloaded", 529),
         ("authentication", 401),
         ("permission", 403),
         ("not_found", 404),
@@ -116,15 +93,14 @@ def _too_long(status: int, text: str) -> bool:
 
 
 def _context(text: str) -> ContextLengthExceeded:
-    """Keeps the upstream's own text, and its numbers where they can be read."""
+    """The numbers of the text where they can be read."""
     limit, needs = _LIMIT.search(text), _NEEDS.search(text)
     numbers = [_int(m) for m in _NUMBER.findall(text)]
-    error = ContextLengthExceeded(
+    return too_long(
+        text,
         _int(needs.group(1)) if needs else max(numbers, default=0),
         _int(limit.group(1)) if limit else min(numbers, default=0),
     )
-    error.args = (text,)
-    return error
 
 
 def _int(digits: str) -> int:
@@ -132,10 +108,9 @@ def _int(digits: str) -> int:
 
 
 def _read(body: bytes) -> _Said:
-    try:
-        data = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _Said(redact(body[: 4 * MAX_TEXT].decode("utf-8", "replace").strip()))
+    data = read_body(body)
+    if isinstance(data, list) and data:
+        data = data[0]
     if isinstance(data, dict):
         inner = data.get("error")
         if isinstance(inner, dict):

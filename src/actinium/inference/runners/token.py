@@ -6,34 +6,22 @@ A token is shared by all calls of its runner; one question for a new one is unde
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import shlex
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from actinium.base.secret import Secret, read_secret
-from actinium.errors import (
-    ConfigError,
-    InferenceError,
-    MissingExtra,
-    ModelNotReady,
-    NetworkError,
-    UpstreamAuth,
-    UpstreamTimeout,
-)
+from actinium.errors import ConfigError, ModelNotReady, UpstreamAuth, UpstreamTimeout
 
-from ..refusal import redact
+from .refusal import redact
 
 COMMAND: Final = "command:"
-ADC: Final = "adc"
-_SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
+TOKEN_SECONDS: Final = 300.0
+"""How long a key of a file or a token of a command is used before it is asked for again."""
 _COMMAND_SECONDS: Final = 30.0
-_EARLY: Final = 300.0
-"""Seconds before its end at which a token of known life is replaced."""
 _AGAIN: Final = 10.0
 """Seconds after which a renewal that failed is tried again while the old token still lives."""
 
@@ -52,12 +40,13 @@ Fetch = Callable[[], Awaitable[Token]]
 class Tokens:
     """Gives the token of now; see the module.
 
-    A token past its time of renewal is used on while the new one is fetched beside.
+    A token past its time of renewal is used on while the new one is fetched beside. ``fixed`` is
+    the secret that never changes, else None.
     """
 
-    def __init__(self, fetch: Fetch, *, fixed: bool = False) -> None:
+    def __init__(self, fetch: Fetch, *, fixed: Secret | None = None) -> None:
         self._fetch = fetch
-        self._fixed = fixed
+        self.fixed = fixed
         self._token: Token | None = None
         self._since = 0.0
         self._task: asyncio.Task[Token] | None = None
@@ -77,7 +66,7 @@ class Tokens:
 
     async def after_refusal(self, seen: Secret) -> Secret | None:
         """Another secret than ``seen``, which the server refused; None where there is none."""
-        if self._fixed:
+        if self.fixed is not None:
             return None
         if self._token is None or self._token.secret is seen:
             await self._fetched()
@@ -86,6 +75,8 @@ class Tokens:
 
     def reveal(self) -> str:
         """The value last given, to take it out of texts; empty where there is none."""
+        if self.fixed is not None:
+            return self.fixed.reveal()
         return self._token.secret.reveal() if self._token is not None else ""
 
     async def close(self) -> None:
@@ -125,33 +116,32 @@ class Tokens:
         return token
 
 
-def find_tokens(reference: str | None, environ: Mapping[str, str], seconds: float | None) -> Tokens:
+def find_tokens(
+    reference: str, environ: Mapping[str, str], seconds: float = TOKEN_SECONDS
+) -> Tokens:
     """The source that a reference names.
 
-    ``env:NAME`` and ``file:PATH``; ``command:PROGRAM ARGUMENTS`` for a program that prints a
-    token; None or ``adc`` for Google's application default credentials. ``seconds`` is how long
-    a token without a known end is used (None: for good, and only ``env:`` and ``file:`` are
-    known). Raises ConfigError, MissingCredentials, and MissingExtra.
+    ``env:NAME`` is read once; ``file:PATH`` and ``command:PROGRAM ARGUMENTS`` (which prints a
+    token) are asked again after ``seconds`` and where the server refused what they gave. Raises
+    ConfigError and MissingCredentials.
     """
-    if seconds is not None:
-        if reference is None or reference == ADC:
-            if not _has_google_auth():
-                raise MissingExtra("vertex", "Vertex with Google's default credentials")
-            return Tokens(_default_credentials())
-        if reference.startswith(COMMAND):
-            return Tokens(_command(reference.removeprefix(COMMAND), seconds))
-        if not reference.startswith(("env:", "file:")):
-            raise ConfigError(
-                "credentials: expected 'adc', 'command:PROGRAM', 'file:PATH' or 'env:NAME', got a "
-                f"text of {len(reference)} characters that is none of them"
-            )
-    assert reference is not None, "a key has a reference"
+    if reference.startswith(COMMAND):
+        return Tokens(_command(reference.removeprefix(COMMAND), seconds))
+    if not reference.startswith(("env:", "file:")):
+        raise ConfigError(
+            "credentials: expected 'env:NAME', 'file:PATH' or 'command:PROGRAM ARGUMENTS' (for "
+            f"Vertex also 'adc'), got a text of {len(reference)} characters that is none of them; "
+            "write for example credentials = 'env:OPENAI_API_KEY'"
+        )
     first = read_secret(reference, environ)
-    if seconds is None or not reference.startswith("file:"):
-        return Tokens(_given(Token(first)), fixed=True)
+    if not reference.startswith("file:"):
+        return Tokens(_given(Token(first)), fixed=first)
 
     async def read() -> Token:
-        return Token(read_secret(reference, environ), seconds)
+        try:
+            return Token(read_secret(reference, environ), seconds)
+        except ConfigError as error:
+            raise UpstreamAuth(str(error)) from None  # the file was there when this started
 
     return Tokens(read)
 
@@ -210,45 +200,3 @@ def _command(line: str, seconds: float) -> Fetch:
         return Token(Secret(text, COMMAND + program), seconds)
 
     return run
-
-
-def _has_google_auth() -> bool:
-    try:
-        return importlib.util.find_spec("google.auth.transport.requests") is not None
-    except ModuleNotFoundError:
-        return False
-
-
-def _default_credentials() -> Fetch:
-    """Google's own search and exchange, in a thread: the library blocks."""
-    credentials: Any = None
-
-    def ask() -> Token:
-        nonlocal credentials
-        import google.auth
-        from google.auth.exceptions import GoogleAuthError, TransportError
-        from google.auth.transport.requests import Request as Exchange
-
-        try:
-            if credentials is None:
-                credentials, _ = google.auth.default(scopes=_SCOPES)
-            credentials.refresh(Exchange())
-        except TransportError as error:
-            raise NetworkError(f"Google's tokens cannot be reached: {redact(str(error))}") from None
-        except GoogleAuthError as error:
-            raise UpstreamAuth(f"no token from Google: {redact(str(error))}") from None
-        secret = Secret(str(credentials.token), ADC)
-        if credentials.expiry is None:
-            return Token(secret)
-        left = (credentials.expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()
-        return Token(secret, max(left - _EARLY, left / 2), left)
-
-    async def fetch() -> Token:
-        try:
-            return await asyncio.to_thread(ask)
-        except (InferenceError, asyncio.CancelledError):
-            raise
-        except Exception as error:
-            raise UpstreamAuth(f"no token from Google: {type(error).__name__}") from error
-
-    return fetch
