@@ -74,6 +74,7 @@ def serve(
     store: a.StorePath = None,
     no_store: a.NoStore = False,
     drain: a.Drain = None,
+    workers: a.Workers = None,
     log_level: a.LogLevel = Level.info,
     debug: a.Debug = False,
 ) -> None:
@@ -99,6 +100,7 @@ def serve(
             port=port,
             store=_store(store, no_store),
             drain=drain,
+            workers=workers,
             insecure=insecure,
         )
         plan = plan_from(options, os.environ)

@@ -85,6 +85,12 @@ Drain = Annotated[
         help="How long answers under way may take after Ctrl-C. (default: 30)",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=256, metavar="N", help="Processes that serve behind the port. (default: 1)"
+    ),
+]
 
 # -- chat
 

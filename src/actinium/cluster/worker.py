@@ -118,10 +118,11 @@ def main() -> None:
         sys.exit("actinium.cluster.worker is started by ac.System(workers=...), not by hand")
     orders = msgspec.json.decode(raw, type=Orders)
     sys.path[:] = orders.path
-    # Ctrl-C, and the end of a whole service, are the first process's to decide on. Programs that
-    # handlers start get SIGTERM as usual: a handler of this process is not theirs.
+    # Ctrl-C, and the end of a whole service or terminal, are the first process's to decide on.
+    # Programs that handlers start get the others as usual: a handler of this process is not theirs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
     threading.Thread(target=_end_with_parent, name="actinium.parent", daemon=True).start()
     names.load_main_with(_Main(orders.main).load)
     logging.basicConfig(

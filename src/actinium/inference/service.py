@@ -32,7 +32,10 @@ RunnerFactory = Callable[[Deployment], ModelRunner]
 class Sessions(Protocol):
     """Conversations that remember: the seam to ``actinium.inference.session``."""
 
-    def turn(self, request: Request, replica: Answering) -> AsyncGenerator[Burst]:
+    def serve(self, find: Callable[[str], Answering]) -> None:
+        """Says what answers for the name of a model."""
+
+    def turn(self, request: Request) -> AsyncGenerator[Burst]:
         """One turn of ``request.session``: adds the history, generates, stores the answer."""
 
 
@@ -93,6 +96,8 @@ class Inference:
             raise ConfigError(wrong[1])
         self._guard(deployments, pools, budgets or {})
         self._watch_state()
+        if sessions is not None:
+            sessions.serve(self.replica)
 
     async def start(self, progress: Progress | None = None) -> None:
         """Loads all models, one after the other.
@@ -145,7 +150,7 @@ class Inference:
                 "out and send the whole conversation in messages",
                 "session",
             )
-        return self._sessions.turn(request, replica)
+        return self._sessions.turn(request)
 
     def complete(self, request: Request) -> Awaitable[Burst]:
         """The whole answer to a request in one burst; raises as :meth:`generate` does."""

@@ -23,10 +23,11 @@ class Gateway:
 
     Endpoints: /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models, /healthz,
     /readyz, /metrics. With ``api_key`` clients must send it as a Bearer token. An address that
-    other machines reach is refused without one, unless ``insecure``. ``tls`` makes it https. The
-    inference service stays its owner's: start it before or while the gateway runs (``/readyz``
-    tells), close it after. Entering raises Unavailable where the address cannot be bound;
-    ConfigError for a setting that cannot be meant.
+    other machines reach is refused without one, unless ``insecure``. ``tls`` makes it https.
+    ``shared`` lets further processes serve on the same port. The inference service stays its
+    owner's: start it before or while the gateway runs (``/readyz`` tells), close it after.
+    Entering raises Unavailable where the address cannot be bound; ConfigError for a setting that
+    cannot be meant.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Gateway:
         insecure: bool = False,
         limits: Limits | None = None,
         tls: Tls | None = None,
+        shared: bool = False,
     ) -> None:
         if not 0 <= port <= 65535:
             raise ConfigError(f"port: expected 0 to 65535 (0: any free one), got {port}")
@@ -55,7 +57,9 @@ class Gateway:
 
         self._app = GatewayApp(inference, key)
         self._tls = ServerTls(tls) if tls is not None else None
-        self._server = HttpServer(self._app, host, port, limits or Limits(), self._tls)
+        self._server = HttpServer(
+            self._app, host, port, limits or Limits(), self._tls, shared=shared
+        )
         self._registry = inference.registry
         self._registry.view("http_connections", "Open client connections.", (), self._connections)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -11,6 +11,8 @@ from actinium.core import PhaseLimits, Settings
 from actinium.errors import ConfigError
 
 _USUAL = Settings()
+
+MOST_WORKERS: Final = 256
 
 
 class SystemSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,6 +82,7 @@ class GatewaySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ``"file:PATH"``), never the key. ``insecure`` allows an address that other machines reach
     without a key. ``drain`` is how many seconds answers may still take after a stop signal.
     ``tls`` makes it https; its paths are relative to the file.
+    ``workers`` is how many processes serve behind the port.
     """
 
     host: str = "127.0.0.1"
@@ -88,6 +91,7 @@ class GatewaySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     insecure: bool = False
     drain: float = 30.0
     tls: Tls | None = None
+    workers: int = 1
 
     def __post_init__(self) -> None:
         if not self.host:
@@ -104,3 +108,8 @@ class GatewaySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             )
         if self.drain < 0:
             raise ConfigError(f"gateway.drain: expected 0 seconds or more, got {self.drain!r}")
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise ConfigError(
+                f"gateway.workers: expected 1 to {MOST_WORKERS} processes, got {self.workers}; "
+                "as many as there are cores is usual"
+            )

@@ -4,39 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from actinium.base.secret import Secret
 from actinium.core import Report, System
-from actinium.errors import Unavailable
+from actinium.errors import ConfigError, Unavailable
 from actinium.inference import Inference
 from actinium.inference.session import SessionActors
 from actinium.serve import Gateway
-from actinium.topology import Plan
+from actinium.topology import GatewaySection, Plan
 
 from ..failures import CANNOT_BIND, CommandFailed
 from ..places import open_store
 from .signals import until
+
+_log = logging.getLogger("actinium.cli.serve")
 
 _LAST_WORDS_SECONDS = 1.0
 """How long answers that were cut off may take to tell their clients so."""
 
 
 class Host:
-    """A gateway that is bound, and what stands behind it; models are loaded by ``inference``."""
+    """The gateway of a plan, and what stands behind it in a system that runs.
+
+    Models are loaded by ``inference``; ``shared`` lets further processes listen on the port.
+    """
 
     def __init__(
-        self,
-        system: System,
-        sessions: SessionActors | None,
-        inference: Inference,
-        gateway: Gateway,
+        self, plan: Plan, key: Secret | None, system: System, *, shared: bool = False
     ) -> None:
+        self.where = where = plan.gateway
         self.system = system
-        self.sessions = sessions
-        self.inference = inference
-        self.gateway = gateway
+        self.sessions = SessionActors(system) if system.store is not None else None
+        self.inference = Inference(
+            plan.deployments, runner_factory=plan.runner, sessions=self.sessions
+        )
+        self.gateway = Gateway(
+            self.inference,
+            where.host,
+            where.port,
+            api_key=key,
+            insecure=where.insecure,
+            tls=where.tls,
+            shared=shared,
+        )
 
     @property
     def unfinished(self) -> int:
@@ -44,17 +57,36 @@ class Host:
         deployments = self.inference.statistics().values()
         return sum(d["running"] + d["waiting"] for d in deployments)
 
+    @property
+    def turns(self) -> int | None:
+        """Session turns so far; None where no sessions are kept."""
+        return self.sessions.turns if self.sessions is not None else None
+
+    def reload(self) -> None:
+        """A certificate that was renewed is used from now on; one that is no good is not."""
+        try:
+            self.gateway.reload()
+        except ConfigError as error:
+            _log.error("not reloaded, what was there before stays: %s", error)
+        else:
+            _log.info("reloaded")
+
     async def end(self, drain: float, force: asyncio.Event) -> tuple[int, Report]:
         """Drains for ``drain`` seconds or until ``force``, then stops everything.
 
         Returns how many answers were cut off, and the actor system's report.
         """
         await until(force, self.gateway.drain(drain))
+        cut_off = await self.cut_off()
+        return cut_off, await self.system.shutdown(drain_timeout=0 if force.is_set() else None)
+
+    async def cut_off(self) -> int:
+        """Ends what has not ended, with an error in band; how many answers that were."""
         cut_off = self.unfinished
-        await self.inference.close(drain=0)  # what is left ends with an error in band
+        await self.inference.close(drain=0)
         if cut_off:
             await self.gateway.drain(_LAST_WORDS_SECONDS)
-        return cut_off, await self.system.shutdown(drain_timeout=0 if force.is_set() else None)
+        return cut_off
 
 
 @asynccontextmanager
@@ -64,34 +96,38 @@ async def hosting(plan: Plan, key: Secret | None) -> AsyncIterator[Host]:
     Raises CommandFailed where the address is taken or the store cannot be opened, ConfigError
     for what only a runner can find wrong.
     """
-    where = plan.gateway
     async with AsyncExitStack() as stack:
         store = await open_store(plan.system.store)
         if store is not None:
             stack.push_async_callback(store.close)
         system = System(plan.system.name, settings=plan.system.settings(), store=store)
         await stack.enter_async_context(system)
-        sessions = SessionActors(system) if store is not None else None
-        inference = Inference(plan.deployments, runner_factory=plan.runner, sessions=sessions)
-        gateway = Gateway(
-            inference, where.host, where.port, api_key=key, insecure=where.insecure, tls=where.tls
-        )
+        yield await stack.enter_async_context(bound(Host(plan, key, system)))
+
+
+@asynccontextmanager
+async def bound(host: Host) -> AsyncIterator[Host]:
+    """Listens while the block runs, and ends what stands behind it at its end."""
+    async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(gateway)
+            await stack.enter_async_context(host.gateway)
         except Unavailable as error:
-            raise _cannot_bind(plan, error) from error
-        stack.push_async_callback(inference.close, drain=0)
-        yield Host(system, sessions, inference, gateway)
+            raise cannot_bind(host.where, error.__cause__ or error) from error
+        stack.push_async_callback(host.inference.close, drain=0)
+        yield host
 
 
-def _cannot_bind(plan: Plan, error: Unavailable) -> CommandFailed:
-    host, port = plan.gateway.host, plan.gateway.port
-    cause = error.__cause__
-    if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
+def cannot_bind(where: GatewaySection, error: BaseException) -> CommandFailed:
+    """What the command says of an address that could not be bound."""
+    host, port = where.host, where.port
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         free = f"--port {port + 1}" if port < 65535 else "--port 0"
         return CommandFailed(
             f"port {port} on {host} is taken by another program",
             f"choose another one with {free}, or any free one with --port 0",
             CANNOT_BIND,
         )
-    return CommandFailed(str(error), "see --host and --port", CANNOT_BIND)
+    text = str(error)
+    if isinstance(error, OSError):
+        text = f"cannot listen on {host}:{port}: {error.strerror or error}"
+    return CommandFailed(text, "see --host and --port", CANNOT_BIND)

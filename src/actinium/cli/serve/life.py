@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from functools import partial
+from collections.abc import Sequence
 
 from actinium.base.secret import Secret
-from actinium.errors import ConfigError
+from actinium.inference import ModelInfo
 from actinium.serve import settle
 from actinium.topology import Plan
 
@@ -21,49 +20,40 @@ from .loading import loading
 from .report import Served, answers
 from .signals import StopSignals, until
 
-_log = logging.getLogger("actinium.cli.serve")
-
 
 async def serve(plan: Plan, key: Secret | None, screen: Screen) -> None:
     """Serves until SIGINT or SIGTERM; a second one stops at once. Raises ActiniumError."""
+    if plan.gateway.workers > 1:
+        from .many import serve_many
+
+        await serve_many(plan, key, screen)
+        return
     began = time.monotonic()
     with StopSignals() as signals:
         async with hosting(plan, key) as host:
-            signals.on_reload(partial(_reload, host))
+            signals.on_reload(host.reload)
             with loading(screen) as progress:
                 loaded = await until(signals.stop, host.inference.start(progress))
             if loaded:
                 settle()
-                announce(screen, plan, host, key is not None, time.monotonic() - began)
+                seconds = time.monotonic() - began
+                models = host.inference.models()
+                announce(screen, plan, host.gateway.url, models, key is not None, seconds)
                 await signals.stop.wait()
             if screen.live:
                 screen.say()  # the terminal has just shown ^C
             await _end(screen, plan, host, signals.force)
 
 
-def _reload(host: Host) -> None:
-    """SIGHUP: a certificate that was renewed is used from now on."""
-    try:
-        host.gateway.reload()
-    except ConfigError as error:
-        _log.error("not reloaded, what was there before stays: %s", error)
-    else:
-        _log.info("reloaded")
-
-
 async def _end(screen: Screen, plan: Plan, host: Host, force: asyncio.Event) -> None:
     began = time.monotonic()
-    if host.unfinished:
-        screen.say(
-            f"stopping: {count(host.unfinished, 'answer')} under way may take "
-            f"{plan.gateway.drain:g} s more; a second signal stops at once"
-        )
+    say_stopping(screen, plan, host.unfinished)
     cut_off, report = await host.end(plan.gateway.drain, force)
     answered, refused = answers(host.inference.registry)
     done = Served(
         answered=answered,
         refused=refused,
-        turns=host.sessions.turns if host.sessions is not None else None,
+        turns=host.turns,
         cut_off=cut_off,
         forced=report.forced,
         lost=report.lost,
@@ -72,10 +62,19 @@ async def _end(screen: Screen, plan: Plan, host: Host, force: asyncio.Event) -> 
     screen.say(done.line())
 
 
-def announce(screen: Screen, plan: Plan, host: Host, keyed: bool, seconds: float) -> None:
+def say_stopping(screen: Screen, plan: Plan, unfinished: int) -> None:
+    """Says why the end may take a while, if it may."""
+    if unfinished:
+        screen.say(
+            f"stopping: {count(unfinished, 'answer')} under way may take "
+            f"{plan.gateway.drain:g} s more; a second signal stops at once"
+        )
+
+
+def announce(
+    screen: Screen, plan: Plan, url: str, models: Sequence[ModelInfo], keyed: bool, seconds: float
+) -> None:
     """Prints where it serves; on a terminal with the lines to try."""
-    url = host.gateway.url
-    models = host.inference.models()
     if not screen.live:
         names = ", ".join(model.id for model in models)
         screen.say(f"ready: {url} serves {names}")

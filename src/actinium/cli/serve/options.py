@@ -33,6 +33,7 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     store: str | None = None
     drain: float | None = None
+    workers: int | None = None
     insecure: bool = False
 
 
@@ -60,6 +61,7 @@ def plan_from(options: ServeOptions, environ: Mapping[str, str]) -> Plan:
         host=options.host,
         port=options.port,
         drain=options.drain,
+        workers=options.workers,
         insecure=options.insecure or None,
     )
     system = _over(plan.system, store=options.store)

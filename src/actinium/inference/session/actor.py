@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
-from actinium.core import Actor, Mailbox, Message, Unchecked, on
+from actinium.core import Actor, Mailbox, Message, System, on
 from actinium.errors import (
     BadRequest,
     InferenceError,
@@ -36,11 +37,21 @@ def store_key(session: str) -> str:
     return f"session/{session}"
 
 
+Find = Callable[[str], Answering]
+"""From the name of a model to what answers for it. Raises ModelNotFound."""
+
+_finders: WeakKeyDictionary[System, Find] = WeakKeyDictionary()
+
+
+def answer_with(system: System, find: Find) -> None:
+    """Says who answers the turns of the sessions that live in this process's part of a system."""
+    _finders[system] = find
+
+
 class TakeTurn(Message, frozen=True):
     """Answer a request with the session's history before it."""
 
     request: Request
-    replica: Unchecked[Answering]
 
 
 class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
@@ -59,7 +70,7 @@ class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
     @on(raises=(InferenceError,))
     async def turn(self, m: TakeTurn) -> AsyncGenerator[Burst]:
         await self._load()
-        replica = m.replica.value
+        replica = self._answering(m.request.model)
         new = fresh(self._turns, m.request.messages)
         if not new:
             raise BadRequest(
@@ -82,6 +93,12 @@ class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
                 yield burst
         finally:
             await source.aclose()
+
+    def _answering(self, model: str) -> Answering:
+        find = _finders.get(self.ctx.system)
+        if find is None:
+            raise SessionUnavailable("this process serves no models for its sessions")
+        return find(model)
 
     def _with_history(
         self, request: Request, new: tuple[ChatMessage, ...], replica: Answering

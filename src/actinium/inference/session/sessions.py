@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 import msgspec
 
-from actinium.core import System, Unchecked
+from actinium.core import System
 from actinium.errors import (
     ActorStopped,
     EngineOverloaded,
@@ -15,13 +15,13 @@ from actinium.errors import (
     SessionNotFound,
     StreamError,
     Unsupported,
+    WorkerDied,
 )
 from actinium.store import Store
 
-from ..answering import Answering
 from ..chunk import Burst
 from ..request import Message, Request
-from .actor import Session, TakeTurn, store_key
+from .actor import Find, Session, TakeTurn, answer_with, store_key
 from .window import Turn
 
 
@@ -29,21 +29,26 @@ class SessionActors:
     """Takes turns of sessions; give it to :class:`Inference` as ``sessions``.
 
     Sessions live in ``system`` (which needs a store) as entities: in memory while they are
-    used, in the store for ever.
+    used, in the store for ever. Where the system has workers, a session lives on one of them, and
+    that one's models answer.
     """
 
     def __init__(self, system: System) -> None:
         self._system = system
         self.turns = 0
 
-    async def turn(self, request: Request, replica: Answering) -> AsyncGenerator[Burst]:
+    def serve(self, find: Find) -> None:
+        """Says who answers in this process; :class:`Inference` does."""
+        answer_with(self._system, find)
+
+    async def turn(self, request: Request) -> AsyncGenerator[Burst]:
         """The answer to one turn. Raises InferenceError; the history grows at its end only."""
         if request.session is None or request.prompt is not None or request.n != 1:
             raise Unsupported("a session takes chat messages and n=1", "n")
         session = self._system.entity(Session, request.session)
         self.turns += 1
         try:
-            async with session.stream(TakeTurn(request, Unchecked(replica)), items=16) as bursts:
+            async with session.stream(TakeTurn(request), items=16) as bursts:
                 async for burst in bursts:
                     for more in bursts.take_ready():  # one write for what is there already
                         burst = burst + more
@@ -54,6 +59,10 @@ class SessionActors:
             ) from e
         except (ActorStopped, StreamError) as e:
             raise ModelNotReady(f"session {request.session!r} was stopped") from e
+        except WorkerDied as e:
+            raise ModelNotReady(
+                f"the process of session {request.session!r} has died and is started again"
+            ) from e
 
     async def history(self, session: str) -> tuple[Message, ...]:
         """All stored messages of a session. Raises SessionNotFound, StoreError."""

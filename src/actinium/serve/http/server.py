@@ -20,15 +20,24 @@ class HttpServer:
     """Serves an application on one address, over TLS where ``tls`` is given.
 
     :meth:`start` raises Unavailable where the address cannot be bound. :meth:`drain` stops
-    listening and waits for the answers under way; :meth:`close` ends what is left.
+    listening and waits for the answers under way; :meth:`close` ends what is left. With ``shared``
+    other processes of the same user may listen on the address as well (SO_REUSEPORT).
     """
 
     def __init__(
-        self, app: Application, host: str, port: int, limits: Limits, tls: ServerTls | None = None
+        self,
+        app: Application,
+        host: str,
+        port: int,
+        limits: Limits,
+        tls: ServerTls | None = None,
+        *,
+        shared: bool = False,
     ) -> None:
         self._tls = tls
         self._handshake = limits.head_seconds if tls is not None else None
         self._host = host
+        self._shared = shared
         self._port = port
         self._connections = Connections(app, limits)
         self._server: asyncio.Server | None = None
@@ -71,6 +80,7 @@ class HttpServer:
                 ssl=self._tls.context if self._tls is not None else None,
                 ssl_handshake_timeout=self._handshake,
                 ssl_shutdown_timeout=LINGER_SECONDS if self._tls is not None else None,
+                reuse_port=self._shared,
             )
         except (OSError, socket.gaierror) as error:
             raise Unavailable(

@@ -1,0 +1,126 @@
+"""The gateway in one of several processes behind the same port."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import AsyncExitStack
+
+from actinium.core import Actor, Message, on
+from actinium.errors import ActiniumError
+from actinium.inference import ModelInfo
+from actinium.serve import settle
+from actinium.topology import Plan
+
+from .announce import KEY_VARIABLE
+from .host import Host, bound
+from .options import gateway_key
+from .report import answers
+
+_log = logging.getLogger("actinium.cli.serve")
+
+
+class Load(Message, frozen=True):
+    """Load the models; a worker tells it to itself."""
+
+
+class Loaded(Message, frozen=True):
+    """What is served where, once the models are loaded."""
+
+
+class Serving(Message, frozen=True):
+    """The answer to :class:`Loaded`."""
+
+    url: str
+    models: tuple[ModelInfo, ...]
+
+
+class Reload(Message, frozen=True):
+    """Read the certificates anew."""
+
+
+class Unfinished(Message, frozen=True):
+    """How many requests have not ended."""
+
+
+class Drain(Message, frozen=True):
+    """Take no more requests, and wait for those under way for so many seconds."""
+
+    seconds: float
+
+
+class Finish(Message, frozen=True):
+    """End what is left, and say what was done."""
+
+
+class Done(Message, frozen=True):
+    """What one worker did in all."""
+
+    answered: int
+    refused: int
+    turns: int | None
+    cut_off: int
+
+
+class GatewayWorker(Actor, concurrent=16):
+    """Serves a plan on its port together with the others of its kind.
+
+    It listens once its models are loaded. When its process dies, the system makes it anew in the
+    next one from the same plan, which holds no secrets: those come from the environment.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._stack = AsyncExitStack()
+        self._host: Host
+        self._failed: ActiniumError | None = None
+        self._cut_off = 0
+
+    def started(self) -> None:
+        key = gateway_key(os.environ.get(KEY_VARIABLE), self._plan, os.environ)
+        self._host = Host(self._plan, key, self.ctx.system, shared=True)
+        self.ctx.self_ref.tell(Load())
+
+    @on
+    async def load(self, m: Load) -> None:
+        try:
+            await self._host.inference.start()
+            await self._stack.enter_async_context(bound(self._host))
+        except ActiniumError as error:
+            _log.error("the models could not be loaded: %s", error)
+            self._failed = error
+        else:
+            settle()
+        self.ctx.unstash_all()
+        self.ctx.become("loaded")
+
+    @on
+    def wait(self, m: Loaded) -> None:
+        self.ctx.stash()
+
+    @on(state="loaded", raises=(ActiniumError,))
+    def loaded(self, m: Loaded) -> Serving:
+        if self._failed is not None:
+            raise self._failed
+        return Serving(self._host.gateway.url, self._host.inference.models())
+
+    @on
+    def reload(self, m: Reload) -> None:
+        self._host.reload()
+
+    @on
+    def unfinished(self, m: Unfinished) -> int:
+        return self._host.unfinished
+
+    @on
+    async def drain(self, m: Drain) -> bool:
+        return await self._host.gateway.drain(m.seconds)
+
+    @on
+    async def finish(self, m: Finish) -> Done:
+        cut_off = await self._host.cut_off()
+        answered, refused = answers(self._host.inference.registry)
+        return Done(answered, refused, self._host.turns, cut_off)
+
+    async def stopping(self, reason: str) -> None:
+        await self._stack.aclose()
