@@ -187,6 +187,7 @@ void park(Core* c, Activation* a, PyObject* awaited) {  // steals awaited
     cell->running++;
     c->n_running++;
     a->since = c->virtual_ns >= 0 ? c->virtual_ns : c->last_check;
+    if ((cell->state & kLaned) != 0) a->lane = static_cast<std::uint8_t>(cell->box.last_lane());
   }
   const bool counts = !a->abandoned;
   if (counts && (a->system || cell->running >= limit_of(cell->behaviour, a->handler))) {
@@ -257,6 +258,7 @@ Step step(Core* c, Activation* a) {
   Handler* h = a->handler;
   const bool was_parked = a->parked;
   const bool a_system = a->system;
+  if (sent == PYGEN_ERROR && was_parked) cell->box.set_last_lane(a->lane);  // should it go back
   Py_INCREF(cell);
   retire(c, a);
   if (sent == PYGEN_RETURN) {

@@ -53,24 +53,31 @@ PyObject* or_none(PyObject* steals) { return steals != nullptr ? steals : Py_New
 
 }  // namespace
 
-// -> (msg, sender, extra): the current message, which is nobody's until it is put back.
+// -> (msg, sender, extra, lane): the current message, which is nobody's until it is put back.
 PyObject* context_take_current(PyObject* o, PyObject*) {
   Cell* cell = reinterpret_cast<ContextBase*>(o)->cell;
   Item* it = item_at_hand(cell->core, cell, "ctx.stash()");
   if (it == nullptr) return nullptr;
-  PyObject* tuple = PyTuple_New(3);
-  if (tuple == nullptr) return nullptr;
+  const Activation* a = cell->core->activation;  // null: a `def` handler
+  PyObject* lane = PyLong_FromLong(a != nullptr && a->parked ? a->lane : cell->box.last_lane());
+  PyObject* tuple = lane != nullptr ? PyTuple_New(4) : nullptr;
+  if (tuple == nullptr) {
+    Py_XDECREF(lane);
+    return nullptr;
+  }
   Item taken = take(it);
   // Whether a notice is wanted was asked when it came; it would not be found wanted again.
   if (taken.extra != nullptr && is_notice(taken.extra)) Py_CLEAR(taken.extra);
   PyTuple_SET_ITEM(tuple, 0, taken.msg);
   PyTuple_SET_ITEM(tuple, 1, or_none(reinterpret_cast<PyObject*>(taken.sender)));
   PyTuple_SET_ITEM(tuple, 2, or_none(taken.extra));
+  PyTuple_SET_ITEM(tuple, 3, lane);
   return tuple;
 }
 
-// (list of such tuples): before all that waits, in the order of the list; whatever the bound,
-// since they were accepted once (MB-1 counts them as set aside until then).
+// (list of such tuples): before all that waits in their lanes, in the order of the list; whatever
+// the bound, since they were accepted once (MB-1 counts them as set aside until then). Without a
+// lane: that of the message whose handler ended last.
 PyObject* cell_put_back(PyObject* o, PyObject* list) {
   auto* cell = reinterpret_cast<Cell*>(o);
   if (!PyList_Check(list) || (cell->state & kStopped) != 0) {
@@ -79,11 +86,14 @@ PyObject* cell_put_back(PyObject* o, PyObject* list) {
   }
   for (Py_ssize_t i = PyList_GET_SIZE(list) - 1; i >= 0; i--) {
     PyObject *msg, *sender, *extra;
-    if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "OOO", &msg, &sender, &extra)) return nullptr;
+    unsigned lane = cell->box.last_lane();
+    if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "OOO|I", &msg, &sender, &extra, &lane)) {
+      return nullptr;
+    }
     const Item it{Py_NewRef(msg),
                   sender != Py_None ? reinterpret_cast<Cell*>(Py_NewRef(sender)) : nullptr,
                   extra != Py_None ? Py_NewRef(extra) : nullptr};
-    if (!cell->box.push_front(it)) return PyErr_NoMemory();
+    if (!cell->box.push_front(it, lane)) return PyErr_NoMemory();
     cell->depth++;
     if (cell->straight == 0) [[unlikely]]
       message_delivered(cell->core, cell, msg);

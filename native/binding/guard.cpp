@@ -234,7 +234,7 @@ double fill_of(const Cell* cell, const Limits* l, const Guard* g) {
   return items > bytes ? items : bytes;
 }
 
-PyObject* offer_guarded(Core* c, Cell* cell, Item& it, unsigned lane) {
+PyObject* offer_guarded(Core* c, Cell* cell, Item& it, unsigned lane, std::int64_t hurry) {
   Guard* g = guard_made(c, cell);
   const std::uint64_t size = size_for(g, it.msg);
   long code = admission(c, g, it, size);
@@ -271,7 +271,10 @@ PyObject* offer_guarded(Core* c, Cell* cell, Item& it, unsigned lane) {
   if (g->counts) add_bytes(c, g, size);
   update_gauge(c, cell, g, put != Py_None);
   keep_watch(cell, g);
-  if (!across) make_ready(c, cell);
+  if (!across) {
+    make_ready(c, cell);
+    if (hurry != 0) note_urgent(c, cell, hurry);
+  }
   const bool overflowed = g->overflowed > before;
   if (put == Py_None && (overflowed || fill_of(cell, l, g) >= l->high)) {
     Py_SETREF(put, pressed(c, cell, sender, overflowed));

@@ -77,7 +77,8 @@ const Limits* limits_of(const Cell* cell);
 double fill_of(const Cell* cell, const Limits* l, const Guard* g);  // 1.0: full
 
 // What offer() does beyond `straight`: takes the message or says why not. Uses up the item.
-PyObject* offer_guarded(Core* c, Cell* cell, Item& it, unsigned lane);
+// `hurry` is the deadline of an urgent message, else 0.
+PyObject* offer_guarded(Core* c, Cell* cell, Item& it, unsigned lane, std::int64_t hurry);
 // Why a message would not be taken now; 0: it would.
 long guarded_refusal(Core* c, Cell* cell, const Item& it, unsigned lane);
 // After a message has left the mailbox of a cell with kWatched.

@@ -171,9 +171,7 @@ PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
   }
   if (cell->depth >= cell->straight) [[unlikely]] {
     if ((cell->state & kElsewhere) != 0) return send_on(cell, it);
-    PyObject* put = offer_guarded(c, cell, it, lane);
-    if (hurry != 0 && put == c->accepted) note_urgent(c, cell, hurry);
-    return put;
+    return offer_guarded(c, cell, it, lane, hurry);
   }
   if (!here) [[unlikely]] {
     if (!send_across(c, cell, it, lane)) {

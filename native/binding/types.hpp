@@ -313,6 +313,7 @@ struct Activation {
   std::uint8_t scheduled;
   std::uint8_t system;
   std::uint8_t abandoned;  // its actor no longer counts it
+  std::uint8_t lane;       // its message came from, once it is parked
 };
 
 struct Timer {

@@ -139,6 +139,35 @@ def test_sc_6_an_urgent_message_pulls_what_waits_before_it_along() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    "mailbox",
+    [
+        ac.Mailbox(10, high=0.5, low=0.2),
+        ac.Mailbox(4, "overflow", overflow=10),
+        ac.Mailbox(4, "signal"),
+        ac.Mailbox(5, "drop_old"),
+        ac.Mailbox(100, max_bytes=1_000_000),
+    ],
+    ids=lambda m: m.on_full,
+)
+def test_sc_6_an_urgent_message_is_urgent_in_a_mailbox_under_pressure_too(mailbox: Any) -> None:
+    async def main() -> None:
+        log: list[tuple[str, int]] = []
+        async with ac.System() as system:
+            for _ in range(5):
+                system.spawn(Quick, log, "crowd").tell_many([Work(i) for i in range(64)])
+            late = system.spawn(Quick, log, "late", mailbox=mailbox)
+            for i in range(5):
+                assert late.tell(Work(i)).ok
+            assert late.tell(Work(5), deadline=1.0).ok
+            late.tell(Work(6))
+            await system.idle()
+        kept = range(2 if mailbox.on_full == "drop_old" else 0, 6)
+        assert log[: len(kept)] == [("late", i) for i in kept]
+
+    asyncio.run(main())
+
+
 def test_ms_4_earliest_deadline_first_meets_what_first_come_misses() -> None:
     """A load that fits: each actor needs 2 ms; in order of arrival the last would be late."""
 

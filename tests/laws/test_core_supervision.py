@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actinium import testkit
-from actinium.core import Actor, Mailbox, Message, OneForOne, on
+from actinium.core import Actor, Durable, Mailbox, Message, OneForOne, on
 from actinium.core.supervision import RestartWindow
 from actinium.errors import (
     ActorStopped,
@@ -24,6 +24,7 @@ from actinium.errors import (
     HandlerError,
     SpawnError,
     SystemFailed,
+    UsageError,
 )
 from actinium.testkit import TestSystem
 
@@ -273,6 +274,44 @@ def test_SV_5_a_failure_nobody_decides_about_ends_the_system() -> None:
     while cause is not None and not isinstance(cause, Boom):
         cause = cause.__cause__
     assert isinstance(cause, Boom)
+
+
+def test_a_usage_error_of_a_handler_is_a_failure_like_others() -> None:
+    """The call may be wrong for this message only; the actor goes on with the next."""
+
+    class Careless(Fragile):
+        @on
+        def careless(self, m: str) -> None:
+            if m == "schedule":
+                self.ctx.schedule(-1.0, Count())
+            elif m == "become":
+                self.ctx.become("the state " + m)
+            else:
+                self.ctx.system.lookup("/user/x").tell([])  # NotAMessage or ActorNotFound
+
+    async def test(t: TestSystem) -> None:
+        ref = t.spawn(Careless, [])
+        for n, m in enumerate(("schedule", "become", "lookup"), 1):
+            with pytest.raises(HandlerError):
+                await ref.ask(m)
+            await t.advance(1.0)
+            assert (ref.incarnation, ref.life_state) == (n, "active")
+        strict = t.spawn(Careless, [], supervise=OneForOne(decide={UsageError: "stop"}))
+        strict.tell("become")
+        assert (await strict.stopped()).startswith("failed: UsageError"), "as its policy says"
+
+    testkit.run(test)
+
+
+def test_a_durable_actor_without_a_store_stops_at_once() -> None:
+    class Account(Durable):
+        State = Count
+
+    async def test(t: TestSystem) -> None:
+        reason = await t.spawn(Account, "a").stopped()
+        assert reason.startswith("failed: ConfigError: "), reason
+
+    testkit.run(test)
 
 
 def test_config_errors_stop_at_once() -> None:

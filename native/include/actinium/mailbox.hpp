@@ -24,6 +24,7 @@ class Mailbox {
   struct Lanes {
     Fifo<T> queue[kLanes];
     std::uint8_t credit[kLanes];
+    std::uint8_t last = kNormal;
   };
   static constexpr std::uint8_t kWeight[kLanes] = {8, 4, 2, 1};
 
@@ -77,10 +78,10 @@ class Mailbox {
     return rest_.push(item);
   }
 
-  // Puts an item before all others: with lanes, at the head of the most important one.
-  bool push_front(const T& item) {
+  // Puts an item before all others; with lanes, at the head of its own.
+  bool push_front(const T& item, unsigned lane = kNormal) {
     if (lanes_ != nullptr) {
-      return lanes_->queue[kCritical].push_front(item);
+      return lanes_->queue[lane & 3].push_front(item);
     }
     if (static_cast<bool>(slot_) && !rest_.push_front(slot_)) {
       return false;
@@ -109,6 +110,14 @@ class Mailbox {
       }
     }
     return kNormal;
+  }
+
+  // The lane of the item that pop() took last, or that it was said to be; `normal` without lanes.
+  unsigned last_lane() const { return lanes_ != nullptr ? lanes_->last : unsigned(kNormal); }
+  void set_last_lane(unsigned lane) {
+    if (lanes_ != nullptr) {
+      lanes_->last = static_cast<std::uint8_t>(lane);
+    }
   }
 
   // The item pop() would take, or null.
@@ -169,6 +178,7 @@ class Mailbox {
       for (int i = 0; i < kLanes; i++) {
         if (lanes_->credit[i] > 0 && lanes_->queue[i].pop(out)) {
           lanes_->credit[i]--;
+          lanes_->last = static_cast<std::uint8_t>(i);
           return true;
         }
       }

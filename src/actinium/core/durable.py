@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from actinium.errors import StoreCorrupt, UsageError
+from actinium.errors import ConfigError, StoreCorrupt, UsageError
 from actinium.store import Store
 
 from .actor import Actor
@@ -62,7 +62,7 @@ class Durable(Actor):
     def _store(self) -> Store:
         store = self.ctx.system.store
         if store is None:
-            raise UsageError(
+            raise ConfigError(
                 f"{type(self).__qualname__} is durable and the system has no store; "
                 'write ac.System(store=await ac.SqliteStore.open("state.db"))'
             )

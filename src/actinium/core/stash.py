@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 LIMIT = 256
 """Messages a stash holds unless the class says ``stash=``."""
 
-Kept = tuple[Any, Any, Any]
-"""A message, its sender or None, and its reply, envelope or timer or None."""
+Kept = tuple[Any, Any, Any, int]
+"""A message, its sender or None, its reply, envelope or timer or None, and the lane it came from."""
 
 
 def stash(ctx: Context, undelivered: Undelivered) -> bool:
@@ -37,7 +37,7 @@ def stash(ctx: Context, undelivered: Undelivered) -> bool:
         _let_go_of_dead(cell, extra)
     if len(extra.stash) >= limit:
         error = StashFull(f"the stash of {cell.path} is full ({limit} messages)")
-        undelivered.record("stash_full", cell, *item, error)
+        undelivered.record("stash_full", cell, *item[:3], error)
         return False
     extra.stash.append(item)
     return True
@@ -57,7 +57,7 @@ def _is_done(item: Kept) -> bool:
 
 
 def unstash(cell: LocalRef[Any]) -> int:
-    """Puts all stashed messages before those in the mailbox, oldest first; returns how many."""
+    """Puts all stashed messages before those in their lanes, oldest first; returns how many."""
     extra: Extra | None = cell.extra
     if extra is None or not extra.stash:
         return 0
@@ -72,7 +72,7 @@ def drop_stash(cell: LocalRef[Any], undelivered: Undelivered) -> None:
     if known is not None and known.stash:
         kept, known.stash = known.stash, None
         for item in kept:
-            undelivered.closed(cell, *item)
+            undelivered.closed(cell, *item[:3])
 
 
 def holds(cell: LocalRef[Any], reply: _native.Reply) -> bool:

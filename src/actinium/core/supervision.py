@@ -10,7 +10,7 @@ from typing import Literal, TypeVar, get_args
 
 import msgspec
 
-from actinium.errors import AskCycle, ConfigError, LinkedExit, UsageError
+from actinium.errors import ConfigError, LinkedExit
 
 Directive = Literal["resume", "restart", "stop", "escalate", "quarantine"]
 OnLimit = Literal["escalate", "stop", "quarantine"]
@@ -21,8 +21,6 @@ _POISON = re.compile(r"retry:([1-9]\d{0,3})")
 
 _DEFAULTS: Mapping[type[BaseException], Directive] = {
     ConfigError: "stop",
-    UsageError: "stop",
-    AskCycle: "restart",
     LinkedExit: "stop",
     MemoryError: "escalate",
     BaseException: "restart",
@@ -54,9 +52,8 @@ class SupervisorStrategy(msgspec.Struct, frozen=True, kw_only=True):
     """What all strategies have in common; use OneForOne, AllForOne or RestForOne.
 
     ``decide`` maps exception classes to a directive; the nearest class in the failure's MRO
-    wins, and what it does not name falls to the defaults: ConfigError and UsageError stop (a new
-    instance would be as wrong; but an AskCycle restarts), LinkedExit stops, MemoryError
-    escalates, everything else restarts.
+    wins, and what it does not name falls to the defaults: ConfigError stops (a new instance would
+    find the same setting), LinkedExit stops, MemoryError escalates, everything else restarts.
     At most ``max_restarts`` restarts happen in any interval of ``within`` seconds (None: no
     limit; 0: never); beyond that, ``on_limit``. The first restart is at once, later ones wait
     ``backoff[0] * 2**n`` seconds up to ``backoff[1]``, give or take 20 %.

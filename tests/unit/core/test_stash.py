@@ -16,6 +16,7 @@ from actinium.errors import (
     DeadlineExceeded,
     HandlerError,
     StashFull,
+    UsageError,
 )
 from actinium.testkit import TestSystem
 
@@ -275,20 +276,72 @@ def test_it_goes_before_the_mailbox_and_over_its_capacity() -> None:
     testkit.run(test)
 
 
-def test_with_lanes_the_stash_goes_to_the_head_of_the_first() -> None:
-    class Laned(Gate, mailbox=Mailbox(lanes=4)):
+class Laned(Gate, mailbox=Mailbox(lanes=4)):
+    pass
+
+
+def test_with_lanes_a_stashed_message_goes_back_to_the_head_of_its_own() -> None:
+    async def test(t: TestSystem) -> None:
+        seen: list[Any] = []
+        gate = t.spawn(Laned, seen)
+        for n, lane in enumerate(["low", "normal", "critical", "low", "high"]):
+            gate.tell(Job(n), priority=lane)
+        await t.run_until_idle()
+        assert gate.instance.ctx.stashed == 5
+        gate.tell(Open(), priority="critical")
+        gate.tell(Job(7), priority="low")
+        gate.tell(Job(9), priority="critical")
+        await t.run_until_idle()
+        assert [n for n, _ in seen] == [2, 9, 4, 1, 0, 3, 7], "MS-2 in each lane"
+        assert await balanced(t)
+
+    testkit.run(test)
+
+
+def test_with_lanes_one_stashed_after_an_await_knows_its_lane_too() -> None:
+    class Wide(Gate, mailbox=Mailbox(lanes=4), concurrent=8):
         pass
 
     async def test(t: TestSystem) -> None:
         seen: list[Any] = []
-        gate = t.spawn(Laned, seen)
-        for n in range(3):
-            gate.tell(Job(n), priority="low")
+        gate = t.spawn(Wide, seen)
+        for n, lane in enumerate(["low", "critical", "high", "low"]):
+            gate.tell(n / 10, priority=lane)
+        await t.advance(1.0)
+        assert gate.instance.ctx.stashed == 4
+        gate.tell(Open(), priority="critical")
         await t.run_until_idle()
-        gate.tell(Open())
-        gate.tell(Job(9))
-        await t.run_until_idle()
-        assert [n for n, _ in seen] == [0, 1, 2, 9]
+        in_order = [n for n, _ in seen]
+        assert in_order[:2] == [0.1, 0.2], "first critical, then high"
+        assert sorted(in_order[2:]) == [0.0, 0.3]
+        assert await balanced(t)
+
+    testkit.run(test)
+
+
+def test_with_lanes_a_retried_message_goes_back_to_its_own() -> None:
+    class Weak(Actor, mailbox=Mailbox(lanes=4)):
+        def __init__(self, seen: list[Any], ill: list[int]) -> None:
+            self.seen = seen
+            self.ill = ill
+
+        @on
+        async def work(self, m: Job) -> None:
+            await asyncio.sleep(0.01)
+            if self.ill:
+                self.ill.pop()
+                raise ValueError
+            self.seen.append(m.n)
+
+    async def test(t: TestSystem) -> None:
+        seen: list[Any] = []
+        ref = t.spawn(Weak, seen, [1], supervise=OneForOne(poison="retry:1", backoff=(0.0, 0.0)))
+        ref.tell(Job(0), priority="low")
+        t.step()
+        for n, lane in enumerate(["low", "normal", "critical"], 1):
+            ref.tell(Job(n), priority=lane)
+        await t.advance(1.0)
+        assert seen == [3, 2, 0, 1]
 
     testkit.run(test)
 
@@ -381,7 +434,9 @@ class Wrong(Actor):
 )
 def test_wrong_uses_are_refused(m: Any, text: str, caplog: pytest.LogCaptureFixture) -> None:
     async def test(t: TestSystem) -> None:
-        t.spawn(Wrong).tell(m) if not isinstance(m, Open) else t.spawn(Wrong).ask(m)
+        # A restart would put the stash back, and the handler would fail again.
+        wrong = t.spawn(Wrong, supervise=OneForOne(decide={UsageError: "stop"}))
+        wrong.ask(m) if isinstance(m, Open) else wrong.tell(m)
         await t.run_until_idle()
         assert re.search(text, caplog.text)
         assert await balanced(t)
