@@ -82,9 +82,16 @@ PyObject* context_take_reply(PyObject* o, PyObject*) {
 }
 
 PyObject* context_remaining(PyObject* o, void*) {
-  Core* c = cell_of_context(o)->core;
-  if (c->deadline == 0) Py_RETURN_NONE;
-  const std::int64_t left = c->deadline - core_now(c);
+  const Cell* cell = cell_of_context(o);
+  const Core* c = cell->core;
+  std::int64_t deadline = 0;
+  if (c->current == cell && this_thread() == c->thread) {
+    deadline = c->deadline;
+  } else if (const Item* it = current_item(c, cell)) {  // in a task or thread of its handler
+    deadline = deadline_of(*it);
+  }
+  if (deadline == 0) Py_RETURN_NONE;
+  const std::int64_t left = deadline - core_now(c);
   return PyFloat_FromDouble(left > 0 ? double(left) / 1e9 : 0.0);
 }
 

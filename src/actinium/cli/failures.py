@@ -9,13 +9,14 @@ from typing import Final
 
 import typer
 
-from actinium.errors import ActiniumError, ConfigError, MissingExtra, UsageError
+from actinium.errors import ActiniumError, ConfigError, MissingExtra, SystemFailed, UsageError
 
 from .screen import Screen
 
 FAILED: Final = 1
 USAGE: Final = 2
 CANNOT_BIND: Final = 3
+FATAL: Final = 70  # EX_SOFTWARE of sysexits.h
 
 _EXTRAS: Final = {
     "httptools": "serve",
@@ -45,7 +46,7 @@ def failures(screen: Screen, debug: bool) -> Iterator[None]:
     except ActiniumError as error:
         if debug:
             screen.err.print(traceback.format_exc(), markup=False, end="")
-        screen.fail(str(error), getattr(error, "hint", ""))
+        screen.fail(_text(error), getattr(error, "hint", ""))
         raise typer.Exit(exit_code(error)) from error
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
@@ -57,8 +58,20 @@ def failures(screen: Screen, debug: bool) -> Iterator[None]:
         raise typer.Exit(USAGE) from error
 
 
+def _text(error: ActiniumError) -> str:
+    """What happened; of a system that failed, down to the actor where it began."""
+    text, cause = str(error), error.__cause__
+    while isinstance(error, SystemFailed) and cause is not None:
+        text += f"\n  because of {type(cause).__name__}: {cause}"
+        cause = cause.__cause__
+    return text
+
+
 def exit_code(error: ActiniumError) -> int:
-    """2 where the call or the configuration is wrong, 3 where a port is taken, else 1."""
+    """2 where the call or the configuration is wrong, 3 where a port is taken, 70 where a failure
+    of an actor has ended the system, else 1."""
     if isinstance(error, CommandFailed):
         return error.code
+    if isinstance(error, SystemFailed):
+        return FATAL
     return USAGE if isinstance(error, ConfigError | UsageError | MissingExtra) else FAILED

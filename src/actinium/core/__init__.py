@@ -4,6 +4,7 @@ from .actor import Actor
 from .admission import Admission
 from .breaker import Breaker, BreakerCall
 from .budget import MemoryBudget, MemoryReport
+from .cancellation import Cancellation
 from .context import Context, ReplyToken
 from .deadletters import DeadLetter, DeadLetters, Replayed
 from .durable import Durable
@@ -63,6 +64,7 @@ __all__ = [
     "Blocking",
     "Breaker",
     "BreakerCall",
+    "Cancellation",
     "Context",
     "CoolDown",
     "DeadLetter",

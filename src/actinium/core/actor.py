@@ -11,6 +11,7 @@ from actinium.errors import UsageError
 
 from .handler import GENERATOR, Spec, kind_of, own_handlers, resolve, where
 from .mailbox import Mailbox
+from .offload import in_thread
 from .priority import Priority, rank_of
 from .stash import LIMIT
 from .states import Resolver, check_names
@@ -121,6 +122,7 @@ class Actor(_native.ActorBase):
             cls._stash = stash
         cls._declared = (*cls._declared, *states)
         tables = _merge(cls)
+        _check_threads(cls, tables)
         for state in cls._declared:
             tables.setdefault(state, {})
         cls._handlers = tables.pop(None, {})
@@ -171,6 +173,19 @@ def _merge(cls: type[Actor]) -> Tables:
     return tables
 
 
+def _check_threads(cls: type[Actor], tables: Tables) -> None:
+    """Refuses handlers in threads beside others that may be under way (SC-1)."""
+    handlers = [fn for table in tables.values() for fn in table.values()]
+    specs: list[Spec] = [fn.__actinium_on__ for fn in handlers]  # type: ignore[attr-defined]
+    if not any(spec.thread for spec in specs):
+        return
+    if cls._concurrent > 1 or any(spec.concurrent > 1 for spec in specs):
+        raise UsageError(
+            f"{cls.__qualname__} has a handler with thread=True, which must be alone with the "
+            "actor's state, and concurrent= for others; make two classes"
+        )
+
+
 def make_behaviours(
     cls: type[Actor], around: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
 ) -> dict[str | None, _native.Behaviour]:
@@ -184,7 +199,8 @@ def make_behaviours(
         if fn not in handlers:
             spec: Spec = fn.__actinium_on__  # type: ignore[attr-defined]
             kind = kind_of(fn)
-            called = fn if kind == GENERATOR else cls._wrap(fn)
+            inner = in_thread(fn) if spec.thread else fn
+            called = fn if kind == GENERATOR else cls._wrap(inner)
             handlers[fn] = _native.Handler(
                 around(called) if around is not None else called,
                 kind_of(called),

@@ -10,6 +10,7 @@ from actinium import _native
 from actinium.errors import UsageError
 
 from . import deathwatch
+from .cancellation import Cancellation, cancellation_of
 from .extra import extra_of
 from .idle import IdleWatch
 from .pipe import pipe
@@ -249,6 +250,24 @@ class Context(_native.ContextBase):
         supervisor. Restart and stop cancel it.
         """
         return pipe(self.system._life.supervisor, self.self_ref, awaitable, ok, err)
+
+    @property
+    def cancellation(self) -> Cancellation:
+        """Whether the current message is still wanted, to be asked later or by other threads."""
+        return cancellation_of(self)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this handler should give up: its deadline has passed, its asker has gone ..."""
+        return cancellation_of(self).cancelled
+
+    def check(self) -> None:
+        """Raises ``asyncio.CancelledError`` if this handler should give up, which is no failure.
+
+        For a handler that computes: call it now and then. What it looks at is said at
+        ``ac.Cancellation``; in a loop of many short rounds take ``self.ctx.cancellation`` once.
+        """
+        cancellation_of(self).check()
 
     def reply(self, value: Any) -> None:
         """Answers the current message: its ask, or with a tell to its sender."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from actinium import _native
 from actinium.errors import ActorRestarted, ActorStopped, ChildFailed, HandlerError
 
+from .cancellation import gave_up, is_late
 from .events.kinds import ActorFailedEvent
 from .events.stream import Events
 from .extra import Extra, extra_of
@@ -21,7 +22,6 @@ from .pipe import cancel_pipes
 from .quarantine import Quarantines
 from .ref import LocalRef
 from .signals import Stop
-from .stream import Channel
 from .supervision import Directive, RestartWindow, SupervisorStrategy
 from .undelivered import Undelivered, messages_of, tell_asker
 
@@ -81,7 +81,7 @@ class Supervisor:
             tell_asker(extra, failure)
             return True
         if isinstance(failure, asyncio.CancelledError) and self._asked_for(cell, extra):
-            tell_asker(extra, self._interrupted(cell))
+            tell_asker(extra, self._interrupted(cell, extra))
             return True
         if isinstance(failure, Stop):
             tell_asker(extra, ActorStopped(f"{cell.path} has stopped"))
@@ -109,12 +109,13 @@ class Supervisor:
         known: Extra | None = cell.extra
         if known is not None and (known.killed or known.failure is not None):
             return True
-        if isinstance(extra, _native.Reply):
-            return extra.done()
-        stream = extra.stream if isinstance(extra, _native.Envelope) else None
-        return isinstance(stream, Channel) and stream.cancelled
+        if isinstance(extra, _native.Reply) and extra.done():
+            return True
+        return gave_up(extra) or is_late(cell, extra)
 
-    def _interrupted(self, cell: Cell) -> Exception:
+    def _interrupted(self, cell: Cell, extra: Any) -> Exception:
+        if isinstance(extra, _native.Reply) and is_late(cell, extra):
+            return self.undelivered.timeout(extra)
         known: Extra | None = cell.extra
         round_ = round_of(cell)
         ends = round_ is not None and round_.stop_reason is not None

@@ -22,7 +22,7 @@ PLAIN, COROUTINE, GENERATOR = range(3)
 class Spec:
     """What ``@ac.on`` was told about a method."""
 
-    __slots__ = ("batch", "cancellable", "concurrent", "idempotent", "raises", "states")
+    __slots__ = ("batch", "cancellable", "concurrent", "idempotent", "raises", "states", "thread")
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class Spec:
         concurrent: int,
         idempotent: bool,
         states: tuple[str, ...],
+        thread: bool,
     ) -> None:
         self.raises = raises
         self.cancellable = cancellable
@@ -39,6 +40,7 @@ class Spec:
         self.concurrent = concurrent
         self.idempotent = idempotent
         self.states = states
+        self.thread = thread
 
 
 @overload
@@ -52,6 +54,7 @@ def on(
     batch: int = 0,
     concurrent: int | None = None,
     idempotent: bool = False,
+    thread: bool = False,
 ) -> Callable[[F], F]: ...
 def on(
     fn: F | None = None,
@@ -63,6 +66,7 @@ def on(
     batch: int = 0,
     concurrent: int | None = None,
     idempotent: bool = False,
+    thread: bool = False,
 ) -> F | Callable[[F], F]:
     """Makes a method a handler for the type its message parameter is annotated with.
 
@@ -73,6 +77,11 @@ def on(
     says, alone unless that has ``concurrent=``. An ``idempotent`` one may be asked again by
     ``ac.Retry`` after a failure that leaves open whether it ran. With ``state=`` (one name or
     several) it takes messages only while the actor is in such a state; see ``ctx.become``.
+
+    A ``def`` handler with ``thread=True`` runs in the loop's pool of threads (at most 32) and may
+    block there. It is alone all the same, so its class takes no ``concurrent=``. In it ``tell``,
+    ``ac.blocking``, ``ctx.sender``, ``ctx.remaining`` and ``ctx.check()`` may be used; the rest of
+    ``ctx`` belongs to the loop's thread.
 
     With ``batch`` the handler takes up to so many waiting messages in one call, as a list:
     several times the rate for work that is small or gains from company. What it removes from
@@ -93,11 +102,18 @@ def on(
     for name in states:
         if not isinstance(name, str) or not name:
             raise UsageError(f"a state is named by a text that is not empty, got {name!r}")
-    spec = Spec(tuple(raises), cancellable, batch, concurrent or 0, idempotent, states)
+    if thread and (concurrent or 1) > 1:
+        raise UsageError(f"thread=True is for one at a time; leave concurrent={concurrent} out")
+    spec = Spec(tuple(raises), cancellable, batch, concurrent or 0, idempotent, states, thread)
 
     def mark(method: F) -> F:
         if not inspect.isfunction(method):
             raise UsageError(f"@ac.on belongs on a method, got {method!r}")
+        if thread and kind_of(method) != PLAIN:
+            raise UsageError(
+                f"{where(method)} with thread=True must be a `def` method: "
+                "what awaits needs the event loop"
+            )
         scope = sys._getframe(1).f_locals
         before = scope.get(method.__name__) if "__qualname__" in scope else None
         if before is not None and hasattr(before, "__actinium_on__"):

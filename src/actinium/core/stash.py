@@ -22,7 +22,7 @@ LIMIT = 256
 """Messages a stash holds unless the class says ``stash=``."""
 
 Kept = tuple[Any, Any, Any, int]
-"""A message, its sender or None, its reply, envelope or timer or None, and the lane it came from."""
+"""A message, its sender or None, its reply, envelope or timer or None, and its lane."""
 
 
 def stash(ctx: Context, undelivered: Undelivered) -> bool:

@@ -22,7 +22,10 @@ from .signals import StopSignals, until
 
 
 async def serve(plan: Plan, key: Secret | None, screen: Screen) -> None:
-    """Serves until SIGINT or SIGTERM; a second one stops at once. Raises ActiniumError."""
+    """Serves until SIGINT or SIGTERM; a second one stops at once.
+
+    Raises SystemFailed when a failure of an actor has ended the system, or another ActiniumError.
+    """
     if plan.gateway.workers > 1:
         from .many import serve_many
 
@@ -34,12 +37,12 @@ async def serve(plan: Plan, key: Secret | None, screen: Screen) -> None:
             signals.on_reload(host.reload)
             with loading(screen) as progress:
                 loaded = await until(signals.stop, host.inference.start(progress))
-            if loaded:
+            if loaded and host.system.phase is None:
                 settle()
                 seconds = time.monotonic() - began
                 models = host.inference.models()
                 announce(screen, plan, host.gateway.url, models, key is not None, seconds)
-                await signals.stop.wait()
+                await until(signals.stop, host.system.ended())
             if screen.live:
                 screen.say()  # the terminal has just shown ^C
             await _end(screen, plan, host, signals.force)
