@@ -41,7 +41,9 @@ async def serve_many(plan: Plan, key: Secret | None, screen: Screen) -> None:
     """Serves with ``plan.gateway.workers`` processes until SIGINT or SIGTERM.
 
     Sessions are entities of the system, so each lives in one worker, whichever the request came
-    to. A worker that dies is started again. Raises ActiniumError.
+    to. A worker that dies is started again.
+
+    Raises SystemFailed when a failure has ended the system, or another ActiniumError.
     """
     began = time.monotonic()
     if plan.system.store == IN_MEMORY:
@@ -61,11 +63,11 @@ async def serve_many(plan: Plan, key: Secret | None, screen: Screen) -> None:
             signals.on_reload(crew.reload)
             with loading(screen) as progress:
                 loaded = await until(signals.stop, crew.load(progress))
-            if loaded:
+            if loaded and crew.system.phase is None:
                 seconds = time.monotonic() - began
                 serving = crew.serving
                 announce(screen, plan, serving.url, serving.models, key is not None, seconds)
-                await signals.stop.wait()
+                await until(signals.stop, crew.system.ended())
             if screen.live:
                 screen.say()
             await _end(screen, plan, crew, signals.force)
