@@ -387,6 +387,55 @@ class RateLimited(InferenceError, Overloaded):
     wire_code = "rate_limit_exceeded"
 
 
+class TenantLimited(InferenceError, Overloaded):
+    """A tenant or a key is over its own limit; ``scope`` says whose, ``retry_after`` until when.
+
+    Nothing else could take the request instead, so it is neither retried here nor passed on.
+    """
+
+    http = 429
+    wire_type = "rate_limit_error"
+    wire_code = "rate_limit_exceeded"
+
+    def __init__(self, scope: str, limit: str, retry_after: float) -> None:
+        super().__init__(f"{scope} is over its limit of {limit}; again in {retry_after:.3g} s")
+        self.scope = scope
+        self.limit = limit
+        self.retry_after = retry_after
+
+
+class AuthenticationFailed(InferenceError):
+    """The client's key is missing, wrong, disabled or expired."""
+
+    http = 401
+    wire_type = "invalid_request_error"  # as OpenAI says it
+    wire_code = "invalid_api_key"
+
+
+class AccessDenied(InferenceError):
+    """The client's key is right, and does not allow this."""
+
+    http = 403
+    wire_type = "permission_error"
+    wire_code = "permission_denied"
+
+
+class KeyNotFound(InferenceError, LookupError):
+    """No key has this id."""
+
+    http = 404
+    wire_type = "invalid_request_error"
+    wire_code = "key_not_found"
+
+
+class Conflict(InferenceError):
+    """What is there does not allow this change."""
+
+    http = 409
+    wire_type = "invalid_request_error"
+    wire_code = "conflict"
+
+
 class QuotaExhausted(InferenceError):
     """A purse or daily quota is empty; waiting a little does not help."""
 

@@ -105,3 +105,9 @@ def test_a_model_that_cannot_be_loaded_ends_all(tmp_path: Path) -> None:
         "\nerror: broken/model.onnx: onnxruntime cannot load it" in result.stderr
         and "Traceback" not in result.stderr
     )
+
+
+def test_keys_are_refused_since_each_worker_would_grant_their_limits(tmp_path: Path) -> None:
+    (tmp_path / "keys.toml").write_text("[gateway]\nkeys = true\n")
+    done = refused(tmp_path, "keys.toml")
+    assert done.returncode == 2 and "serve keys with workers = 1" in done.stderr

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from actinium.inference import Inference
+from actinium.inference.limits import Accounts
+from actinium.inference.tenants import Keyring
 from actinium.topology import Plan, read_plan
 
 from .places import IN_MEMORY, NO_STORE, short, store_path
@@ -20,8 +23,11 @@ def check(file: Path, screen: Screen) -> None:
     """
     plan = read_plan(file)
     gateway_key(None, plan, os.environ)
-    for deployment in plan.deployments:
-        plan.runner(deployment)
+    inference = Inference(
+        plan.deployments, runner_factory=plan.runner, accounts=Accounts() if plan.keyed else None
+    )
+    if plan.keyed:
+        Keyring(inference, tenants=plan.tenants, keys=plan.keys)
     for line in lines(plan):
         screen.say(line)
 
@@ -30,6 +36,8 @@ def lines(plan: Plan) -> list[str]:
     """The plan for reading."""
     gateway = plan.gateway
     access = "needs a key" if gateway.api_key is not None else "open to everybody who reaches it"
+    if plan.keyed:
+        access = "needs a key of a tenant"
     host = f"[{gateway.host}]" if ":" in gateway.host else gateway.host
     found = [
         f"{plan.file}: a valid plan",

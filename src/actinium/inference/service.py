@@ -25,6 +25,7 @@ from .runner import Capabilities, Embedding, Health, ModelRunner, Progress
 
 if TYPE_CHECKING:
     from .guard import Chain, Guard
+    from .limits.accounts import Accounts
 
 RunnerFactory = Callable[[Deployment], ModelRunner]
 
@@ -54,7 +55,8 @@ class Inference:
 
     Raises ConfigError where two deployments or aliases share a name. ``start`` loads the
     models; ``close`` ends everything. ``registry`` receives the measures. ``budgets`` are those of
-    tenants and keys (``{"tenant:acme": Budget(per_day=5)}``).
+    tenants and keys (``{"tenant:acme": Budget(per_day=5)}``); ``accounts`` hold them, and count
+    what each tenant and key used.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Inference:
         sessions: Sessions | None = None,
         registry: Registry | None = None,
         budgets: Mapping[str, Budget] | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
         self.registry = registry if registry is not None else Registry()
         self._sessions = sessions
@@ -94,7 +97,15 @@ class Inference:
         wrong = wrong_fallback(deployments)
         if wrong is not None:
             raise ConfigError(wrong[1])
-        self._guard(deployments, pools, budgets or {})
+        if accounts is None and budgets:
+            from .limits.accounts import Accounts
+
+            accounts = Accounts()
+        for scope, budget in (budgets or {}).items():
+            assert accounts is not None
+            accounts.open(scope, budget)
+        self.accounts = accounts
+        self._guard(deployments, pools)
         self._watch_state()
         if sessions is not None:
             sessions.serve(self.replica)
@@ -122,15 +133,14 @@ class Inference:
         self,
         deployments: Sequence[Deployment],
         pools: Mapping[str, Sequence[Replica]],
-        budgets: Mapping[str, Budget],
     ) -> None:
         """Puts a chain where a deployment has limits or a fallback; others are left as they are,
         and nothing of it is loaded."""
-        if not budgets and not any(map(wants_chain, deployments)):
+        if self.accounts is None and not any(map(wants_chain, deployments)):
             return
         from .guard import build_chains
 
-        self._chains = build_chains(deployments, pools, budgets, self.registry)
+        self._chains = build_chains(deployments, pools, self.accounts, self.registry)
         for name, replica in self._names.items():
             self._names[name] = self._chains.get(replica.deployment.name, replica)
 
@@ -181,6 +191,11 @@ class Inference:
         """Limits, breaker and rest of a deployment, for operators; None where it has none."""
         chain = self._chains.get(self.replica(name).deployment.name)
         return chain.guards[0] if chain is not None else None
+
+    def unpriced(self) -> tuple[str, ...]:
+        """The deployments whose price is not known, of those with a chain."""
+        guards = (guard for chain in self._chains.values() for guard in chain.guards)
+        return tuple(dict.fromkeys(guard.name for guard in guards if not guard.priced))
 
     def replica(self, name: str) -> Answering:
         """What answers for a public name. Raises ModelNotFound with the names there are."""

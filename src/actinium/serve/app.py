@@ -7,9 +7,11 @@ import logging
 
 from actinium.base.measures import Count, Registry
 from actinium.base.secret import Secret
-from actinium.errors import ActiniumError, ModelNotReady
+from actinium.errors import ActiniumError, InferenceError, ModelNotReady
 from actinium.inference.service import Inference
+from actinium.inference.tenants import Keyring
 
+from .access import Access, Visitor
 from .context import Call, Context
 from .faults import Faults
 from .http.message import HttpRequest, answer, header
@@ -33,10 +35,17 @@ class GatewayApp:
     tells the id and nothing else.
     """
 
-    def __init__(self, inference: Inference, api_key: Secret | None) -> None:
+    def __init__(
+        self,
+        inference: Inference,
+        api_key: Secret | None,
+        keyring: Keyring | None = None,
+        operators: tuple[Secret, ...] = (),
+    ) -> None:
         registry = inference.registry
         self.context = Context(inference, registry)
-        self._key = api_key
+        self.access = Access(self.context, api_key=api_key, keyring=keyring, operators=operators)
+        self.context.may_see_all = self.access.may_see_all
         self._answers = _Answers(registry)
         self._slow = registry.counter("stream_slow", "Readers cut off for not reading.").labels()
 
@@ -49,28 +58,25 @@ class GatewayApp:
             return self._refusal("none", faults_of(request.path), 404, text, "not_found")
         if request.method not in route.methods:
             return self._wrong_method(request, route)
-        if route.open:
+        scope = route.scope
+        if scope == "open":
             return None
-        if self._key is not None and not self._may(request, self._key):
-            text = (
-                "the API key is missing or wrong; send 'Authorization: Bearer <key>' or "
-                "'x-api-key: <key>'"
-            )
-            challenge = header("www-authenticate", "Bearer")
-            return self._refusal(route.name, route.faults, 401, text, "invalid_api_key", challenge)
+        try:
+            self.access.enter(request, scope)
+        except InferenceError as error:
+            return self._turned_away(route, error)
         if self.context.draining:
             request.keep_alive = False
-            error = ModelNotReady("the server is being shut down; try another one")
-            self._answers.count(route.name, 503)
-            body = route.faults.body(detail_of(error), 503, "")
-            return answer(503, body, keep_alive=False)
+            closing = ModelNotReady("the server is being shut down; try another one")
+            return self._turned_away(route, closing, keep_alive=False)
         return None
 
     async def handle(self, request: HttpRequest, reply: Reply) -> None:
         """Runs the handler of an admitted request."""
         route: Route = request.route
-        context = self.context
-        call = Call(request, reply, context.ids.new(route.prefix))
+        visitor: Visitor | None = request.visitor
+        context = self.context if visitor is None else visitor.context
+        call = Call(request, reply, context.ids.new(route.prefix), context.limits)
         try:
             await route.handler(context, call)
         except asyncio.CancelledError:
@@ -118,13 +124,14 @@ class GatewayApp:
         text = f"{request.path.decode('latin-1')} takes {allow}, not {request.method.decode()}"
         return self._refusal(route.name, route.faults, 405, text, "method_not_allowed", allowed)
 
-    @staticmethod
-    def _may(request: HttpRequest, key: Secret) -> bool:
-        value = request.headers.get(b"authorization", b"")
-        if not value:
-            return key.matches(request.headers.get(b"x-api-key", b"").strip())
-        scheme, _, token = value.partition(b" ")
-        return scheme.lower() == b"bearer" and key.matches(token.strip())
+    def _turned_away(
+        self, route: Route, error: InferenceError, *, keep_alive: bool = True
+    ) -> bytes:  # fmt: skip
+        status = route.faults.status(error)
+        self._answers.count(route.name, status)
+        more = header("www-authenticate", "Bearer") if status == 401 else b""
+        body = route.faults.body(detail_of(error), status, "")
+        return answer(status, body, headers=more, keep_alive=keep_alive)
 
     def _refusal(
         self,

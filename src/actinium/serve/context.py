@@ -13,21 +13,38 @@ from actinium.base.ids import Ids
 from actinium.base.measures import Registry
 from actinium.errors import BadRequest
 from actinium.inference.request import Request
-from actinium.inference.service import Inference
+from actinium.inference.tenants import Service
 
 from .http.message import HttpRequest, header
 from .http.reply import Reply
 
 
-class Context:
-    """The inference service, the identifiers and the names of what answers."""
+def _nothing() -> bytes:
+    return b""
 
-    def __init__(self, inference: Inference, registry: Registry) -> None:
+
+class Context:
+    """The inference service, the identifiers and the names of what answers.
+
+    ``limits`` gives the finished lines that tell a client what is left of its own limits;
+    ``may_see_all`` says whether a client of an open endpoint may be told of all deployments.
+    """
+
+    def __init__(self, inference: Service, registry: Registry) -> None:
         self.inference = inference
         self.registry = registry
         self.ids = Ids()
         self.draining = False
+        self.limits: Callable[[], bytes] = _nothing
+        self.may_see_all: Callable[[HttpRequest], bool] = lambda request: True
         self._fingerprints: dict[str, str] = {}
+
+    def for_service(self, inference: Service, limits: Callable[[], bytes]) -> Context:
+        """The context of a client who sees another service than everybody."""
+        context = Context(inference, self.registry)
+        context.ids = self.ids
+        context.limits = limits
+        return context
 
     @staticmethod
     def now() -> int:
@@ -47,16 +64,19 @@ class Context:
 class Call:
     """One request on its way through a handler; ``id`` links answer, log and upstream."""
 
-    __slots__ = ("id", "reply", "request")
+    __slots__ = ("_limits", "id", "reply", "request")
 
-    def __init__(self, request: HttpRequest, reply: Reply, id: str) -> None:
+    def __init__(
+        self, request: HttpRequest, reply: Reply, id: str, limits: Callable[[], bytes] = _nothing
+    ) -> None:
+        self._limits = limits
         self.request = request
         self.reply = reply
         self.id = id
 
     def headers(self, ignored: Iterable[str] = ()) -> bytes:
         """The headers of each answer; ``ignored`` names fields that had no effect."""
-        lines = b"x-request-id: %b\r\n" % self.id.encode()
+        lines = b"x-request-id: %b\r\n%b" % (self.id.encode(), self._limits())
         if names := ", ".join(ignored):
             lines += header("x-actinium-ignored", names[:1024])
         return lines

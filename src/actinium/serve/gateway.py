@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from types import TracebackType
 
 from actinium.base.address import is_loopback
@@ -10,6 +11,7 @@ from actinium.base.secret import Secret
 from actinium.base.tls import ServerTls, Tls
 from actinium.errors import ConfigError
 from actinium.inference.service import Inference
+from actinium.inference.tenants import Keyring
 
 from .app import GatewayApp
 from .http.limits import Limits
@@ -21,13 +23,13 @@ class Gateway:
         async with Gateway(inference, port=8080) as gateway:
             print(gateway.url)
 
-    Endpoints: /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models, /healthz,
-    /readyz, /metrics. With ``api_key`` clients must send it as a Bearer token. An address that
-    other machines reach is refused without one, unless ``insecure``. ``tls`` makes it https.
-    ``shared`` lets further processes serve on the same port. The inference service stays its
-    owner's: start it before or while the gateway runs (``/readyz`` tells), close it after.
-    Entering raises Unavailable where the address cannot be bound; ConfigError for a setting that
-    cannot be meant.
+    It answers OpenAI's endpoints under /v1, Anthropic's /v1/messages, /healthz, /readyz and
+    /metrics. With ``api_key`` clients must send it as a Bearer token, with ``keys`` one of those.
+    An address that other machines reach is refused without any, unless ``insecure``. ``tls`` makes
+    it https. ``shared`` lets further processes serve on the same port. The inference service stays
+    its owner's: start it before or while the gateway runs (``/readyz`` tells), close it after.
+    Entering raises Unavailable where the address cannot be bound, StoreError where the keys cannot
+    be read; ConfigError for a setting that cannot be meant.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Gateway:
         port: int = 8080,
         *,
         api_key: Secret | str | None = None,
+        keys: Keyring | None = None,
         insecure: bool = False,
         limits: Limits | None = None,
         tls: Tls | None = None,
@@ -47,15 +50,16 @@ class Gateway:
         key = Secret(api_key) if isinstance(api_key, str) else api_key
         if key is not None and not key:
             raise ConfigError("api_key is empty; give a key, or None for a gateway without one")
-        if key is None and not insecure and not is_loopback(host):
+        if key is None and keys is None and not insecure and not is_loopback(host):
             raise ConfigError(
                 f"host {host!r} can be reached from other machines and there is no api_key: "
-                "anybody could use the models. Set an api_key, bind 127.0.0.1, or say "
+                "anybody could use the models. Set an api_key or keys, bind 127.0.0.1, or say "
                 "insecure=True if the network itself keeps others out"
             )
         from .http.server import HttpServer  # loads httptools, which only a gateway needs
 
-        self._app = GatewayApp(inference, key)
+        self._keys = keys
+        self._app = GatewayApp(inference, key, keys)
         self._tls = ServerTls(tls) if tls is not None else None
         self._server = HttpServer(
             self._app, host, port, limits or Limits(), self._tls, shared=shared
@@ -69,7 +73,13 @@ class Gateway:
         return self._server.url
 
     async def __aenter__(self) -> Gateway:
-        await self._server.start()
+        async with AsyncExitStack() as stack:
+            if self._keys is not None:
+                await self._keys.open()
+                stack.push_async_callback(self._keys.close)
+            await self._server.start()
+            stack.push_async_callback(self._server.close)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
@@ -78,7 +88,7 @@ class Gateway:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._server.close()
+        await self._stack.aclose()
 
     def reload(self) -> None:
         """Reads the certificate's files anew, for the connections that come from now on.

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from .access import Scope
 from .anthropic.errors import AnthropicFaults
 from .context import Handler
 from .faults import Faults
@@ -25,15 +26,15 @@ _ANTHROPIC: Final = AnthropicFaults()
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint: its name in measures, its methods, and how its identifiers begin.
 
-    ``open`` endpoints are answered without a key and while the server drains; ``faults`` is the
-    shape of their errors.
+    ``scope`` says whose key they want; ``open`` ones are answered while the server drains, too.
+    ``faults`` is the shape of their errors.
     """
 
     name: str
     methods: tuple[bytes, ...]
     handler: Handler
     prefix: str = "req-"
-    open: bool = False
+    scope: Scope = "use"
     faults: Faults = _OPENAI
 
 
@@ -56,9 +57,9 @@ EXACT: Final = {
         name="count_tokens", methods=(b"POST",), handler=count_tokens, faults=_ANTHROPIC
     ),
     b"/v1/models": Route(name="models", methods=_READ, handler=models),
-    b"/healthz": Route(name="healthz", methods=_READ, handler=healthz, open=True),
-    b"/readyz": Route(name="readyz", methods=_READ, handler=readyz, open=True),
-    b"/metrics": Route(name="metrics", methods=_READ, handler=metrics),
+    b"/healthz": Route(name="healthz", methods=_READ, handler=healthz, scope="open"),
+    b"/readyz": Route(name="readyz", methods=_READ, handler=readyz, scope="open"),
+    b"/metrics": Route(name="metrics", methods=_READ, handler=metrics, scope="operate"),
 }
 _MODEL: Final = Route(name="models", methods=_READ, handler=model)
 

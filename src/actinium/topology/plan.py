@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,15 +14,18 @@ from actinium.errors import ConfigError
 from actinium.inference import Deployment, ModelRunner
 from actinium.inference.deployment import wrong_fallback
 from actinium.inference.route import Route, choose, make_runner
+from actinium.inference.tenants.policy import DeclaredKey, Tenant
 
 from .positions import Path
 from .sections import GatewaySection, SystemSection
 from .shape import decode, toml_type
 from .source import Source
 
-_SECTIONS = ("system", "gateway", "deployment")
+_SECTIONS = ("system", "gateway", "deployment", "tenant", "key")
 _STORE_WORDS = ("memory", "none")
 _EMBEDDED = Deployment(name="embedded")
+
+N = TypeVar("N", Tenant, DeclaredKey)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +38,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     gateway: GatewaySection = GatewaySection()
     deployments: tuple[Deployment, ...]
     routes: tuple[Route, ...]
+    tenants: tuple[Tenant, ...] = ()
+    keys: tuple[DeclaredKey, ...] = ()
     file: str | None = None
     places: dict[str, str] = {}
+
+    @property
+    def keyed(self) -> bool:
+        """Whether only holders of virtual keys may use the gateway."""
+        told = self.gateway.keys
+        if told is not None:
+            return told
+        return bool(self.tenants or self.keys)
 
     def runner(self, deployment: Deployment) -> ModelRunner:
         """Makes a deployment's runner, not loaded: the runner factory for ``Inference``.
@@ -105,19 +119,38 @@ def _plan(source: Source, folder: FilePath, environ: Mapping[str, str]) -> Plan:
         gateway=gateway,
         deployments=tuple(deployments),
         routes=tuple(routes),
+        tenants=tuple(_named(source, "tenant", Tenant)),
+        keys=tuple(_named(source, "key", DeclaredKey)),
         file=source.name,
         places=places,
     )
 
 
-def _deployments(source: Source, folder: FilePath) -> list[Deployment]:
-    tables = source.table.get("deployment", [])
+def _tables(source: Source, section: str) -> list[Any]:
+    tables = source.table.get(section, [])
     if not isinstance(tables, list):
         raise source.error(
-            ("deployment",),
-            f"deployment: expected an array of tables, got {toml_type(tables)}; "
-            "write [[deployment]] with two brackets on each side",
+            (section,),
+            f"{section}: expected an array of tables, got {toml_type(tables)}; "
+            f"write [[{section}]] with two brackets on each side",
         )
+    return tables
+
+
+def _named(source: Source, section: str, kind: type[N]) -> list[N]:
+    """Tenants or keys, each with a name of its own."""
+    found: list[N] = []
+    for index, table in enumerate(_tables(source, section)):
+        path: Path = (section, index)
+        one = decode(source, path, table, kind)
+        if any(other.name == one.name for other in found):
+            raise source.error(path, f"{section} {one.name!r} is declared twice")
+        found.append(one)
+    return found
+
+
+def _deployments(source: Source, folder: FilePath) -> list[Deployment]:
+    tables = _tables(source, "deployment")
     found: list[Deployment] = []
     owners: dict[str, int] = {}
     for index, table in enumerate(tables):

@@ -81,8 +81,9 @@ class GatewaySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ``port`` 0 is any free one. ``api_key`` is a secret reference (``"env:NAME"`` or
     ``"file:PATH"``), never the key. ``insecure`` allows an address that other machines reach
     without a key. ``drain`` is how many seconds answers may still take after a stop signal.
-    ``tls`` makes it https; its paths are relative to the file.
-    ``workers`` is how many processes serve behind the port.
+    ``tls`` makes it https; its paths are relative to the file. ``workers`` is how many processes
+    serve behind the port. With ``keys`` only holders of virtual keys may use it (None: where the
+    file declares keys or tenants).
     """
 
     host: str = "127.0.0.1"
@@ -92,6 +93,7 @@ class GatewaySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     drain: float = 30.0
     tls: Tls | None = None
     workers: int = 1
+    keys: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.host:

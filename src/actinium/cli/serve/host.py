@@ -12,8 +12,11 @@ from actinium.base.secret import Secret
 from actinium.core import Report, System
 from actinium.errors import ConfigError, Unavailable
 from actinium.inference import Inference
+from actinium.inference.limits import Accounts
 from actinium.inference.session import SessionActors
+from actinium.inference.tenants import Keyring
 from actinium.serve import Gateway
+from actinium.store import Store
 from actinium.topology import GatewaySection, Plan
 
 from ..failures import CANNOT_BIND, CommandFailed
@@ -39,13 +42,18 @@ class Host:
         self.system = system
         self.sessions = SessionActors(system) if system.store is not None else None
         self.inference = Inference(
-            plan.deployments, runner_factory=plan.runner, sessions=self.sessions
+            plan.deployments,
+            runner_factory=plan.runner,
+            sessions=self.sessions,
+            accounts=Accounts() if plan.keyed else None,
         )
+        keys = _keyring(plan, self.inference, system.store) if plan.keyed else None
         self.gateway = Gateway(
             self.inference,
             where.host,
             where.port,
             api_key=key,
+            keys=keys,
             insecure=where.insecure,
             tls=where.tls,
             shared=shared,
@@ -115,6 +123,13 @@ async def bound(host: Host) -> AsyncIterator[Host]:
             raise cannot_bind(host.where, error.__cause__ or error) from error
         stack.push_async_callback(host.inference.close, drain=0)
         yield host
+
+
+def _keyring(plan: Plan, inference: Inference, store: Store | None) -> Keyring:
+    try:
+        return Keyring(inference, tenants=plan.tenants, keys=plan.keys, store=store)
+    except ConfigError as error:
+        raise type(error)(f"{plan.file}: {error}") from error
 
 
 def cannot_bind(where: GatewaySection, error: BaseException) -> CommandFailed:

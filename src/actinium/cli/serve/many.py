@@ -51,6 +51,12 @@ async def serve_many(plan: Plan, key: Secret | None, screen: Screen) -> None:
             "sessions in memory live in one process, and there are "
             f"{plan.gateway.workers} workers: give --store PATH, or --no-store"
         )
+    if plan.keyed:
+        raise ConfigError(
+            "the limits and budgets of keys hold within one process, and there are "
+            f"{plan.gateway.workers} workers, which would grant each of them as often: "
+            "serve keys with workers = 1"
+        )
     for deployment in plan.deployments:
         plan.runner(deployment)  # what is wrong with one is better said before anything starts
     if key is not None:

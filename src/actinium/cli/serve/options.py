@@ -130,7 +130,7 @@ def gateway_key(given: str | None, plan: Plan, environ: Mapping[str, str]) -> Se
             return read_secret(where.api_key, environ)
         except ConfigError as error:
             raise type(error)(f"{plan.file}: gateway.api_key: {error}") from error
-    if not where.insecure and not is_loopback(where.host):
+    if not plan.keyed and not where.insecure and not is_loopback(where.host):
         raise CommandFailed(
             f"{where.host} can be reached from other machines, and no API key is set: anybody "
             "there could use the models",

@@ -19,6 +19,7 @@ from ..limits.budget import Reservation
 from ..limits.gate import Permit
 from ..limits.limiter import Need
 from ..replica import Replica
+from ..request import EmbedRequest, Request
 from .estimate import Tally
 
 if TYPE_CHECKING:
@@ -35,13 +36,14 @@ class Attempt:
 
     __slots__ = (
         "_began", "_call", "_first", "_need", "_open", "_permit", "_reservations", "_tally",
-        "guard", "replica",
+        "_who", "guard", "replica",
     )  # fmt: skip
 
     def __init__(
         self, guard: Guard, replica: Replica, need: Need, permit: Permit, call: BreakerCall,
-        reservations: list[Reservation],
+        reservations: list[Reservation], request: Request | EmbedRequest,
     ) -> None:  # fmt: skip
+        self._who = request.tenant, request.key
         self.guard = guard
         self.replica = replica
         self._need = need
@@ -85,6 +87,9 @@ class Attempt:
         cost = self.guard.spent(usage, whole=failure is None)
         for reservation in self._reservations:
             reservation.settle(cost)
+        accounts = self.guard.accounts
+        if accounts is not None:
+            accounts.used(*self._who, self.guard.name, usage, cost)
 
 
 def _costs_nothing(failure: BaseException) -> bool:

@@ -9,8 +9,8 @@ from actinium.base.measures import Reading, Registry
 from actinium.errors import ConfigError
 
 from ..deployment import Deployment, wants_chain
+from ..limits.accounts import Accounts
 from ..limits.budget import Purse
-from ..limits.policy import Budget
 from ..limits.prices import Tariff, price_table
 from ..replica import Replica
 from .chain import Chain
@@ -23,30 +23,20 @@ _STATES = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 
 def build_chains(
     deployments: Sequence[Deployment], replicas: Mapping[str, Sequence[Replica]],
-    budgets: Mapping[str, Budget], registry: Registry, rng: random.Random | None = None,
+    accounts: Accounts | None, registry: Registry, rng: random.Random | None = None,
 ) -> dict[str, Chain]:  # fmt: skip
-    """The chains by the deployments' names; deployments that need none are left out.
-
-    ``budgets`` are those of ``tenant:NAME`` and ``key:NAME``. Raises ConfigError for a budget
-    without a price, and for a scope that cannot be one.
+    """The chains by the deployments' names; where there are no accounts of tenants and keys,
+    deployments that need none are left out. Raises ConfigError for a budget without a price.
     """
-    purses: dict[str, Purse] = {}
-    for scope, budget in budgets.items():
-        kind, _, name = scope.partition(":")
-        if kind not in ("tenant", "key") or not name:
-            raise ConfigError(
-                f"budgets: the scope {scope!r} is neither 'tenant:NAME' nor 'key:NAME'; the budget "
-                "of a deployment is its own field"
-            )
-        purses[scope] = Purse(scope, budget)
+    purses = accounts.purses if accounts is not None else {}
     by_name = {name: d.name for d in deployments for name in (d.name, *d.aliases)}
-    heads = [d for d in deployments if budgets or wants_chain(d)]
+    heads = [d for d in deployments if accounts is not None or wants_chain(d)]
     needed = {d.name for d in heads} | {by_name[name] for d in heads for name in d.fallback}
     measures = GuardMeasures(registry)
     guards = {
         d.name: Guard(
             Pool(replicas[d.name], rng), measures,
-            tariff=_tariff(d, replicas[d.name][0], bool(budgets)), rng=rng,
+            tariff=_tariff(d, replicas[d.name][0], bool(purses)), rng=rng, accounts=accounts,
         )
         for d in deployments
         if d.name in needed

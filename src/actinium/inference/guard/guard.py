@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
@@ -23,6 +24,7 @@ from actinium.patterns import Retry
 
 from ..chunk import Usage
 from ..deployment import Deployment
+from ..limits.accounts import Accounts
 from ..limits.budget import Purse
 from ..limits.gate import Gate, Permit
 from ..limits.headers import read_limits
@@ -51,9 +53,10 @@ class Guard:
 
     def __init__(
         self, pool: Pool, measures: GuardMeasures, *, tariff: Tariff | None,
-        rng: random.Random | None = None,
+        rng: random.Random | None = None, accounts: Accounts | None = None,
     ) -> None:  # fmt: skip
         self.pool = pool
+        self.accounts = accounts
         self.deployment: Deployment = pool.first.deployment
         self.name = name = self.deployment.name
         self.random = rng or random.Random()
@@ -62,7 +65,9 @@ class Guard:
             Limiter(limits, most=self.deployment.max_concurrent * len(pool.replicas)),
             queue=self.deployment.queue,
             max_wait=min(limits.max_wait, self.deployment.queue_timeout),
-            weights=limits.weights,
+            weights=limits.weights
+            if accounts is None
+            else ChainMap(limits.weights, accounts.weights),
         )
         self._policy = policy = self.deployment.breaker or BreakerPolicy()
         self.breaker = Breaker(
@@ -108,6 +113,11 @@ class Guard:
             return 0
         return self._tariff.most(need.input, need.output)
 
+    @property
+    def priced(self) -> bool:
+        """Whether the price of its model is known, so that a budget can be held to."""
+        return self._tariff is not None
+
     def closed(self, now: float) -> InferenceError | None:
         """Why nothing is sent here now, if so: not ready, at rest, or the breaker is open."""
         if not self.pool.ready:
@@ -148,7 +158,7 @@ class Guard:
             permit.end(None)
             raise
         replica = self.pool.choose(request, avoid)
-        return Attempt(self, replica, need, permit, call, reservations)
+        return Attempt(self, replica, need, permit, call, reservations, request)
 
     async def wait(self, need: Need, request: Request | EmbedRequest, until: float) -> Permit:
         """A permit in fair order. Raises RateLimited, EngineOverloaded."""

@@ -1,5 +1,6 @@
 """Limits, money, fairness and failure as plain objects on the event loop, without I/O."""
 
+from .accounts import Accounts
 from .budget import Purse, Reservation
 from .fair import FairQueue
 from .gate import Gate, Permit
@@ -7,6 +8,7 @@ from .limiter import Limiter, Need
 from .prices import PriceTable, Tariff, price_table
 
 __all__ = [
+    "Accounts",
     "FairQueue",
     "Gate",
     "Limiter",

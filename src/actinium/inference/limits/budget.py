@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -147,6 +147,22 @@ class Purse:
             windows.append(window)
         self.reserved += amount
         return Reservation(self, amount, windows)
+
+    def state(self) -> dict[str, list[tuple[str, int, int, int]]]:
+        """What was spent, by period, as (node, window, charged, given back): for :meth:`merge`."""
+        return {
+            period.kind: [(node, window, *entry)
+                          for (node, window), entry in period.counters.state().items()]
+            for period in self._periods
+        }  # fmt: skip
+
+    def merge(self, state: Mapping[str, Sequence[tuple[str, int, int, int]]]) -> None:
+        """Takes in what another purse of this scope knows, of any node and any time (LM-1)."""
+        now = self._clock()
+        for period in self._periods:
+            period.used(now)  # forgets the windows that are over, so that they stay so
+            rows = state.get(period.kind, ())
+            period.counters.merge({(node, w): (a, b) for node, w, a, b in rows})
 
     def used_ratio(self) -> float:
         """The used part of the tightest limit."""

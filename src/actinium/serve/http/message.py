@@ -13,7 +13,8 @@ class HttpRequest:
     """One request: ``headers`` have lower-case names, ``path`` is without the query.
 
     ``refusal`` is a finished answer that goes out instead of a handler's; ``chunked`` says
-    whether the client understands a chunked answer (HTTP/1.1). ``route`` is the application's.
+    whether the client understands a chunked answer (HTTP/1.1). ``route`` and ``visitor`` are the
+    application's. ``query`` is what follows the path, without the ``?``.
     """
 
     # Set where they differ; most requests never touch them.
@@ -24,6 +25,8 @@ class HttpRequest:
     chunked = True
     refusal: bytes | None = None
     route: Any = None
+    visitor: Any = None
+    query = b""
 
     def __init__(self) -> None:
         self.headers: dict[bytes, bytes] = {}

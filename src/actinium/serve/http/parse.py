@@ -148,7 +148,10 @@ class RequestParser:
         if b"upgrade" in headers or method == b"CONNECT":
             raise Refused(400, "protocols cannot be switched here; leave 'Upgrade' out")
         url = self._url
-        request.path = url if url[:1] == b"/" and b"?" not in url else _path(url)
+        if url[:1] == b"/" and b"?" not in url:
+            request.path = url
+        else:
+            request.path, request.query = _target(url)
         if b"transfer-encoding" in headers:
             self._check_transfer(headers)
         else:
@@ -217,11 +220,13 @@ class RequestParser:
         return Refused(413, f"the body is longer than {limit} bytes", "request_too_large")
 
 
-def _path(url: bytes) -> bytes:
-    """The path of a request target in any of its forms, without the query."""
+def _target(url: bytes) -> tuple[bytes, bytes]:
+    """The path and the query of a request target in any of its forms."""
     if not url.startswith(b"/"):
         try:
-            url = httptools.parse_url(url).path or b"/"
+            parts = httptools.parse_url(url)
         except httptools.HttpParserError:
             raise Refused(400, "the request target is not a path") from None
-    return url.partition(b"?")[0]
+        return parts.path or b"/", parts.query or b""
+    path, _, query = url.partition(b"?")
+    return path, query

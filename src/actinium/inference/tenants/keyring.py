@@ -1,0 +1,354 @@
+"""All keys of one gateway: who one belongs to, and making, changing and keeping them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from actinium.base.secret import Secret, read_secret
+from actinium.errors import (
+    AuthenticationFailed,
+    ConfigError,
+    Conflict,
+    KeyNotFound,
+    SequenceConflict,
+    StoreError,
+)
+from actinium.store import Store
+
+from ..limits.accounts import Accounts
+from ..service import Inference
+from .book import Book
+from .gauge import Gauge, header_lines
+from .policy import DeclaredKey, KeyLimits, KeySpec, Tenant
+from .record import PREFIX, Hash, KeyRecord, digest, hash_of, new_id, new_secret
+from .service import KeyedInference
+
+OVERLAP: Final = 86_400.0
+"""Seconds that a replaced secret goes on working."""
+
+_SAVE_SECONDS: Final = 5.0
+_SHORTEST: Final = 16
+
+_log = logging.getLogger("actinium.keys")
+
+
+class Created(msgspec.Struct, frozen=True, kw_only=True):
+    """A key and its secret, which nobody can be shown again."""
+
+    record: KeyRecord
+    secret: Secret
+
+
+class Grant:
+    """What the holder of a key may do. ``until`` is Unix time, None for ever."""
+
+    __slots__ = ("_gauges", "inference", "record", "until")
+
+    def __init__(
+        self, record: KeyRecord, inference: KeyedInference, gauges: tuple[Gauge, ...],
+        until: float | None,
+    ) -> None:  # fmt: skip
+        self.record = record
+        self.inference = inference
+        self._gauges = gauges
+        self.until = until
+
+    def headers(self) -> bytes:
+        """Finished lines that tell what is left of its limits."""
+        if not self._gauges:
+            return b""
+        return header_lines(self._gauges, asyncio.get_running_loop().time())
+
+
+class Keyring:
+    """Virtual keys over an :class:`Inference`, which must have been made with ``accounts``.
+
+    ``tenants`` and ``keys`` are those of the configuration; keys made here lie in ``store`` as
+    hashes, and so do the accounts, every 5 seconds and at :meth:`close`. Without a store only the
+    declared keys exist. A tenant that is not declared has no limits of its own.
+
+    The constructor raises ConfigError for names used twice, secrets that are not set, and a
+    budget where a model's price is not known. ``version`` changes with every change of a key.
+    """
+
+    def __init__(
+        self, inference: Inference, *, tenants: Sequence[Tenant] = (),
+        keys: Sequence[DeclaredKey] = (), store: Store | None = None,
+        environ: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        if inference.accounts is None:
+            raise ConfigError(
+                "a Keyring needs accounts to book on: make the service with "
+                "Inference(..., accounts=Accounts())"
+            )
+        self.inference = inference
+        self.accounts: Accounts = inference.accounts
+        self.version = 0
+        self.store = store
+        self._clock = clock
+        self._tenants = {tenant.name: tenant for tenant in tenants}
+        if len(self._tenants) < len(tenants):
+            raise ConfigError("two tenants have the same name; each needs one of its own")
+        self._gauges: dict[str, Gauge] = {}
+        self._records: dict[str, KeyRecord] = {}
+        self._revisions: dict[str, int] = {}
+        self._by_digest: dict[bytes, tuple[str, float | None]] = {}
+        self._grants: dict[bytes, Grant] = {}
+        self._book = Book(self.accounts, store) if store is not None else None
+        self._saver: asyncio.Task[None] | None = None
+        for tenant in tenants:
+            self.accounts.weights[tenant.name] = tenant.weight
+            self._open(f"tenant:{tenant.name}", tenant)
+        for key in keys:
+            self._declare(key, environ)
+
+    # -- life
+
+    async def open(self) -> None:
+        """Reads the stored keys and accounts, and keeps the accounts from now on. Raises
+        StoreError."""
+        if self.store is None:
+            return
+        for place in await self.store.keys(PREFIX):
+            found = await self.store.load(place)
+            if found is None:
+                continue
+            record = msgspec.json.decode(found.value, type=KeyRecord)
+            if record.id in self._records:
+                _log.warning("the stored key %s is hidden by a declared one", record.id)
+                continue
+            self._revisions[record.id] = found.revision
+            self._put(record)
+        assert self._book is not None
+        await self._book.load()
+        self._saver = asyncio.create_task(self._keep(self._book))
+
+    async def close(self) -> None:
+        """Stores the accounts for the last time."""
+        if self._saver is not None:
+            self._saver.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._saver
+            self._saver = None
+            assert self._book is not None
+            await self._book.save()
+
+    async def _keep(self, book: Book) -> None:
+        while True:
+            await asyncio.sleep(_SAVE_SECONDS)
+            try:
+                await book.save()
+            except StoreError as error:
+                _log.error("the accounts could not be stored, they will be tried again: %s", error)
+
+    # -- who comes
+
+    def find(self, key: bytes) -> Grant:
+        """What a key allows. Raises AuthenticationFailed; see :func:`digest` for its time."""
+        hashed = digest(key)
+        known = self._by_digest.get(hashed)
+        if known is None:
+            raise AuthenticationFailed("the API key is wrong")
+        record = self._records[known[0]]
+        now = self._clock()
+        until = min((t for t in (known[1], record.expires) if t is not None), default=None)
+        if record.disabled:
+            raise AuthenticationFailed(f"the API key {record.id!r} is disabled")
+        if until is not None and now >= until:
+            what = "has expired" if until == record.expires else "was replaced by a new secret"
+            raise AuthenticationFailed(f"the API key {record.id!r} {what}")
+        grant = self._grants.get(hashed)
+        if grant is None:
+            grant = self._grants[hashed] = self._grant(record, until)
+        return grant
+
+    def now(self) -> float:
+        """Unix time in seconds, by this ring's clock."""
+        return self._clock()
+
+    # -- lists
+
+    def keys(self) -> tuple[KeyRecord, ...]:
+        """All keys by their ids, declared ones first."""
+        return tuple(
+            sorted(self._records.values(), key=lambda record: (not record.declared, record.id))
+        )
+
+    def key(self, id: str) -> KeyRecord:
+        """One key. Raises KeyNotFound."""
+        record = self._records.get(id)
+        if record is None:
+            raise KeyNotFound(f"there is no key {id[:64]!r}")
+        return record
+
+    def tenants(self) -> tuple[Tenant, ...]:
+        """The declared tenants, and those that only keys name."""
+        named = {record.spec.tenant for record in self._records.values()}
+        more = sorted(named - set(self._tenants))
+        return (*self._tenants.values(), *(Tenant(name=name) for name in more))
+
+    def gauges(self) -> tuple[Gauge, ...]:
+        """The limits of tenants and keys that have any."""
+        return tuple(self._gauges.values())
+
+    # -- changes
+
+    async def create(self, spec: KeySpec) -> Created:
+        """Makes a key. Raises ConfigError where it cannot be: no store, an unknown price."""
+        store = self._store()
+        self._check_price(f"key {spec.name!r}", spec)
+        id = new_id()
+        while id in self._records:
+            id = new_id()
+        secret = new_secret(id)
+        record = KeyRecord(id=id, spec=spec, created=self._clock(), hashes=(hash_of(secret),))
+        self._revisions[id] = await store.save(PREFIX + id, msgspec.json.encode(record), 0)
+        self._put(record)
+        return Created(record=record, secret=secret)
+
+    async def rotate(self, id: str, overlap: float = OVERLAP) -> Created:
+        """Gives a key a new secret; the old one works for ``overlap`` seconds more.
+
+        Raises KeyNotFound, Conflict for a declared key, ConfigError for a negative overlap.
+        """
+        if not 0 <= overlap <= 366 * 86_400:
+            raise ConfigError(f"overlap: expected 0 to 31622400 seconds, got {overlap!r}")
+        record = self._own(id)
+        secret = new_secret(id)
+        end = self._clock() + overlap
+        old = tuple(
+            Hash(h.sha256, end if h.until is None else min(h.until, end)) for h in record.hashes
+        )
+        kept = tuple(h for h in old if h.until is not None and h.until > self._clock())
+        changed = msgspec.structs.replace(record, hashes=(hash_of(secret), *kept))
+        await self._save(changed)
+        return Created(record=changed, secret=secret)
+
+    async def disable(self, id: str, disabled: bool = True) -> KeyRecord:
+        """Refuses a key from now on, or (False) no more. Raises KeyNotFound, Conflict."""
+        changed = msgspec.structs.replace(self._own(id), disabled=disabled)
+        await self._save(changed)
+        return changed
+
+    async def delete(self, id: str) -> None:
+        """Forgets a key; what it used stays in the accounts. Raises KeyNotFound, Conflict."""
+        self._own(id)
+        await self._store().delete(PREFIX + id)
+        self._revisions.pop(id, None)
+        self._drop(self._records.pop(id))
+        self.version += 1
+
+    # -- inside
+
+    def _declare(self, key: DeclaredKey, environ: Mapping[str, str]) -> None:
+        if key.name in self._records:
+            raise ConfigError(f"the key {key.name!r} is declared twice; each needs its own name")
+        if key.sha256 is not None:
+            hashed = Hash(key.sha256)
+        else:
+            assert key.secret is not None
+            try:
+                secret = read_secret(key.secret, environ)
+            except ConfigError as error:
+                raise type(error)(f"key {key.name!r}: {error}") from error
+            if len(secret.reveal()) < _SHORTEST:
+                raise ConfigError(
+                    f"key {key.name!r}: the secret in {key.secret!r} has less than {_SHORTEST} "
+                    "characters and could be guessed; make one with: openssl rand -hex 24"
+                )
+            hashed = hash_of(secret)
+        if bytes.fromhex(hashed.sha256) in self._by_digest:
+            raise ConfigError(f"key {key.name!r}: another key has the same secret")
+        fields = {name: getattr(key, name) for name in KeySpec.__struct_fields__}
+        record = KeyRecord(
+            id=key.name, spec=KeySpec(**fields), created=0.0, hashes=(hashed,),
+            disabled=key.disabled, declared=True,
+        )  # fmt: skip
+        self._check_price(f"key {key.name!r}", record.spec)
+        self._put(record)
+
+    def _put(self, record: KeyRecord) -> None:
+        """Takes a key in; the limits and money of one that changed go on as they are."""
+        before = self._records.get(record.id)
+        if before is not None:
+            self._drop(before, whole=False)
+        self._records[record.id] = record
+        for one in record.hashes:
+            self._by_digest[bytes.fromhex(one.sha256)] = (record.id, one.until)
+        self._open(f"key:{record.id}", record.spec)
+        self.version += 1
+
+    def _drop(self, record: KeyRecord, *, whole: bool = True) -> None:
+        for one in record.hashes:
+            hashed = bytes.fromhex(one.sha256)
+            self._by_digest.pop(hashed, None)
+            self._grants.pop(hashed, None)
+        if whole:
+            self._gauges.pop(f"key:{record.id}", None)
+            self.accounts.purses.pop(f"key:{record.id}", None)
+
+    def _open(self, scope: str, policy: Tenant | KeySpec) -> None:
+        limits = policy.limits
+        if limits is not None and limits != KeyLimits():
+            self._gauges.setdefault(scope, Gauge(scope, limits))
+        if policy.budget is not None:
+            if isinstance(policy, Tenant):
+                self._check_price(f"tenant {policy.name!r}", policy)
+            self.accounts.open(scope, policy.budget)
+
+    def _grant(self, record: KeyRecord, until: float | None) -> Grant:
+        tenant = self._tenants.get(record.spec.tenant)
+        scopes = (f"tenant:{record.spec.tenant}", f"key:{record.id}")
+        gauges = tuple(gauge for s in scopes if (gauge := self._gauges.get(s)) is not None)
+        models = [record.spec.models]
+        if tenant is not None:
+            models.append(tenant.models)
+        return Grant(record, KeyedInference(self.inference, record, models, gauges), gauges, until)
+
+    def _check_price(self, who: str, policy: Tenant | KeySpec) -> None:
+        """A budget needs the price of whatever may be spent on."""
+        if policy.budget is None:
+            return
+        unknown = self.inference.unpriced()
+        if unknown:
+            raise ConfigError(
+                f"{who}: there is a budget, and the price of the deployment {unknown[0]!r} is not "
+                "known; give it price = { input = 1.0, output = 2.0 } in USD per million tokens, "
+                "or price = 'free'"
+            )
+
+    def _own(self, id: str) -> KeyRecord:
+        record = self.key(id)
+        if record.declared:
+            raise Conflict(
+                f"the key {id!r} is declared in the configuration; change it there and reload"
+            )
+        return record
+
+    def _store(self) -> Store:
+        if self.store is None:
+            raise Conflict(
+                'this gateway has no store to keep keys in (system.store is "none"); declare '
+                "them as [[key]] in the configuration, or give it a store"
+            )
+        return self.store
+
+    async def _save(self, record: KeyRecord) -> None:
+        place = PREFIX + record.id
+        value = msgspec.json.encode(record)
+        try:
+            revision = await self._store().save(place, value, self._revisions[record.id])
+        except SequenceConflict as error:
+            raise Conflict(
+                f"the key {record.id!r} was changed by another process; restart this one to see it"
+            ) from error
+        self._revisions[record.id] = revision
+        self._put(record)
