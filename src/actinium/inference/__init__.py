@@ -1,10 +1,11 @@
 """From a request to tokens: deployments, runners, sessions."""
 
-from .chunk import Burst, Chunk, Detail, TokenLogprob, ToolDelta, Usage
+from .chunk import Burst, Chunk, Detail, Seam, TokenLogprob, ToolDelta, Usage
 from .deployment import Deployment, Timeouts
 from .limits.policy import (
     BreakerPolicy,
     Budget,
+    Hedge,
     Price,
     PriceTier,
     RateLimits,
@@ -25,6 +26,7 @@ __all__ = [
     "EmbedRequest",
     "Embedding",
     "Health",
+    "Hedge",
     "Inference",
     "Message",
     "ModelInfo",
@@ -37,6 +39,7 @@ __all__ = [
     "Request",
     "RetryPolicy",
     "Sampling",
+    "Seam",
     "Sessions",
     "Timeouts",
     "TokenLogprob",

@@ -46,6 +46,32 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     source: Literal["wire", "estimated"] = "wire"
 
 
+def total_of(left: Usage | None, right: Usage) -> Usage:
+    """The usage of two different requests together."""
+    if left is None:
+        return right
+    return Usage(
+        input=left.input + right.input,
+        output=left.output + right.output,
+        cached=left.cached + right.cached,
+        reasoning=left.reasoning + right.reasoning,
+        cache_write=left.cache_write + right.cache_write,
+        source=left.source if left.source == right.source else "estimated",
+    )
+
+
+class Seam(msgspec.Struct, frozen=True, kw_only=True):
+    """The place where another deployment goes on with an answer that broke off.
+
+    ``after`` counts the characters of text before it; ``reason`` is the code of the error.
+    """
+
+    source: str
+    target: str
+    after: int
+    reason: str
+
+
 class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What few wires can say; a door of another wire leaves it out.
 
@@ -54,6 +80,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     belongs to the text before it; ``block`` is a whole content block of no other kind, such as
     the result of a tool that the provider ran itself. ``stop`` is the stop sequence that was
     met; ``reason`` is the provider's word for the finish where it says more than ``finish``.
+    ``seam`` stands alone in its chunk, before the first text of who goes on.
     """
 
     signature: str = ""
@@ -62,6 +89,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     block: dict[str, Any] | None = None
     stop: str = ""
     reason: str = ""
+    seam: Seam | None = None
 
     def thinking(self, text: str = "") -> dict[str, str] | None:
         """The block of thinking that this ends, with the ``text`` before it, or is; or None."""

@@ -10,7 +10,7 @@ import msgspec
 
 from actinium.errors import ConfigError
 
-from .limits.policy import BreakerPolicy, Budget, Price, RateLimits, RetryPolicy
+from .limits.policy import BreakerPolicy, Budget, Hedge, Price, RateLimits, RetryPolicy
 
 MAX_FALLBACKS = 4
 
@@ -40,6 +40,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     are off unless given; ``fallback`` names deployments that take over, in this order, where this
     one fails before its first content, is over its limits or rests. ``price`` is for models that
     are not in the price table. ``idempotent=False`` says that no request may be made twice.
+    ``hedge`` begins a second attempt beside a slow one. ``continuation`` lets another server, or a
+    fallback, go on with a stream of text that broke off, where it can be told the beginning.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     breaker: BreakerPolicy | None = None
     fallback: tuple[str, ...] = ()
     idempotent: bool = True
+    hedge: Hedge | None = None
+    continuation: bool = False
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.aliases):
@@ -87,6 +91,16 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 f"deployment {self.name!r}: replicas are further servers beside base_url, "
                 "which is not set"
             )
+        if self.hedge is not None and not self.idempotent:
+            raise ConfigError(
+                f"deployment {self.name!r}: hedge makes a request twice, and idempotent = false "
+                "says that none may be; leave one of them out"
+            )
+        if self.continuation and not (self.fallback or self.replicas):
+            raise ConfigError(
+                f"deployment {self.name!r}: continuation needs somebody who goes on: name a "
+                "fallback or replicas"
+            )
         if self.queue < 0:
             raise ConfigError(f"deployment {self.name!r}: queue must be 0 or more")
 
@@ -94,7 +108,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 def wants_chain(deployment: Deployment) -> bool:
     """Whether a deployment has anything that its replica alone does not do."""
     d = deployment
-    return bool(d.limits or d.budget or d.retry or d.breaker or d.fallback or d.replicas or d.price)
+    policies = d.limits or d.budget or d.retry or d.breaker or d.price or d.hedge
+    return bool(policies or d.fallback or d.replicas)
 
 
 def wrong_fallback(deployments: Sequence[Deployment]) -> tuple[int, str] | None:

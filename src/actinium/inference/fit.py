@@ -11,7 +11,7 @@ from .request import EmbedRequest, Request
 def check(request: Request, target: Answering) -> None:
     """Refuses what the runner cannot do before anything is spent. Raises Unsupported."""
     can = target.capabilities
-    if target.versatile and request.n <= can.n:
+    if target.versatile and request.n <= can.n and not request.prefill:
         return
     name = target.deployment.name
     sampling = request.sampling
@@ -22,6 +22,8 @@ def check(request: Request, target: Answering) -> None:
         lacks = "prompt", "does no plain completions; use /v1/chat/completions"
     elif request.n > can.n:
         lacks = "n", f"generates at most {can.n} choices, n is {request.n}"
+    elif request.prefill and not can.prefill:
+        lacks = "messages", "cannot go on with an answer that was begun"
     elif request.tools and not can.tools:
         lacks = "tools", "calls no tools"
     elif sampling.logprobs is not None and not can.logprobs:

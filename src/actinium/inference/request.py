@@ -144,6 +144,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ``stream=False`` says that nobody reads before the answer is whole: the runner still
     yields bursts, but may deliver everything in one. ``tenant`` and ``key`` say who pays and whose
     share it is, ``priority`` how large a share: never what a client says of itself unchecked.
+    ``prefill`` says that the last message is the beginning of the answer: what is generated goes on
+    after it and does not repeat it (only for runners whose capabilities have ``prefill``).
     """
 
     id: str
@@ -165,6 +167,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     priority: Priority = "normal"
     native: Native | None = None
+    prefill: bool = False
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):

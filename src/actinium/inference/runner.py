@@ -21,6 +21,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     wire; without it only those named in ``extras`` have an effect, and a gateway declares the
     others as ignored.
     ``native`` names the wire whose requests (``Request.native``) are sent on as they came.
+    ``prefill`` says that a chat's answer may be begun for the model (``Request.prefill``).
     """
 
     chat: bool = True
@@ -33,6 +34,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     passthrough: bool = False
     extras: frozenset[str] = frozenset()
     native: str = ""
+    prefill: bool = False
     n: int = 1
     context: int | None = None
     output: int | None = None

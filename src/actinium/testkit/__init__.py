@@ -1,4 +1,4 @@
-"""Tools for tests of programs made of actors: virtual time, schedules by seed, probes, faults.
+"""Tools for tests: actors in virtual time, schedules by seed, probes, faults, fake providers.
 
 >>> from actinium import testkit
 >>> async def test(t: testkit.TestSystem) -> None:
@@ -17,42 +17,58 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .anthropic import AnthropicProvider
     from .events import Events
     from .failure import ExpectationFailed, InjectedFault
     from .faults import Faults
+    from .gemini import GeminiProvider
     from .live import inject
     from .loop import VirtualLoop
     from .probe import Probe
+    from .provider import Fault, Provider, Seen
     from .runner import run
     from .search import Failure, explore, find_failure
     from .system import TestSystem
+    from .threaded import in_thread
 
 _HOMES = {
+    "AnthropicProvider": "anthropic",
     "Events": "events",
     "ExpectationFailed": "failure",
     "Failure": "search",
+    "Fault": "provider",
     "Faults": "faults",
+    "GeminiProvider": "gemini",
     "InjectedFault": "failure",
     "Probe": "probe",
+    "Provider": "provider",
+    "Seen": "provider",
     "TestSystem": "system",
     "VirtualLoop": "loop",
     "explore": "search",
     "find_failure": "search",
+    "in_thread": "threaded",
     "inject": "live",
     "run": "runner",
 }
 
 __all__ = [
+    "AnthropicProvider",
     "Events",
     "ExpectationFailed",
     "Failure",
+    "Fault",
     "Faults",
+    "GeminiProvider",
     "InjectedFault",
     "Probe",
+    "Provider",
+    "Seen",
     "TestSystem",
     "VirtualLoop",
     "explore",
     "find_failure",
+    "in_thread",
     "inject",
     "run",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 _ID: Final = "chatcmpl-provider"
 _CREATED: Final = 1_700_000_000
 encode: Final = msgspec.json.encode
+Told = bool | Literal["wrong", "repeated"]
 
 
 def prompt_of(body: dict[str, Any]) -> str:
@@ -21,10 +22,33 @@ def prompt_of(body: dict[str, Any]) -> str:
     return "".join(part.get("text", "") for part in content)
 
 
-def usage_of(body: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
-    """A word is a token here."""
-    given = len(prompt_of(body).split())
-    made = len(words) * int(body.get("n") or 1)
+def after(begun: str, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words that follow the beginning of an answer; all, where it is another one's."""
+    if not "".join(words).startswith(begun):
+        return words
+    left = []
+    at = 0
+    for word in words:
+        at += len(word)
+        if at > len(begun):
+            left.append(word[-min(len(word), at - len(begun)) :])
+    return tuple(left)
+
+
+def _left(body: dict[str, Any], words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words still to say, where the request says the first ones itself."""
+    if "prompt" in body:
+        return words
+    last = body["messages"][-1]
+    begun = body.get("continue_final_message") or last.get("prefix")
+    return after(str(last["content"]), words) if begun else words
+
+
+def usage_of(body: dict[str, Any], words: tuple[str, ...], usage: Told = True) -> dict[str, Any]:
+    """A word is a token here; a thousand, where the usage is to be wrong."""
+    scale = 1000 if usage == "wrong" else 1
+    given = len(prompt_of(body).split()) * scale
+    made = len(words) * int(body.get("n") or 1) * scale
     return {
         "prompt_tokens": given,
         "completion_tokens": made,
@@ -33,8 +57,9 @@ def usage_of(body: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def whole(body: dict[str, Any], words: tuple[str, ...], *, usage: bool) -> bytes:
+def whole(body: dict[str, Any], words: tuple[str, ...], *, usage: Told) -> bytes:
     """A whole answer to a chat or a completion."""
+    words = _left(body, words)
     text = "".join(words)
     chat = "messages" in body
     choices: list[dict[str, Any]] = []
@@ -52,19 +77,24 @@ def whole(body: dict[str, Any], words: tuple[str, ...], *, usage: bool) -> bytes
         choices.append(choice)
     answer = {**_frame(body, "chat.completion" if chat else "text_completion"), "choices": choices}
     if usage:
-        answer["usage"] = usage_of(body, words)
+        answer["usage"] = usage_of(body, words, usage)
     return encode(answer)
 
 
-def events(body: dict[str, Any], words: tuple[str, ...], *, usage: bool) -> list[bytes]:
+def events(body: dict[str, Any], words: tuple[str, ...], *, usage: Told) -> list[bytes]:
     """The data of a stream's events, without ``[DONE]``; the finish comes once per choice."""
     chat = "messages" in body
+    words = _left(body, words)
     frame = _frame(body, "chat.completion.chunk" if chat else "text_completion")
     made: list[bytes] = []
+    said = 0
 
     def add(index: int, piece: dict[str, Any]) -> None:
         choice = {"index": index, "finish_reason": None, "logprobs": None, **piece}
-        made.append(encode({**frame, "choices": [choice]}))
+        event = {**frame, "choices": [choice]}
+        if usage == "repeated":
+            event["usage"] = usage_of(body, words[:said])
+        made.append(encode(event))
 
     n = int(body.get("n") or 1)
     if chat:
@@ -76,7 +106,7 @@ def events(body: dict[str, Any], words: tuple[str, ...], *, usage: bool) -> list
         for call in _call_pieces(body):
             add(0, {"delta": {"tool_calls": [call]}})
     else:
-        for word in words:
+        for said, word in enumerate(words, 1):  # noqa: B007 - what add() tells
             for index in range(n):
                 piece: dict[str, Any] = {"delta": {"content": word}} if chat else {"text": word}
                 if chat and body.get("logprobs"):
@@ -86,7 +116,8 @@ def events(body: dict[str, Any], words: tuple[str, ...], *, usage: bool) -> list
         last: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
         add(index, {**last, "finish_reason": finish})
     if usage:
-        made.append(encode({**frame, "choices": [], "usage": usage_of(body, words)}))
+        told = usage_of(body, words, usage)
+        made.append(encode({**frame, "choices": [], "usage": told}))
     return made
 
 

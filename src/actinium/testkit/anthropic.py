@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from .answers import Told, after
 from .provider import Fault, Provider, Seen, Writer
 
 _KINDS: Final = {
@@ -30,8 +31,9 @@ class AnthropicProvider(Provider):
     """See :class:`actinium.testkit.provider.Provider`; the key comes as ``x-api-key``.
 
     Answers are the words as text, or a call of the first tool; with ``thinking`` there is a
-    signed thought before. The usage of a prompt: a word is a token, and three more were read
-    from a cache and two written.
+    signed thought before. A last turn of the assistant's begins the answer, which goes on after it;
+    one that ends with a blank is refused, as by the real server. The usage of a prompt: a word is
+    a token, and three more were read from a cache and two written.
     """
 
     async def _answer(self, seen: Seen, writer: Writer) -> None:
@@ -52,6 +54,10 @@ class AnthropicProvider(Provider):
     async def _succeed(self, seen: Seen, writer: Writer, fault: Fault) -> None:
         """The answer proper; a body of the wrong shape gets a 400, as from the real server."""
         try:
+            if _begun(seen.body)[-1:].isspace():
+                text = "messages: final assistant content cannot end with trailing whitespace"
+                await self._send(writer, 400, error(400, text), fault)
+                return
             if seen.body.get("stream"):
                 await self._stream(writer, self._events(seen.body, usage=fault.usage), fault)
                 return
@@ -86,27 +92,34 @@ class AnthropicProvider(Provider):
         answer = self._frame(body) | {"content": made, "stop_reason": self._reason(body)}
         if not fault.finish:
             answer["stop_reason"] = None
-        answer["usage"] = self._usage(body, len(self.words))
+        answer["usage"] = self._usage(body, len(self._left(body)), fault.usage)
         if not fault.usage:
             del answer["usage"]
         return _encode(answer)
 
-    def _events(self, body: dict[str, Any], *, usage: bool) -> list[bytes]:
+    def _left(self, body: dict[str, Any]) -> tuple[str, ...]:
+        """The words after those that the request says itself."""
+        return after(_begun(body), self.words)
+
+    def _events(self, body: dict[str, Any], *, usage: Told) -> list[bytes]:
         """The data of a stream's events, up to its end mark."""
         start: dict[str, Any] = {"message": self._frame(body)}
         if usage:
-            start["message"]["usage"] = self._usage(body, 1)
+            start["message"]["usage"] = self._usage(body, 1, usage)
         events: list[dict[str, Any]] = [{"type": "message_start", **start}]
         for index, block in enumerate(self._content(body)):
-            events += self._block_events(index, block)
+            events += self._block_events(index, block, self._left(body))
             if index == 0:
                 events.insert(2, {"type": "ping"})
         end = {"delta": {"stop_reason": self._reason(body), "stop_sequence": None}}
-        made = {"output_tokens": len(self.words) if usage else 0}
+        scale = 1000 if usage == "wrong" else 1
+        made = {"output_tokens": scale * len(self._left(body)) if usage else 0}
         events.append({"type": "message_delta", **end, "usage": made})
         return list(map(_encode, events))
 
-    def _block_events(self, index: int, block: dict[str, Any]) -> list[dict[str, Any]]:
+    def _block_events(
+        self, index: int, block: dict[str, Any], words: tuple[str, ...]
+    ) -> list[dict[str, Any]]:
         deltas: list[dict[str, Any]]
         match block["type"]:
             case "thinking":
@@ -121,7 +134,7 @@ class AnthropicProvider(Provider):
                 deltas = [{"type": "input_json_delta", "partial_json": p} for p in pieces]
             case _:
                 empty = {"type": "text", "text": ""}
-                deltas = [{"type": "text_delta", "text": word} for word in self.words]
+                deltas = [{"type": "text_delta", "text": word} for word in words]
         start = {"type": "content_block_start", "index": index, "content_block": empty}
         return [
             start,
@@ -139,18 +152,19 @@ class AnthropicProvider(Provider):
                 {"type": "tool_use", "id": "toolu_1", "name": name, "input": {"city": "Paris"}}
             )
         else:
-            made.append({"type": "text", "text": "".join(self.words)})
+            made.append({"type": "text", "text": "".join(self._left(body))})
         return made
 
     def _reason(self, body: dict[str, Any]) -> str:
         return "tool_use" if body.get("tools") else "end_turn"
 
-    def _usage(self, body: dict[str, Any], output: int) -> dict[str, Any]:
+    def _usage(self, body: dict[str, Any], output: int, usage: Told = True) -> dict[str, Any]:
+        scale = 1000 if usage == "wrong" else 1
         return {
-            "input_tokens": _words(body),
+            "input_tokens": scale * _words(body),
             "cache_read_input_tokens": 3,
             "cache_creation_input_tokens": 2,
-            "output_tokens": output,
+            "output_tokens": scale * output,
         }
 
     def _frame(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -164,6 +178,17 @@ class AnthropicProvider(Provider):
             "stop_reason": None,
             "stop_sequence": None,
         }
+
+
+def _begun(body: dict[str, Any]) -> str:
+    """The beginning of the answer, where the last turn is the assistant's."""
+    last = body["messages"][-1]
+    if last["role"] != "assistant":
+        return ""
+    content = last["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(block.get("text", "") for block in content)
 
 
 def _words(body: dict[str, Any]) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from .answers import Told
 from .provider import Fault, Provider, Seen, Writer
 
 encode: Final = msgspec.json.encode
@@ -80,7 +81,7 @@ class GeminiProvider(Provider):
             return
         await self._send(writer, 200, fault.body or whole, fault)
 
-    def _events(self, body: dict[str, Any], *, usage: bool) -> list[bytes]:
+    def _events(self, body: dict[str, Any], *, usage: Told) -> list[bytes]:
         """The data of a stream's events; the last one has the finish and the usage."""
         words, finish = self._spoken(body)
         made: list[dict[str, Any]] = []
@@ -91,7 +92,7 @@ class GeminiProvider(Provider):
                     found["logprobsResult"] = _logprobs((word,), body)
                 event: dict[str, Any] = {"candidates": [found]}
                 if usage:
-                    event["usageMetadata"] = _usage(body, n + 1)
+                    event["usageMetadata"] = _usage(body, n + 1, usage)
                 made.append(event)
         made += [
             {"candidates": [{"content": _content(part), "index": 0}]} for part in self._calls(body)
@@ -100,11 +101,11 @@ class GeminiProvider(Provider):
             last = {"content": _content({"text": ""}), "finishReason": finish, "index": index}
             made.append({"candidates": [last]})
         if usage:
-            made[-1]["usageMetadata"] = _usage(body, len(words))
+            made[-1]["usageMetadata"] = _usage(body, len(words), usage)
         frame = {"modelVersion": "gemini-test", "responseId": "provider"}
         return [encode({**event, **frame}) for event in made]
 
-    def _whole(self, body: dict[str, Any], *, usage: bool) -> bytes:
+    def _whole(self, body: dict[str, Any], *, usage: Told) -> bytes:
         words, finish = self._spoken(body)
         candidates = []
         for index in range(_count(body)):
@@ -115,7 +116,7 @@ class GeminiProvider(Provider):
             candidates.append(found)
         answer: dict[str, Any] = {"candidates": candidates, "modelVersion": "gemini-test"}
         if usage:
-            answer["usageMetadata"] = _usage(body, len(words))
+            answer["usageMetadata"] = _usage(body, len(words), usage)
         return encode(answer)
 
     def _spoken(self, body: dict[str, Any]) -> tuple[tuple[str, ...], str]:
@@ -161,11 +162,12 @@ def _count(body: dict[str, Any]) -> int:
     return int(_config(body).get("candidateCount", 1))
 
 
-def _usage(body: dict[str, Any], words: int) -> dict[str, Any]:
-    """A word is a token here."""
+def _usage(body: dict[str, Any], words: int, usage: Told) -> dict[str, Any]:
+    """A word is a token here; a thousand, where the usage is to be wrong."""
+    scale = 1000 if usage == "wrong" else 1
     texts = [p.get("text", "") for c in body["contents"] for p in c["parts"]]
     given = sum(len(text.split()) for text in texts) or 1
-    made = max(1, words) * _count(body)
+    given, made = given * scale, max(1, words) * _count(body) * scale
     return {
         "promptTokenCount": given, "candidatesTokenCount": made, "totalTokenCount": given + made
     }  # fmt: skip

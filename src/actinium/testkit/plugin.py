@@ -2,21 +2,25 @@
 
 pytest loads it wherever the package is installed. It takes coroutine tests that use the fixture
 ``ac_system`` (or ``actinium_system``, the same) or carry ``@pytest.mark.actinium``, and leaves
-all others alone, those of anyio and pytest-asyncio among them. Nothing of the kit is imported
-before the first such test.
+all others alone, those of anyio and pytest-asyncio among them. ``ac_openai``, ``ac_anthropic`` and
+``ac_gemini`` are fake providers for any test. Nothing of the kit is imported before the first test
+that uses it.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from .anthropic import AnthropicProvider
+    from .gemini import GeminiProvider
+    from .provider import Provider
     from .system import TestSystem
 
 Test = Callable[..., Coroutine[Any, Any, Any]]
@@ -93,6 +97,36 @@ def ac_seed(request: pytest.FixtureRequest) -> int:
     from .seeds import SEED, seed_asked_for
 
     return seed_asked_for() or _options(request.node).get("seed") or SEED
+
+
+@pytest.fixture
+def ac_openai() -> Iterator[Provider]:
+    """A server of OpenAI's wire on loopback that fails as ``faults`` say; on its own thread."""
+    from .provider import Provider
+    from .threaded import in_thread
+
+    with in_thread(Provider()) as provider:
+        yield provider
+
+
+@pytest.fixture
+def ac_anthropic() -> Iterator[AnthropicProvider]:
+    """The same of Anthropic's wire."""
+    from .anthropic import AnthropicProvider
+    from .threaded import in_thread
+
+    with in_thread(AnthropicProvider()) as provider:
+        yield provider
+
+
+@pytest.fixture
+def ac_gemini() -> Iterator[GeminiProvider]:
+    """The same of Gemini's wire."""
+    from .gemini import GeminiProvider
+    from .threaded import in_thread
+
+    with in_thread(GeminiProvider()) as provider:
+        yield provider
 
 
 def _options(item: pytest.Item) -> dict[str, Any]:

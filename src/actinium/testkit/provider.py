@@ -5,7 +5,8 @@
         deployment = Deployment(name="m", runtime="openai", base_url=provider.base_url)
 
 It answers every chat with ``words`` (one token each), counts what it sees, and notices when a
-client leaves. Requests take the faults from the front of ``faults``, or ask ``plan``.
+client leaves. A request that begins the answer (``continue_final_message`` or ``prefix``) gets
+the words after that. Requests take the faults from the front of ``faults``, or ask ``plan``.
 """
 
 from __future__ import annotations
@@ -21,20 +22,25 @@ from typing import Any
 import msgspec
 
 from . import answers
+from .answers import Told
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """What goes wrong with one request; the default is nothing.
 
-    Before the answer: ``hold`` (wait for :meth:`Provider.release`), ``drop`` (close without an
-    answer), ``status`` with ``body`` and ``headers``. Within a stream, at the place of an event
-    counted from 0: ``stall_at`` (silence until the client leaves), ``cut_at`` (close),
-    ``reset_at`` (reset), ``garbage_at`` (an event that is no JSON), ``error_at`` (an error
-    event). At its end: ``finish=False``, ``done=False``, ``usage=False`` leave these out.
-    ``split`` writes the answer in pieces of so many bytes.
+    Before the answer: ``hold`` (wait for :meth:`Provider.release`), ``wait`` (seconds before its
+    first byte), ``drop`` (close without an answer), ``status`` with ``body`` and ``headers``; a
+    ``retry-after`` is one of these. Within a stream, at the place of an event counted from 0:
+    ``stall_at`` (silence until the client leaves), ``cut_at`` (close), ``reset_at`` (reset),
+    ``garbage_at`` (an event that is no JSON), ``error_at`` (an error event). At its end:
+    ``finish=False``, ``done=False``, ``usage=False`` leave these out; ``usage="wrong"`` tells a
+    thousand times the tokens, ``usage="repeated"`` tells those so far with every event where the
+    wire has a place for it. ``split`` writes the answer in pieces of so many bytes; ``each`` is a
+    pause in seconds before each event of a stream, and before each such piece.
     """
 
     hold: bool = False
+    wait: float = 0.0
     drop: bool = False
     status: int = 200
     body: bytes | None = None
@@ -46,8 +52,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     error_at: int | None = None
     finish: bool = True
     done: bool = True
-    usage: bool = True
+    usage: Told = True
     split: int | None = None
+    each: float = 0.0
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -198,6 +205,8 @@ class Provider:
         """What goes wrong before the answer."""
         if fault.hold:
             await self._held.wait()
+        if fault.wait:
+            await asyncio.sleep(fault.wait)
         if fault.drop:
             raise _Gone
 
@@ -237,6 +246,8 @@ class Provider:
         await self._write(writer, head.encode() + b"transfer-encoding: chunked\r\n\r\n", fault)
         for at, event in enumerate(data):
             await self._misbehave(writer, at, fault)
+            if fault.each:
+                await asyncio.sleep(fault.each)
             await self._event(writer, event, fault)
         await self._misbehave(writer, len(data), fault)
         await self._write(writer, b"0\r\n\r\n", fault)
@@ -290,4 +301,4 @@ class Provider:
             writer.write(data[at : at + step])
             await writer.drain()
             if fault.split:
-                await asyncio.sleep(0)
+                await asyncio.sleep(fault.each)

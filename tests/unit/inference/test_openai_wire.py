@@ -240,6 +240,17 @@ def test_encode() -> None:
     assert got["prompt"] == "p" and got["logprobs"] == 2 and "messages" not in got
 
 
+def test_the_beginning_of_an_answer_is_told_as_the_server_wants_it() -> None:
+    messages = (Message(role="user", content="q"), Message(role="assistant", content="I am"))
+    begun = Request(id="1", model="m", messages=messages, prefill=True)
+    got = sent(begun, Options(prefill="continue_final_message"))
+    assert got["continue_final_message"] is True and got["add_generation_prompt"] is False
+    assert got["messages"][-1] == {"role": "assistant", "content": "I am"}
+    got = sent(begun, Options(prefill="prefix"))
+    assert got["messages"][-1] == {"role": "assistant", "content": "I am", "prefix": True}
+    assert "continue_final_message" not in got
+
+
 def test_what_a_provider_wants_back_with_a_call_goes_to_every_server_but_openai() -> None:
     raw = b"""{"role":"assistant","tool_calls":[{"id":"c","type":"function",
         "function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"x":"s"}}}]}"""

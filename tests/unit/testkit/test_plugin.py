@@ -201,3 +201,21 @@ def test_the_plugin_loads_nothing_of_the_kit() -> None:
         "own = [m for m in sys.modules if m.startswith('actinium')]; assert len(own) < 6, own"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_providers_are_fixtures_of_any_test(run: Run) -> None:
+    run(
+        """
+        import urllib.error
+        import urllib.request
+
+        from actinium.testkit import Fault
+
+        def test_all(ac_openai, ac_anthropic, ac_gemini):
+            assert ac_openai.base_url.endswith("/v1")
+            ac_anthropic.faults.append(Fault(status=529))
+            with pytest.raises(urllib.error.HTTPError, match="529"):
+                urllib.request.urlopen(f"{ac_anthropic.base_url}/models")
+            assert not ac_gemini.seen
+        """
+    ).assert_outcomes(passed=1)

@@ -69,20 +69,23 @@ class Attempt:
         """The answer is no text; this is what it used."""
         self._tally.usage = usage
 
+    def usage(self) -> Usage:
+        """What it has used so far: of the wire, else estimated."""
+        return self._tally.of(self._need)
+
     def end(self, failure: BaseException | None) -> None:
         """The attempt is over; None: the answer is whole."""
         if not self._open:
             return
         self._open = False
         self.guard.ended(failure, self._first, self._call)
-        tally = self._tally
         if failure is not None and self._first is None and _costs_nothing(failure):
             never_sent = isinstance(failure, (EngineOverloaded, ModelNotReady))
             self._permit.end(None if never_sent else Need(0, 0))
             for reservation in self._reservations:
                 reservation.release()
             return
-        usage = tally.of(self._need)
+        usage = self.usage()
         self._permit.end(Need(usage.input, usage.output))
         cost = self.guard.spent(usage, whole=failure is None)
         for reservation in self._reservations:

@@ -15,8 +15,11 @@ from ..limits.budget import Purse
 from ..replica import Replica
 from ..request import EmbedRequest, Request
 from ..runner import Capabilities, Embedding, ModelRunner
+from .attempt import Attempt
+from .course import Course
 from .guard import Guard
 from .measures import GuardMeasures
+from .race import Race
 from .trip import Trip
 
 T = TypeVar("T")
@@ -61,12 +64,21 @@ class Chain:
             return "ready"
         return self.guards[0].pool.state
 
-    async def generate(self, request: Request) -> AsyncGenerator[Burst]:
+    def generate(self, request: Request) -> AsyncGenerator[Burst]:
         """The answer as bursts, of the first attempt that delivers content.
 
         Raises what :meth:`Replica.generate` raises, and RateLimited, BudgetExceeded,
         UpstreamOpen; where several deployments failed, the error that is over the soonest.
         """
+        described = self.deployment
+        if described.hedge is None and not described.continuation:
+            return self._plain(request)
+        return Course(
+            self._trip(request, request.deadline), request, self._measures,
+            hedges=described.hedge is not None, continues=described.continuation,
+        ).generate()  # fmt: skip
+
+    async def _plain(self, request: Request) -> AsyncGenerator[Burst]:
         trip = self._trip(request, request.deadline)
         while True:
             attempt = await trip.next()
@@ -115,6 +127,8 @@ class Chain:
     async def _once(
         self, trip: Trip, call: Callable[[Replica], Awaitable[tuple[T, Usage | None]]]
     ) -> T:
+        if self.deployment.hedge is not None:
+            return await self._hedged(trip, call)
         while True:
             attempt = await trip.next()
             try:
@@ -126,12 +140,24 @@ class Chain:
                 attempt.end(left)
                 raise
             else:
-                if usage is not None:
-                    attempt.used(usage)
-                elif isinstance(answer, list):
-                    attempt.whole(answer)
+                _took(attempt, answer, usage)
                 attempt.end(None)
                 return answer
+
+    async def _hedged(
+        self, trip: Trip, call: Callable[[Replica], Awaitable[tuple[T, Usage | None]]]
+    ) -> T:
+        async def begin(attempt: Attempt) -> T:
+            answer, usage = await call(attempt.replica)
+            _took(attempt, answer, usage)
+            return answer
+
+        async def undo(attempt: Attempt, answer: T) -> None:
+            """It has ended by itself."""
+
+        attempt, answer = await Race(trip, begin, undo, self._measures).winner()
+        attempt.end(None)
+        return answer
 
     def _trip(self, request: Request | EmbedRequest, deadline: float | None) -> Trip:
         """All attempts and waits share the time that one would have."""
@@ -147,3 +173,11 @@ class Chain:
                 if name is not None and (purse := self._purses.get(f"{kind}:{name}")) is not None:
                     purses.append(purse)
         return Trip(request, self.guards, purses, until, self._measures)
+
+
+def _took(attempt: Attempt, answer: object, usage: Usage | None) -> None:
+    """A whole answer came."""
+    if usage is not None:
+        attempt.used(usage)
+    elif isinstance(answer, list):
+        attempt.whole(answer)

@@ -79,6 +79,8 @@ class Guard:
         self.attempts = retry.attempts if retry is not None else 1
         self.longest = retry.longest if retry is not None else 0.0
         self.retries = RetryBudget(retry.budget if retry is not None else 0.0)
+        hedge = self.deployment.hedge
+        self.hedges = RetryBudget(hedge.budget) if hedge is not None else None
         self._pause = Retry(
             max=self.attempts, backoff=(retry.base, retry.max) if retry is not None else (0.0, 0.0)
         )

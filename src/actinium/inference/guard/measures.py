@@ -19,6 +19,14 @@ class GuardMeasures:
             "fallbacks", "Requests that went on to another deployment.", ("deployment", "target")
         )
         self.retries = registry.counter("retries", "Attempts made again on a deployment.", by)
+        self.hedges = registry.counter(
+            "hedges",
+            "Second attempts beside a slow first, by which one won.",
+            ("deployment", "won"),
+        )
+        self.continued = registry.counter(
+            "continued", "Broken streams that another one went on with.", ("deployment", "target")
+        )
         self.waited = registry.histogram(
             "limiter_wait_seconds", "Waiting for a limit, of those that had to.", SECONDS, by
         )

@@ -55,7 +55,7 @@ class Trip:
         self, request: Request | EmbedRequest, guards: Sequence[Guard], purses: Sequence[Purse],
         until: float, measures: GuardMeasures,
     ) -> None:  # fmt: skip
-        self._request = request
+        self._request = self._asked = request  # differ once an answer has broken off
         self._legs = [_Leg(guard) for guard in guards]
         self._purses = purses
         self._fresh = True  # no time has passed: nothing waited, nothing failed
@@ -89,7 +89,7 @@ class Trip:
     def failed(self, attempt: Attempt, error: Exception) -> None:
         """An attempt failed: goes on, or raises the error where nothing may be tried again."""
         self._fresh = False
-        leg = next(leg for leg in self._legs if leg.guard is attempt.guard)
+        leg = self._leg_of(attempt)
         if not isinstance(error, InferenceError) or not (error.falls_back or error.retryable):
             raise error
         leg.error = error
@@ -105,14 +105,49 @@ class Trip:
             for other in self._legs:
                 other.out = other.out or other is not leg
 
-    def _try(self, leg: _Leg, now: float) -> Attempt | None:
+    def broke(self, attempt: Attempt, request: Request) -> None:
+        """An answer broke off in its middle: from now on ``request``, the rest of it, is sought;
+        of those who failed only another server of the same deployment is asked."""
+        self._fresh = False
+        leg = self._leg_of(attempt)
+        leg.avoid = attempt.replica
+        leg.out = leg.tries >= len(leg.guard.pool.replicas)
+        self._request = request
+        for leg in self._legs:
+            leg.need = None
+
+    def second(self, first: Attempt) -> Attempt | None:
+        """An attempt beside one that is slow, by whoever can serve at once; None where nobody can.
+
+        Another server of the same deployment goes first, the same server last.
+        """
+        now = asyncio.get_running_loop().time()
+        home = self._leg_of(first)
+        home.avoid = first.replica
+        others = [leg for leg in self._legs if leg is not home]
+        several = len(home.guard.pool.replicas) > 1
+        for leg in (home, *others) if several else (*others, home):
+            if leg.out:
+                continue
+            try:
+                attempt = self._try(leg, now, beside=True)
+            except InferenceError:
+                continue
+            if attempt is not None:
+                return attempt
+        return None
+
+    def _leg_of(self, attempt: Attempt) -> _Leg:
+        return next(leg for leg in self._legs if leg.guard is attempt.guard)
+
+    def _try(self, leg: _Leg, now: float, *, beside: bool = False) -> Attempt | None:
         """An attempt on one deployment at once, or None with the reason in the leg."""
         leg.queued = False
         if leg.again > now:
             return None
         guard = leg.guard
         error = guard.closed(now)
-        if error is None and leg is not self._legs[0]:
+        if error is None and (leg is not self._legs[0] or self._request is not self._asked):
             error = self._unfit(leg)
         if error is not None:
             self._refused(leg, error, now)
@@ -128,7 +163,10 @@ class Trip:
         except InferenceError as refused:
             self._refused(leg, refused, now)
             return None
-        self._begin(leg, now)
+        if not beside:
+            self._begin(leg, now)
+        elif not leg.tries:
+            leg.tries = 1
         return attempt
 
     async def _queue(self, leg: _Leg) -> Attempt | None:
@@ -162,6 +200,8 @@ class Trip:
             self._measures.retries.labels(guard.name).value += 1
         else:
             guard.retries.called(now)
+            if guard.hedges is not None:
+                guard.hedges.called(now)
             first = self._legs[0]
             if leg is not first:
                 self._measures.fallbacks.labels(first.guard.name, guard.name).value += 1

@@ -91,6 +91,23 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             )
 
 
+class Hedge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a second attempt begins beside one that is slow: after so many seconds without content.
+
+    It goes to another server of the deployment, else to its next fallback that can serve at once,
+    else to the same server again. The first content wins and the other attempt is stopped; both
+    are paid for. Of all requests in 10 s at most the share ``budget``, and 3, are hedged.
+    """
+
+    after: float
+    budget: float = 0.1
+
+    def __post_init__(self) -> None:
+        _above("hedge", "after", self.after)
+        if not 0 <= self.budget <= 1:
+            raise ConfigError(f"hedge.budget must be from 0 to 1, got {self.budget!r}")
+
+
 class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a deployment that fails is left alone, see :class:`actinium.Breaker`.
 

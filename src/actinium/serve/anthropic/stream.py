@@ -82,6 +82,8 @@ class Blocks:
         return out
 
     def _add_detail(self, detail: Detail, out: list[Event]) -> None:
+        if detail.seam is not None:  # clients pass over a ping, whatever it holds
+            out.append({"type": "ping", "actinium": {"continued": detail.seam}})
         if detail.signature:
             self._open("thinking", {"type": "thinking", "thinking": "", "signature": ""}, out)
             self._delta({"type": "signature_delta", "signature": detail.signature}, out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from actinium.inference.chunk import Burst, Chunk, Usage
+from actinium.inference.chunk import Burst, Chunk, Usage, total_of
 from actinium.inference.request import Request
 
 from ..context import Call, Context
@@ -13,7 +13,7 @@ from ..events import Events
 from ..merge import merged
 from ..openai.read import read_completion
 from ..openai.stream import TextStream
-from ..openai.whole import Collector, text_body, total_of
+from ..openai.whole import Collector, text_body
 
 
 async def completions(context: Context, call: Call) -> None:

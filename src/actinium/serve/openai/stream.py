@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from actinium.errors import ProtocolError
-from actinium.inference.chunk import Burst, Chunk, Usage
+from actinium.inference.chunk import Burst, Chunk, Seam, Usage
 
 from .shapes import (
     Delta,
@@ -96,6 +96,12 @@ class EventStream(ABC):
             return self._open + b'],"usage":' + usage + b"}\n\n" + DONE
         return DONE
 
+    def _seam(self, seam: Seam) -> bytes:
+        """An event without content: a client that does not know ``actinium`` sees nothing."""
+        told = encode({"actinium": {"continued": seam}})[1:-1]
+        close = b"]," + told + self._close[1:]
+        return self._text_open + b'""' + self.after_text + close
+
     def _plain(self, texts: list[str]) -> bytes:
         parts = _lines(texts).split(b"\n")
         parts.pop()
@@ -104,6 +110,9 @@ class EventStream(ABC):
     def _rest(self, chunk: Chunk, out: list[bytes]) -> None:
         if chunk.usage is not None:
             self.usage = chunk.usage
+        if chunk.detail is not None and chunk.detail.seam is not None:
+            out.append(self._seam(chunk.detail.seam))
+            return
         index = chunk.index
         if chunk.finish is not None:
             self._open_choices.discard(index)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import UNSET
 
 from actinium.errors import ProtocolError
-from actinium.inference.chunk import Burst, Chunk, Finish, TokenLogprob, Usage
+from actinium.inference.chunk import Burst, Chunk, Finish, TokenLogprob, Usage, total_of
 
 from .shapes import (
     Answered,
@@ -146,17 +146,3 @@ def text_body(
             total = total_of(total, part.usage)
     usage = usage_of(total) if total is not None else None
     return encode(Whole(id, "text_completion", created, model, choices, usage, fingerprint))
-
-
-def total_of(left: Usage | None, right: Usage) -> Usage:
-    """The usage of two different requests together."""
-    if left is None:
-        return right
-    return Usage(
-        input=left.input + right.input,
-        output=left.output + right.output,
-        cached=left.cached + right.cached,
-        reasoning=left.reasoning + right.reasoning,
-        cache_write=left.cache_write + right.cache_write,
-        source=left.source if left.source == right.source else "estimated",
-    )

@@ -58,6 +58,7 @@ class AnthropicRunner(RemoteRunner):
             json_schema=True,
             extras=EXTRAS,
             native="anthropic",
+            prefill=True,
             batch=self.deployment.max_concurrent,
         )
 

@@ -90,13 +90,17 @@ class Prompter:
             start = "" if request.prompt.startswith(self._bos) else self._bos
             return start + request.prompt
         messages = [_plain(message, at) for at, message in enumerate(request.messages)]
+        begun = messages.pop()["content"] if request.prefill else ""
         tools = None if request.tool_choice == "none" else list(request.tools) or None
         try:
-            return self._template.render(messages=messages, tools=tools, add_generation_prompt=True)
+            text: str = self._template.render(
+                messages=messages, tools=tools, add_generation_prompt=True
+            )
         except (jinja2.TemplateError, TypeError, AttributeError, KeyError) as error:
             raise BadRequest(
                 f"the model's chat template refuses these messages or tools: {error}", "messages"
             ) from error
+        return text + begun
 
     def _forced(self, request: Request) -> str | None:
         """What a ``tool_choice`` makes the model begin with: a call, or a call of one name."""

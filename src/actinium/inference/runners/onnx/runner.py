@@ -71,6 +71,7 @@ class OnnxRunner:
             tools=self.folder.config.call_id is not None,
             logprobs=True,
             seed=True,
+            prefill=True,
             n=self.options.slots,
             context=self.context,
             output=self.context - 1,

@@ -16,6 +16,12 @@ class StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool
 
 
+class Prefix(Message, frozen=True, kw_only=True, omit_defaults=True):
+    """An assistant's message that its answer goes on from, as DeepSeek and Mistral want it."""
+
+    prefix: bool = False
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Body of /chat/completions and /completions: only what is set is sent."""
 
@@ -69,9 +75,15 @@ def encode_call(request: Request, model: str, options: Options, *, openai: bool)
     complete = field == "max_completion_tokens"
     alternatives = sampling.logprobs
     penalty = sampling.repetition_penalty
+    messages = _plain(request.messages, options, openai=openai)
+    extra = request.extra
+    if request.prefill and options.prefill == "continue_final_message":
+        extra = {**extra, "continue_final_message": True, "add_generation_prompt": False}
+    elif request.prefill and options.prefill == "prefix":
+        messages = (*messages[:-1], Prefix(**msgspec.structs.asdict(messages[-1]), prefix=True))
     call = Call(
         model=model,
-        messages=_plain(request.messages, options, openai=openai),
+        messages=messages,
         prompt=request.prompt,
         stream=request.stream,
         stream_options=_USAGE if request.stream and options.include_usage else None,
@@ -97,8 +109,8 @@ def encode_call(request: Request, model: str, options: Options, *, openai: bool)
         user=request.user,
     )
     body = _encode(call)
-    if request.extra:
-        more = {k: v for k, v in request.extra.items() if k not in Call.__struct_fields__}
+    if extra:
+        more = {k: v for k, v in extra.items() if k not in Call.__struct_fields__}
         if more:
             body = body[:-1] + b"," + _encode(more)[1:]
     return body

@@ -23,8 +23,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ``stream_options`` for servers that refuse it; their usage is then estimated. ``developer``
     says that the server knows the role of that name; others get ``system`` for it.
     ``marks`` says that the server knows ``cache_control`` and ``thinking_blocks``, as LiteLLM's
-    does; otherwise they are left out. ``ca_file`` names further trusted certificate authorities
-    (PEM).
+    does; otherwise they are left out. ``prefill`` says how the server is told that the last
+    message begins its answer: ``"continue_final_message"`` (vLLM, SGLang) or ``"prefix"``
+    (DeepSeek, Mistral); None: it cannot be told. ``ca_file`` names further trusted certificate
+    authorities (PEM).
 
     Azure's alone: ``api_version`` chooses the URL form with a version (else OPENAI_API_VERSION,
     else the v1 form), ``deployment`` is the deployment's name there where it is not the model's,
@@ -40,6 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     include_usage: bool = True
     developer: bool | None = None
     marks: bool = False
+    prefill: Literal["continue_final_message", "prefix"] | None = None
     ca_file: str | None = None
     api_version: str | None = None
     deployment: str | None = None

@@ -57,6 +57,7 @@ class OpenAIRunner(RemoteRunner):
             seed=True,
             json_schema=True,
             passthrough=True,
+            prefill=self._options.prefill is not None and self._options.api == "chat",
             n=128,
             batch=self.deployment.max_concurrent,
         )
