@@ -118,7 +118,7 @@ FAULTS: list[tuple[Fault, str | None]] = [
     (Fault(status=429), "RateLimited"),
     (Fault(status=429, headers={"retry-after": "3"}), "RateLimited"),
     (Fault(status=500), "ServerError"),
-    (Fault(status=503), "ServerError"),
+    (Fault(status=503), "UpstreamOverloaded"),
     (Fault(drop=True), "NetworkError"),
 ]
 
