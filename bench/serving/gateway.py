@@ -1,18 +1,22 @@
 """The gateway on one core: requests and stream events per second, against rivals.
 
     python -m bench.serving.gateway [--model PATH --load PATH] [--rounds 5]
-        [--rival NAME=COMMAND ...] [--json FILE]
+        [--rival NAME=COMMAND ... [--rival-load NAME=FLAGS ...]] [--json FILE]
 
 ``--model`` and ``--load`` are a model server and a load generator: programs with the command
 lines of ``plain_model`` and ``plain_load``, which are used where none are given, and then are
 the bottleneck themselves: their figures say little. A rival's COMMAND holds {port} and
-{upstream}. Each round runs all subjects one after another in fresh processes; model and load
+{upstream}; FLAGS are what the load generator needs to speak to it (another path, headers). Two
+subjects are ours: ``actinium``, and ``actinium-all`` with limits, breaker, budgets and a key.
+Each round runs all subjects one after another in fresh processes; model and load
 are pinned to one core, the gateway to another. Shown are the median, least and greatest, and
 the CPU time of the gateway for each unit, which a busy machine falsifies less. Any answer that
 is not 200, or a stream that is not whole, voids the run.
 
 Scenarios: ``max32`` whole answers over 32 connections, ``stmax`` streams of 500 tokens over 64
-connections, sent by the model server as fast as they are taken.
+connections, sent by the model server as fast as they are taken; and two that want the compiled
+model and load: ``lat100`` 100 whole answers a second of a model that takes 10 ms, ``tok6400`` 64
+streams of a token each 10 ms. There ``direct`` (the load at the model itself) is the floor.
 
 ``--realtime`` runs all of it under SCHED_FIFO, so that other work on the machine does not
 count; it needs the right to do so.
@@ -34,13 +38,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 
 from bench import machine
 from bench.harness import ROOT, say
+from bench.serving.gateway_subject import KEY
 
-SCENARIOS = {"max32": ("-c", "32"), "stmax": ("-c", "64", "-s")}
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """Flags of the load and the model; ``events`` are counted, or answers."""
+
+    load: str
+    model: str = ""
+    events: bool = False
+    floor: bool = False
+
+
+SCENARIOS = {
+    "max32": Scenario(load="-c 32"),
+    "stmax": Scenario(load="-c 64 -s", events=True),
+    "lat100": Scenario(load="-c 32 -r 100", model="-d 10000", floor=True),
+    "tok6400": Scenario(load="-c 64 -s", model="-d 10000 -i 10000", events=True, floor=True),
+}
+USUAL = ("max32", "stmax")
 OURS = f"{sys.executable} -m bench.serving.gateway_subject {{port}} {{upstream}}"
+SUBJECTS = {"actinium": OURS, "actinium-all": OURS + " --all"}
 PYTHON = f"{sys.executable} -m bench.serving."
 
 
@@ -101,30 +124,44 @@ def cpu_seconds(gateway: psutil.Process) -> float:
 
 
 def run(
-    command: str, options: argparse.Namespace, scenario: str, cores: tuple[int, int]
+    command: str,
+    flags: str,
+    options: argparse.Namespace,
+    scenario: str,
+    cores: tuple[int, int],
 ) -> dict[str, Any]:
-    """One subject in one scenario, in fresh processes."""
-    upstream, port = options.upstream or free_port(), free_port()
-    model = f"{options.model or PYTHON + 'plain_model'} -p {upstream} -n 500"
+    """One subject in one scenario, in fresh processes; without a command the model alone."""
+    what = SCENARIOS[scenario]
+    upstream = options.upstream or free_port()
+    port = free_port() if command else upstream
+    model = f"{options.model or PYTHON + 'plain_model'} -p {upstream} -n 500 {what.model}"
     realtime: bool = options.realtime
-    flags = " ".join(SCENARIOS[scenario])
-    load = f"{options.load or PYTHON + 'plain_load'} -p {port} -m m0 {flags}"
-    with (
-        process(model, cores[0], upstream, realtime=realtime),
-        process(
-            command.format(port=port, upstream=upstream), cores[1], port, realtime=realtime
-        ) as gateway,
-    ):
+    load = f"{options.load or PYTHON + 'plain_load'} -p {port} -m m0 {what.load} {flags}".format(
+        upstream=upstream
+    )
+    with contextlib.ExitStack() as stack:
+        server = process(model, cores[0], upstream, realtime=realtime)
+        gateway = stack.enter_context(server)
+        if command:
+            filled = command.format(port=port, upstream=upstream)
+            gateway = stack.enter_context(process(filled, cores[1], port, realtime=realtime))
         _load(f"{load} -d 1 -w 0", cores[0], realtime)
         before = cpu_seconds(gateway)
         said = _load(f"{load} -d {options.seconds} -w 0", cores[0], realtime)
         used = cpu_seconds(gateway) - before
-    units = said["events"] if scenario == "stmax" else said["done"]
+        resident = sum(p.memory_info().rss for p in (gateway, *gateway.children(recursive=True)))
+    units = said["events"] if what.events else said["done"]
     if said["non2xx"] or said["err"] or said.get("evbad") or not units:
         return {"failed": f"bad answers: {json.dumps(said)[:300]}"}
-    rate = said["events_s"] if scenario == "stmax" else said["rps"]
-    return {"rate": rate, "cpu_us": used / units * 1e6, "p50_us": said["p50_us"],
-            "p99_us": said["p99_us"]}  # fmt: skip
+    kind = "tok" if what.events and what.floor else "p"
+    names = ("tok_p50_us", "tok_p99_us") if kind == "tok" else ("p50_us", "p99_us")
+    return {
+        "rate": said["events_s"] if what.events else said["rps"],
+        "cpu_us": used / units * 1e6,
+        "p50_us": said[names[0]],
+        "p99_us": said[names[1]],
+        "mib": resident / 2**20,
+    }
 
 
 def _load(command: str, core: int, realtime: bool) -> dict[str, Any]:
@@ -140,15 +177,15 @@ def table(results: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
     """Markdown: one row per subject and scenario, with ours as the reference of ratios."""
     lines = [
         "| scenario | subject | per second, median | min - max | CPU us each | p50 us | p99 us "
-        "| actinium / it |",
-        "|---|---|---|---|---|---|---|---|",
+        "| MiB | actinium / it |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for scenario, subjects in results.items():
         ours = [r.get("rate", 0.0) for r in subjects["actinium"]]
         for name, runs in subjects.items():
             good = [r for r in runs if "failed" not in r]
             if not good:
-                lines.append(f"| {scenario} | {name} | {runs[0]['failed']} | | | | | |")
+                lines.append(f"| {scenario} | {name} | {runs[0]['failed']} | | | | | | |")
                 continue
             rates = [r["rate"] for r in good]
             pairs = [a / r["rate"] for a, r in zip(ours, runs, strict=True) if "rate" in r and a]
@@ -156,7 +193,7 @@ def table(results: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
             lines.append(
                 f"| {scenario} | {name} | {middle['rate']:,.0f} | {min(rates):,.0f} - "
                 f"{max(rates):,.0f} | {middle['cpu_us']:.3g} | {middle['p50_us']:,.0f} | "
-                f"{middle['p99_us']:,.0f} | {statistics.median(pairs):.3g} |"
+                f"{middle['p99_us']:,.0f} | {middle['mib']:.0f} | {statistics.median(pairs):.3g} |"
             )
     return "\n".join(lines)
 
@@ -166,6 +203,7 @@ def main() -> None:
     parser.add_argument("--model", help="a model server")
     parser.add_argument("--load", help="a load generator")
     parser.add_argument("--rival", action="append", default=[], metavar="NAME=COMMAND")
+    parser.add_argument("--rival-load", action="append", default=[], metavar="NAME=FLAGS")
     parser.add_argument("--upstream", type=int, help="port of the model, for rivals that fix it")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0)
@@ -176,17 +214,20 @@ def main() -> None:
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < 2:
         raise SystemExit("two cores are needed: one for the gateway, one for model and load")
-    subjects = {"actinium": OURS, **dict(rival.split("=", 1) for rival in options.rival)}
-    scenarios = options.scenario or list(SCENARIOS)
-    results: dict[str, dict[str, list[dict[str, Any]]]] = {
-        s: {name: [] for name in subjects} for s in scenarios
-    }
+    subjects = {**SUBJECTS, **dict(rival.split("=", 1) for rival in options.rival)}
+    flags = {"actinium-all": f"-a {KEY}"} | dict(one.split("=", 1) for one in options.rival_load)
+    results: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for number in range(1, options.rounds + 1):
-        for scenario in scenarios:
-            for name, command in subjects.items():
-                got = run(command, options, scenario, (allowed[0], allowed[1]))
-                results[scenario][name].append(got)
-                shown = got.get("failed") or f"{got['rate']:,.0f}/s, {got['cpu_us']:.3g} us CPU"
+        for scenario in options.scenario or USUAL:
+            floor = {"direct": ""} if SCENARIOS[scenario].floor else {}
+            shown_here = results.setdefault(scenario, {})
+            for name, command in {**subjects, **floor}.items():
+                cores = (allowed[0], allowed[1])
+                got = run(command, flags.get(name, ""), options, scenario, cores)
+                shown_here.setdefault(name, []).append(got)
+                shown = got.get("failed") or (
+                    f"{got['rate']:,.0f}/s, {got['cpu_us']:.3g} us CPU, p99 {got['p99_us']:,.0f} us"
+                )
                 say(f"round {number}/{options.rounds}  {scenario:6} {name:12} {shown}")
     record = machine.record()
     say(json.dumps(record))
