@@ -92,7 +92,7 @@ def test_inf_lm_1_copies_agree_with_the_plain_sum_once_all_have_heard(
     for name, copy in copies.items():
         assert copy.used == sum(v for (_, w), v in plain.items() if w >= first)
         assert copy.own == sum(v for (n, w), v in plain.items() if w >= first and n == name)
-        assert copy.used == sum(copy.total(window) for window in copy.windows())
+        assert copy.used == sum(total for _, total in copy.totals())
 
 
 @pytest.mark.parametrize("nodes", [2, 4, 8])

@@ -41,7 +41,7 @@ class BreakerCall:
         """
         if self._open:
             self._open = False
-            self._breaker._outcome(self._generation, outcome, weight)
+            self._breaker.leave(self._generation, outcome, weight)
 
     def __enter__(self) -> Self:
         return self
@@ -132,11 +132,18 @@ class Breaker:
 
     def try_call(self) -> BreakerCall | None:
         """Lets one call through, or not."""
-        state = self.state
-        if state == "open" or (state == "half_open" and self._under_way >= self._probes):
-            return None
+        generation = self.enter()
+        return BreakerCall(self, generation) if generation >= 0 else None
+
+    def enter(self) -> int:
+        """Lets one call through, for callers that are sure to :meth:`leave` once with the number
+        this returns; below 0 it may not go."""
+        if self._state != "closed":
+            state = self.state
+            if state == "open" or (state == "half_open" and self._under_way >= self._probes):
+                return -1
         self._under_way += 1
-        return BreakerCall(self, self._generation)
+        return self._generation
 
     def call(self) -> BreakerCall:
         """Lets one call through; raises CircuitOpen, with ``retry_after``, when it may not."""
@@ -176,7 +183,8 @@ class Breaker:
         self._open_for = min(LONGEST, seconds)
         self._until = self._clock() + self._open_for * self._random.uniform(0.9, 1.1)
 
-    def _outcome(self, generation: int, outcome: Outcome, weight: float) -> None:
+    def leave(self, generation: int, outcome: Outcome, weight: float = 1.0) -> None:
+        """Tells how a call went that :meth:`enter` let through."""
         if generation != self._generation:
             return
         self._under_way -= 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from actinium.core.breaker import BreakerCall
 from actinium.errors import (
     EngineOverloaded,
     InferenceError,
@@ -40,7 +39,7 @@ class Attempt:
     )  # fmt: skip
 
     def __init__(
-        self, guard: Guard, replica: Replica, need: Need, permit: Permit, call: BreakerCall,
+        self, guard: Guard, replica: Replica, need: Need, permit: Permit, call: int,
         reservations: list[Reservation], request: Request | EmbedRequest,
     ) -> None:  # fmt: skip
         self._who = request.tenant, request.key

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
 
-from actinium.core.breaker import Breaker, BreakerCall
+from actinium.core.breaker import Breaker
 from actinium.errors import (
     BudgetExceeded,
     EngineOverloaded,
@@ -142,11 +142,11 @@ class Guard:
 
         Ask :meth:`closed` before. Raises UpstreamOpen, BudgetExceeded.
         """
-        call: BreakerCall | None = None
+        call = -1
         reservations = []
         try:
-            call = self.breaker.try_call()
-            if call is None:
+            call = self.breaker.enter()
+            if call < 0:
                 raise self._open()
             if self.purse is not None or purses:
                 amount = self.price(need)
@@ -155,8 +155,8 @@ class Guard:
         except InferenceError:
             for reservation in reservations:
                 reservation.release()
-            if call is not None:
-                call.done("neutral")
+            if call >= 0:
+                self.breaker.leave(call, "neutral")
             permit.end(None)
             raise
         replica = self.pool.choose(request, avoid)
@@ -174,20 +174,20 @@ class Guard:
 
     # -- after an attempt
 
-    def ended(self, failure: BaseException | None, first: float | None, call: BreakerCall) -> None:
+    def ended(self, failure: BaseException | None, first: float | None, call: int) -> None:
         """Judges an attempt at its end."""
         if failure is None and self._policy.slow_after is None:
             self._ok.value += 1
-            call.done("success")
+            self.breaker.leave(call, "success")
             self._rest_streak = 0
             return
         end = end_of(failure, first, self._policy)
         self._attempted[end].value += 1
         weight = weight_of(end, self._policy)
         if weight:
-            call.done("failure", weight)
+            self.breaker.leave(call, "failure", weight)
         else:
-            call.done("success" if end == "ok" else "neutral")
+            self.breaker.leave(call, "success" if end == "ok" else "neutral")
         if failure is None:
             self._rest_streak = 0
         elif isinstance(failure, InferenceError):

@@ -20,40 +20,43 @@ _log = logging.getLogger("actinium.budget")
 
 
 class _Period:
-    """What was spent in an hour, a day or a month; windows are minutes or the period itself."""
+    """What was spent in an hour, a day or a month; windows are minutes or the period itself.
 
-    __slots__ = ("_day", "_month", "counters", "kind", "limit")
+    ``window`` is that of the time given to :meth:`turn` last; it lasts from ``since`` to ``until``.
+    """
+
+    __slots__ = ("_grain", "counters", "kind", "limit", "since", "until", "window")
 
     def __init__(self, kind: str, limit: float, node: str) -> None:
         self.kind = kind
         self.limit = round(limit * NANO)
         self.counters = Counters(node)
-        self._day = self._month = -1
+        self._grain = 60 if kind == "hour" else 86400  # of Unix time, which has no leap seconds
+        self.since = self.until = 0.0
+        self.window = -1
 
-    def window(self, now: float) -> int:
-        if self.kind == "hour":
-            return int(now // 60)
-        day = int(now // 86400)  # of Unix time, which has no leap seconds
-        if self.kind == "day":
-            return day
-        if day != self._day:
+    def turn(self, now: float) -> None:
+        """Goes on to the window of a time."""
+        window = int(now // self._grain)
+        self.since = float(window * self._grain)
+        self.until = self.since + self._grain
+        if self.kind == "month":
             at = datetime.fromtimestamp(now, UTC)
-            self._day, self._month = day, at.year * 12 + at.month - 1
-        return self._month
+            window = at.year * 12 + at.month - 1
+        self.window = window
+        self.counters.advance(window - _MINUTES + 1 if self.kind == "hour" else window)
 
     def used(self, now: float) -> int:
-        window = self.window(now)
-        first = window - _MINUTES + 1 if self.kind == "hour" else window
-        if first > self.counters.first:
-            self.counters.advance(first)
+        if not self.since <= now < self.until:
+            self.turn(now)
         return self.counters.used
 
     def resets_in(self, now: float, amount: int) -> float:
         """Seconds until an amount fits, as far as is known now."""
         if self.kind == "hour":
             missing = self.used(now) + amount - self.limit
-            for window in self.counters.windows():
-                missing -= self.counters.total(window)
+            for window, total in self.counters.totals():
+                missing -= total
                 if missing <= 0:
                     return max(1.0, (window + _MINUTES) * 60 - now)
             return 3600.0
@@ -134,19 +137,31 @@ class Purse:
     def reserve(self, amount: int) -> Reservation:
         """Sets nano-USD aside. Raises BudgetExceeded unless the budget only warns."""
         now = self._clock()
-        error = self._check(amount, now)
-        if error is not None and self.budget.on_exceeded != "warn":
-            raise error
-        if error is not None and not self._warned:
-            _log.warning("%s", error)
-        self._warned = error is not None
+        beyond = False
         windows = []
         for period in self._periods:
-            window = period.window(now)
-            period.counters.charge(window, amount)
-            windows.append(window)
+            if not period.since <= now < period.until:
+                period.turn(now)
+            counters = period.counters
+            if counters.own + counters.others + amount > period.limit:
+                beyond = True
+            windows.append(period.window)
+        if beyond:
+            self._go_beyond(amount, now)
+        self._warned = beyond
+        for period in self._periods:
+            period.counters.charge(period.window, amount)
         self.reserved += amount
         return Reservation(self, amount, windows)
+
+    def _go_beyond(self, amount: int, now: float) -> None:
+        """More than there is: raises, or warns once until it fits again."""
+        error = self._check(amount, now)
+        assert error is not None
+        if self.budget.on_exceeded != "warn":
+            raise error
+        if not self._warned:
+            _log.warning("%s", error)
 
     def state(self) -> dict[str, list[tuple[str, int, int, int]]]:
         """What was spent, by period, as (node, window, charged, given back): for :meth:`merge`."""

@@ -29,42 +29,42 @@ def merged(left: State, right: State) -> dict[tuple[str, int], Entry]:
 class Counters:
     """One node's copy. Windows before :meth:`advance` are forgotten, and stay so on a merge.
 
-    ``used`` is what is charged and not given back, of all nodes, in all windows that count;
-    ``own`` that of this node.
+    ``own`` is what this node has charged and not given back in all windows that count, ``used``
+    that of all nodes.
     """
 
-    __slots__ = ("_mine", "_theirs", "_totals", "first", "node", "own", "used")
+    __slots__ = ("_at", "_mine", "_now", "_theirs", "first", "node", "others", "own")
 
     def __init__(self, node: str = "local") -> None:
         self.node = node
-        self.used = 0
         self.own = 0
+        self.others = 0
         self.first = 0
         self._mine: dict[int, list[int]] = {}  # window -> charged, given back
         self._theirs: dict[tuple[str, int], Entry] = {}
-        self._totals: dict[int, int] = {}  # by window, of all nodes
+        self._at = -1  # the window charged last,
+        self._now = [0, 0]  # and its entry: the next charge is most often there as well
+
+    @property
+    def used(self) -> int:
+        """What counts, of all nodes."""
+        return self.own + self.others
 
     def charge(self, window: int, amount: int) -> None:
         """Counts an amount of this node. A window that is over counts no more."""
-        if window < self.first:
-            return
-        entry = self._mine.get(window)
-        if entry is None:
-            self._mine[window] = [amount, 0]
-            self._totals[window] = self._totals.get(window, 0) + amount
-        else:
-            entry[0] += amount
-            self._totals[window] += amount
-        self.used += amount
+        if window != self._at:
+            if window < self.first:
+                return
+            self._now = self._mine.setdefault(window, [0, 0])
+            self._at = window
+        self._now[0] += amount
         self.own += amount
 
     def refund(self, window: int, amount: int) -> None:
         """Gives back what was charged in a window before; in one that is over, nothing."""
-        entry = self._mine.get(window)
+        entry = self._now if window == self._at else self._mine.get(window)
         if entry is not None:
             entry[1] += amount
-            self._totals[window] -= amount
-            self.used -= amount
             self.own -= amount
 
     def advance(self, first: int) -> None:
@@ -72,20 +72,21 @@ class Counters:
         if first <= self.first:
             return
         self.first = first
-        for window in [w for w in self._totals if w < first]:
-            self.used -= self._totals.pop(window)
-            if (entry := self._mine.pop(window, None)) is not None:
-                self.own -= entry[0] - entry[1]
+        if self._at < first:
+            self._at = -1
+        for window in [w for w in self._mine if w < first]:
+            charged, back = self._mine.pop(window)
+            self.own -= charged - back
         for key in [key for key in self._theirs if key[1] < first]:
-            del self._theirs[key]
+            charged, back = self._theirs.pop(key)
+            self.others -= charged - back
 
-    def total(self, window: int) -> int:
-        """What counts in one window."""
-        return self._totals.get(window, 0)
-
-    def windows(self) -> list[int]:
-        """The windows that hold anything, oldest first."""
-        return sorted(self._totals)
+    def totals(self) -> list[tuple[int, int]]:
+        """The windows that hold anything, oldest first, and what counts in each."""
+        sums = {window: charged - back for window, (charged, back) in self._mine.items()}
+        for (_, window), (charged, back) in self._theirs.items():
+            sums[window] = sums.get(window, 0) + charged - back
+        return sorted(sums.items())
 
     def state(self) -> dict[tuple[str, int], Entry]:
         """What to send to other nodes: absolute numbers, so that sending again is harmless."""
@@ -96,18 +97,14 @@ class Counters:
         """Takes in what another node knows, of this node too: it may have been restarted."""
         for key, (charged, refunded) in state.items():
             node, window = key
-            if window < self.first:
+            if window < self.first or not (charged or refunded):
                 continue
-            own = node == self.node
-            before = self._mine.get(window, (0, 0)) if own else self._theirs.get(key, (0, 0))
-            new = (max(before[0], charged), max(before[1], refunded))
-            if new == tuple(before):
-                continue
-            change = new[0] - new[1] - before[0] + before[1]
-            if own:
-                self._mine[window] = list(new)
-                self.own += change
+            if node == self.node:
+                mine = self._mine.setdefault(window, [0, 0])
+                before = mine[0] - mine[1]
+                mine[:] = max(mine[0], charged), max(mine[1], refunded)
+                self.own += mine[0] - mine[1] - before
             else:
-                self._theirs[key] = new
-            self.used += change
-            self._totals[window] = self._totals.get(window, 0) + change
+                known = self._theirs.get(key, (0, 0))
+                new = self._theirs[key] = max(known[0], charged), max(known[1], refunded)
+                self.others += new[0] - new[1] - known[0] + known[1]

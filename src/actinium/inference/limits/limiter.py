@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Final, Protocol
 
@@ -24,7 +24,8 @@ class Need(msgspec.Struct, frozen=True, gc=False):
     @property
     def amounts(self) -> tuple[int, int, int, int]:
         """What it is of each of ``KINDS``."""
-        return 1, self.input + self.output, self.input, self.output
+        taken, given = self.input, self.output
+        return 1, taken + given, taken, given
 
     @property
     def cost(self) -> int:
@@ -33,13 +34,17 @@ class Need(msgspec.Struct, frozen=True, gc=False):
 
 
 class Charge:
-    """What one request was charged; settled or given back once, then it means nothing."""
+    """What one request was charged, of which meters and in which window of theirs; settled or
+    given back once, then it means nothing."""
 
-    __slots__ = ("need", "open", "windows")
+    __slots__ = ("meters", "need", "open", "window")
 
-    def __init__(self, need: Need, windows: list[tuple[int, Meter, int]]) -> None:
+    def __init__(
+        self, need: Need, window: int = 0, meters: Sequence[tuple[int, Meter]] = ()
+    ) -> None:
         self.need = need
-        self.windows = windows
+        self.window = window
+        self.meters = meters
         self.open = True
 
 
@@ -87,7 +92,7 @@ class Limiter:
             for kind in KINDS
             if (limit := getattr(limits, kind)) is not None
         }
-        self._metered = self._by_place()
+        self._metered: Sequence[tuple[int, Meter]] = self._by_place()
 
     def wait(self, now: float, need: Need) -> float:
         """Seconds until ``need`` fits: 0 now, ``inf`` when something else must end first."""
@@ -117,7 +122,10 @@ class Limiter:
         self._input += need.input
         self._output += need.output
         amounts = need.amounts
-        return Charge(need, [(p, m, m.charge(now, amounts[p])) for p, m in self._metered])
+        window = int(now)
+        for place, meter in self._metered:
+            meter.counters.charge(window, amounts[place])
+        return Charge(need, window, self._metered)
 
     def settle(self, now: float, charge: Charge, real: Need | None) -> None:
         """The request has ended: it used ``real``, or (None) never reached the upstream."""
@@ -128,14 +136,14 @@ class Limiter:
         need = charge.need
         self._input -= need.input
         self._output -= need.output
-        if not charge.windows:
+        if not charge.meters:
             return
         amounts = need.amounts
         used = real.amounts if real is not None else (0, 0, 0, 0)
-        for place, meter, window in charge.windows:
+        for place, meter in charge.meters:
             change = used[place] - amounts[place]
             if change:
-                meter.correct(now, window, change)
+                meter.correct(now, charge.window, change)
 
     def learn(self, now: float, told: Mapping[str, Told]) -> float:
         """Takes in what the upstream says; seconds until it takes requests again, else 0."""

@@ -66,15 +66,22 @@ class Meter:
         """Seconds until an amount fits; 0 when it does. More than the limit fits when nothing
         else is used; ``inf`` where there is no limit left at all. ``back`` of what is used is
         taken as given back by then."""
-        limit = self.limit(now)
+        counters = self.counters
+        first = int(now) - SPAN + 1
+        if first > counters.first:
+            counters.advance(first)
+        limit = self.configured
+        if not self._plain:
+            limit = self.limit(now)
+        elif limit is not None and counters.own + counters.others - back + amount <= limit:
+            return 0.0  # the usual case
         if limit is None:
             return 0.0
         missing = self.used(now) - back + min(amount, limit) - limit
         if missing <= 0 and limit > 0:
             return 0.0
-        counters = self.counters
-        for window in counters.windows():
-            missing -= counters.total(window)
+        for window, total in counters.totals():
+            missing -= total
             if missing <= 0:
                 return max(0.001, window + SPAN - now)
         return inf
