@@ -16,6 +16,7 @@ from actinium.wire import find_type
 
 from . import entries as e
 from .address import PLACED, origin_of
+from .endings import end_cell
 from .flow import Outflow
 
 if TYPE_CHECKING:
@@ -140,12 +141,14 @@ class Arrivals:
             self._offer(link, entry.id, cell, msg, sender, max(0.0, left or 0.0))
 
     def _gone(self, link: Link, entry: Any, msg: Any, sender: Any, error: BaseException) -> None:
-        if type(entry) is e.Post:
+        if type(entry) is e.Watch:
+            link.say(e.Gone(entry.to, "stopped"))
+        elif type(entry) is e.Post:
             node = self._node
             node.refused_late += 1
             target = node.known.ref(node.index, node.incarnation, 0, f"/worker/{node.index}/$gone")
             node.life.dead_letters.record("actor_stopped", target, sender, msg, error)
-        else:
+        elif type(entry) is not e.Stop:
             self._fail(link, entry.id, error)
 
     def _wait(self, link: Link, entry: Any, msg: Any) -> None:
@@ -164,7 +167,10 @@ class Arrivals:
 
     def _release(self, key: int) -> None:
         for link, entry, msg in self._early.pop(key, ()):
-            self._deliver(link, entry, msg)
+            if isinstance(entry, e.Sent):
+                self._deliver(link, entry, msg)
+            else:
+                self.takers[type(entry)](link, entry, ())
 
     # -- answers
 
@@ -197,7 +203,7 @@ class Arrivals:
 
         async def wait() -> None:
             try:
-                self._taken(link, number, await cell.send(msg, timeout=left))
+                self._taken(link, number, await cell.send(msg, timeout=left, sender=sender))
             except ActiniumError as error:
                 self._fail(link, number, error)
 
@@ -207,7 +213,7 @@ class Arrivals:
 
     def _taken(self, link: Link, number: int, put: Put) -> None:
         if link.up:
-            packed = self._node.codec.pack(put.code)
+            packed = self._node.codec.pack((put.ok, put.code))
             link.say(e.Answer(number, link.number(packed.type), packed.raw()))
 
     def _cancel(self, link: Link, entry: e.Cancel, _: Any) -> None:
@@ -230,31 +236,33 @@ class Arrivals:
     # -- life
 
     def _stop(self, link: Link, entry: e.Stop, _: Any) -> None:
-        if isinstance(entry.to, tuple):
-            cls = find_type(entry.to[0])
-            entities = self._node.system.entity(cls, entry.to[1])._entities
-            cell = entities.find(cls, entry.to[1])
-        else:
-            cell = self._node.known.here(entry.to)
-        if cell is not None:
-            if entry.how == "kill":
-                cell.kill()
-            else:
-                cell.stop(drain=entry.how == "drain")
+        cell = self._living(entry.to)
+        if cell is None and self._is_coming(entry.to):
+            self._wait(link, entry, None)
+        elif cell is not None and not isinstance(cell, BaseException):
+            end_cell(cell, entry.how)
 
     def _watch(self, link: Link, entry: e.Watch, _: Any) -> None:
-        if isinstance(entry.to, tuple):
-            cls = find_type(entry.to[0])
-            cell = self._node.system.entity(cls, entry.to[1])._entities.find(cls, entry.to[1])
-        else:
-            cell = self._find(entry.to)
-            if cell is None:  # its order to start is on its way
-                self._node.loop.call_later(0.01, self._watch, link, entry, _)
-                return
-        if cell is None or isinstance(cell, BaseException):
+        cell = self._living(entry.to)
+        if cell is None and self._is_coming(entry.to):
+            self._wait(link, entry, None)
+        elif cell is None or isinstance(cell, BaseException):
             link.say(e.Gone(entry.to, "stopped"))
-            return
-        self.tell_end(cell, functools.partial(self._say_gone, link, entry.to))
+        else:
+            self.tell_end(cell, functools.partial(self._say_gone, link, entry.to))
+
+    def _living(self, to: e.To) -> Any:
+        """The actor if it lives now: unlike a message, this makes no entity."""
+        if not isinstance(to, tuple):
+            return self._find(to)
+        try:
+            cls = find_type(to[0])
+            return self._node.system.entity(cls, to[1])._entities.find(cls, to[1])
+        except ActiniumError as error:
+            return error
+
+    def _is_coming(self, to: e.To) -> bool:
+        return isinstance(to, int) and self._find(to) is None
 
     def _say_gone(self, link: Link, to: e.To, reason: str) -> None:
         if link.up:

@@ -97,7 +97,8 @@ class Asked:
         elif offer is not None and offer[1] is link:
             del self._offers[entry.id]
             if not offer[0].done():
-                offer[0].set_result(ACCEPTED)
+                ok, code = value
+                offer[0].set_result(Put(ok=ok, code=code) if code != "accepted" else ACCEPTED)
 
     def _failed(self, link: Link, entry: e.Failed, _: Any) -> None:
         self._fail(link, entry.id, self._node.unpack_failure(link, entry.failure))

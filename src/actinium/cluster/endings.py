@@ -24,6 +24,7 @@ class Endings:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._later: list[Callable[[], None]] = []  # for processes that are not connected yet
         self.takers: dict[type, Callable[[Link, Any, Any], None]] = {e.Gone: self._gone}
 
     def stop(self, way: Way, how: str) -> None:
@@ -36,6 +37,8 @@ class Endings:
                 end_cell(self._node.cells[way.to], how)
             elif isinstance(way.to, int) and way.to >= PLACED:
                 self._node.stop_unplaced(way.to, how)
+            else:
+                self._once_joined(way, functools.partial(self.stop, way, how))
             return
         if link.waiting:
             packed = Packed("", b"")
@@ -58,15 +61,32 @@ class Endings:
         link = self._node.link_for(way)
         if link is not None:
             link.say(e.Watch(way.to))
-        elif isinstance(way.to, int) and way.to < PLACED:
-            ref = self._node.known.refs.get((way.node_index, way.node_incarnation, way.to))
-            if ref is not None:
-                self.retire_with_process(ref)
+        elif isinstance(way.known, tuple):
+            self._once_joined(way, functools.partial(self._want_again, way))
         elif isinstance(way.to, int) and way.to in self._node.cells:
             then = functools.partial(self.ended_here, way.to)
             self._node.arrivals.tell_end(self._node.cells[way.to], then)
         elif isinstance(way.to, int):
             self._node.locate(way.to)
+
+    def _want_again(self, way: Way) -> None:
+        way.asked_gone = False
+        self.want_gone(way)
+
+    def _once_joined(self, way: Way, what: Callable[[], None]) -> None:
+        """Does it when the process of an actor is connected, unless that has ended."""
+        if (way.node_index, way.node_incarnation) not in self._node.gone_nodes:
+            self._later.append(what)
+            return
+        ref = self._node.known.refs.get(way.known)
+        if ref is not None:
+            self.retire_with_process(ref)
+
+    def joined(self) -> None:
+        """A process came or went: what waited for it is tried again."""
+        later, self._later = self._later, []
+        for what in later:
+            what()
 
     def ended_here(self, to: int, reason: str) -> None:
         """A placed actor this process holds a remote ref to has ended in this process."""

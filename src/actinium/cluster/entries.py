@@ -15,8 +15,8 @@ from actinium.wire import Failure
 VERSION = 1
 """Of this protocol. Both sides have to speak the same."""
 
-HELLO, WELCOME, REFUSED, BATCH = 1, 2, 3, 4
-"""Kinds of frames."""
+HELLO, WELCOME, REFUSED, BATCH, PULSE = 1, 2, 3, 4, 5
+"""Kinds of frames. Only batches are numbered."""
 
 To = int | tuple[str, str]
 """An actor of the receiving process: its number, its placed key, or an entity's class and key."""
@@ -26,12 +26,13 @@ Address = tuple[int, int, To, str]
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """First words of the side that connects."""
+    """First words of the side that connects; ``taken`` frames came on earlier connections."""
 
     version: int
     token: str
     node: int
     incarnation: int
+    taken: int = 0
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -39,7 +40,15 @@ class Welcome(msgspec.Struct, frozen=True):
 
     node: int
     incarnation: int
+    taken: int = 0
     peers: list[tuple[int, int]] = []
+
+
+class Pulse(msgspec.Struct, frozen=True, array_like=True):
+    """The event loop turns; so many frames of the session were sent and taken so far."""
+
+    sent: int
+    taken: int
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, tag_field="t"):
@@ -213,8 +222,16 @@ class Down(Entry, frozen=True, array_like=True, tag=20):
     final: bool
 
 
+class Unreachable(Entry, frozen=True, array_like=True, tag=28):
+    """The sender and this process cannot talk to each other any more."""
+
+    node: int
+    incarnation: int
+    why: str
+
+
 class Ready(Entry, frozen=True, array_like=True, tag=21):
-    """A worker is connected to all its peers."""
+    """A worker serves."""
 
 
 class Tally(Entry, frozen=True, array_like=True, tag=22):
@@ -262,11 +279,12 @@ class Fatal(Entry, frozen=True, array_like=True, tag=27):
 AnyEntry = (
     Post | Ask | Open | Offer | Answer | Failed | Cancel | Item | End | Credit | Grant | TypeName
     | Watch | Gone | Stop | Spawn | Spawned | Register | Locate | Located | Down | Ready | Tally
-    | Quiet | Closing | Finish | Exit | Fatal
+    | Quiet | Closing | Finish | Exit | Fatal | Unreachable
 )  # fmt: skip
 
 encode_entry = msgspec.msgpack.Encoder().encode
 decode_batch = msgspec.msgpack.Decoder(list[AnyEntry]).decode
+decode_pulse = msgspec.msgpack.Decoder(Pulse).decode
 
-UNCOUNTED = (Grant, TypeName, Quiet, Tally, Ready, Closing, Finish, Exit)
+UNCOUNTED = (Grant, TypeName, Quiet, Tally, Ready, Closing, Finish, Exit, Unreachable)
 """Entries that cause no work among actors; they do not keep a system from being quiet."""

@@ -30,6 +30,11 @@ class FirstNode(PlacingNode):
         self.tallies: dict[tuple[int, int], e.Tally] = {}
         """The latest of each worker process there ever was."""
         self.ready: Callable[[int, int], None] = lambda index, incarnation: None
+        self.kill: Callable[[int, int, str], None] = lambda index, incarnation, why: None
+        """Ends a worker process, for a reason."""
+        self._condemned: set[tuple[int, int]] = set()
+        self.incarnation_of: Callable[[int], int] = lambda index: 0
+        """The process of a worker's number that is alive, or was last."""
         self._round = 0
         self._answers: dict[tuple[int, int], asyncio.Future[e.Tally | None]] = {}
         self.takers |= {
@@ -40,6 +45,7 @@ class FirstNode(PlacingNode):
             e.Tally: self._on_tally,
             e.Stop: self._on_stop,
             e.Fatal: self._on_fatal,
+            e.Unreachable: self._on_unreachable,
         }
 
     # -- the registry
@@ -177,6 +183,25 @@ class FirstNode(PlacingNode):
     def _on_fatal(self, link: Link, entry: e.Fatal, _: Any) -> None:
         self.life.supervisor.end_all(self.unpack_failure(link, entry.failure))
 
+    def expects(self, index: int, incarnation: int) -> bool:
+        return (
+            incarnation == self.incarnation_of(index)
+            and (index, incarnation) not in self._condemned
+            and super().expects(index, incarnation)
+        )
+
+    def condemn(self, index: int, incarnation: int, why: str) -> None:
+        """Has a worker process ended that cannot be talked to any more."""
+        if (index, incarnation) not in self._condemned:
+            self._condemned.add((index, incarnation))
+            self.kill(index, incarnation, why)
+
+    def _on_unreachable(self, link: Link, entry: e.Unreachable, _: Any) -> None:
+        # Of two that accuse each other the one that was accused first goes.
+        if entry.node > 0 and (link.index, link.incarnation) not in self._condemned:
+            why = f"{self.name_of(link.index)} cannot talk to it: {entry.why}"
+            self.condemn(entry.node, entry.incarnation, why)
+
     # -- quiet
 
     def _on_tally(self, link: Link, entry: e.Tally, _: Any) -> None:
@@ -204,10 +229,10 @@ class FirstNode(PlacingNode):
         """
         before: tuple[int, int] | None = None
         while True:
-            self._round += 1
-            own = await self.tally(self._round)
-            tallies = await self.gather(e.Quiet, self._round)
-            own = await self.tally(self._round)
+            round = self._round = self._round + 1
+            await self.tally(round)
+            tallies = await self.gather(e.Quiet, round)
+            own = await self.tally(round)
             if None in tallies:
                 before = None
                 continue

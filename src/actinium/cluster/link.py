@@ -1,32 +1,44 @@
-"""One connection between two processes: batches out, batches in, credits.
+"""The link between two processes: batches out, batches in, credits.
 
 Entries said in one turn of the event loop leave in one frame. Messages (Post, Ask, Open, Offer)
 cost credit, which the receiver gives back once they are in their mailboxes; without credit they
 wait here, up to a bound, beyond which they are refused. Answers, items of streams (which have
 credits of their own) and the runtime's words cost none, so that a full link never keeps the
 answer away that would empty it.
+
+A link lives as long as both processes do. While its connection is broken (``repair`` makes it
+again) there is no credit, so messages wait or are refused, and everything else is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
+from actinium.base import faults
 from actinium.core.put import ACCEPTED
-from actinium.errors import ActiniumError, DecodeError
-from actinium.wire import FrameReader, Packed, frame
+from actinium.errors import DecodeError
+from actinium.wire import Frame, Packed, frame
 
-from .entries import BATCH, UNCOUNTED, Grant, Post, TypeName, decode_batch, encode_entry
+from .connection import Connection
+from .entries import (
+    BATCH,
+    PULSE,
+    UNCOUNTED,
+    Grant,
+    Post,
+    Pulse,
+    TypeName,
+    decode_batch,
+    decode_pulse,
+    encode_entry,
+)  # fmt: skip
+from .session import Session
 
 if TYPE_CHECKING:
     from .node import Node
-
-_log = logging.getLogger("actinium.cluster")
 
 WINDOW = 16_384
 WINDOW_BYTES = 16 * 1024 * 1024
@@ -56,17 +68,21 @@ class Waiting(NamedTuple):
     extra: Any
 
 
-class Link(asyncio.BufferedProtocol):
-    """One end of a connection. ``hello`` decides about the first frames."""
+class Link:
+    """One end of a link to the process ``index`` in its ``incarnation``."""
 
-    def __init__(self, node: Node, hello: Callable[[Link, int, Any], None]) -> None:
+    def __init__(self, node: Node, index: int, incarnation: int) -> None:
         self.node = node
-        self.hello = hello
-        self.index = -1
-        self.incarnation = -1
+        self.index = index
+        self.incarnation = incarnation
         self.up = False
-        self.closed = asyncio.get_running_loop().create_future()
-        self.transport: asyncio.Transport
+        """Whether it can be used: from the first connection until the end of either process."""
+        self.connection: Connection | None = None
+        self.session = Session()
+        self.dialled = False
+        """Whether this process made the connection, and so has to make it again."""
+        self.heard_at = 0.0
+        """When the other side last showed that its event loop turns, on this loop's clock."""
         self.serving: dict[int, Any] = {}
         """What the other side asked for and still waits for, by its id."""
         self.types: dict[int, str] = {}
@@ -76,18 +92,20 @@ class Link(asyncio.BufferedProtocol):
         self.waiting: deque[Waiting] = deque()
         self.batch: list[bytes] = []
         self.scheduled = False
-        self.credit = WINDOW
+        self.credit = 0
         """Messages that may leave now; never above 0 while messages wait."""
         self.credit_bytes = WINDOW_BYTES
         self.heard = 0
         """Entries received that are work for somebody."""
+        self._withheld = WINDOW  # credit that counts again once there is a connection
         self._senders: dict[int, Any] = {}
         self._decoders: dict[int, Callable[[Any], Any]] = {}
         self._said = 0  # entries sent that are work for somebody, messages aside
-        self._reader = FrameReader()
         self._buffers: list[Any] = []
+        self._unwritten: deque[list[Any]] = deque()
         self._size = 0
         self._paused = False
+        self._delayed = False
         self._numbers: dict[str, int] = {}
         self._frames: deque[tuple[int, int]] = deque()  # credit spent by each frame under way
         self._spent = (WINDOW, WINDOW_BYTES)  # what was left when the last frame left
@@ -97,72 +115,93 @@ class Link(asyncio.BufferedProtocol):
         self._grant_is_late = False
         self._waiting_bytes = 0
         self._for_room: list[asyncio.Future[None]] = []
+        self._told = (-1, -1)  # in the last pulse
+        self._late: deque[Frame] = deque()  # what a fault has delayed
 
-    # -- asyncio
+    # -- connections come and go
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(high=1024 * 1024)
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._reader.space()
-
-    def buffer_updated(self, nbytes: int) -> None:
-        try:
-            for found in self._reader.took(nbytes):
-                if self.up and found.kind == BATCH:
-                    self._take(found.body, found.buffers)
-                else:
-                    self.hello(self, found.kind, found.body)
-                if self.transport.is_closing():
-                    return
-        except (ActiniumError, msgspec.MsgspecError) as error:
-            _log.error("link to %s closed: %s", self.node.name_of(self.index), error)
-            self.abort()
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        was_up, self.up = self.up, False
-        if not self.closed.done():
-            self.closed.set_result(None)
-        if was_up:
-            self.node.lost(self)
-        self._wake_senders()
-
-    def pause_writing(self) -> None:
-        self._paused = True
-
-    def resume_writing(self) -> None:
+    def attach(self, connection: Connection, taken: int) -> None:
+        """Takes a connection whose other side has taken so many frames, and sends the rest."""
+        missing = self.session.again(taken)
+        old, self.connection = self.connection, connection
+        if old is not None:  # its end was not noticed yet
+            old.leave()
+        connection.belong(self)
+        self.up = True
+        self.heard_at = self.node.loop.time()
         self._paused = False
+        self._told = (-1, -1)
+        self._unwritten.clear()
+        for pieces in missing:
+            for piece in pieces:
+                connection.transport.write(piece)
+        withheld, self._withheld = self._withheld, 0
+        self.credit += withheld
+        self._let_go()
         self.flush()
+
+    def detached(self, connection: Connection) -> None:
+        """A connection ended; if that was unexpected, somebody has to make it again."""
+        if connection is self.connection:
+            self._disconnect()
+            if self.up:
+                self.node.cut(self)
+
+    def disgraced(self, connection: Connection, error: Exception) -> None:
+        """The other side sent what no process of this system says."""
+        if connection is self.connection:
+            self._disconnect()
+            if self.up:
+                self.node.nonsense(self, error)
+
+    def _disconnect(self) -> None:
+        self.connection = None
+        withheld = max(0, self.credit)
+        self._withheld += withheld
+        self.credit -= withheld
+
+    def pause(self, on: bool) -> None:
+        """The connection's buffer is full, or has room again."""
+        self._paused = on
+        if not on:
+            self._catch_up()
 
     def close(self) -> None:
-        """Sends what waits, then closes."""
+        """Sends what waits, then closes: this process ends."""
         self._paused = False
-        self.flush()
-        self.transport.close()
+        self._catch_up()
+        self.up = False
+        if self.connection is not None:
+            self.connection.transport.close()
 
-    def abort(self) -> None:
-        """Closes at once."""
-        self.transport.abort()
+    def end(self) -> None:
+        """The other process has ended."""
+        self.up = False
+        if self.connection is not None:
+            connection, self.connection = self.connection, None
+            connection.leave()
+        self._wake_senders()
+
+    def pulse(self, always: bool) -> None:
+        """Says what was sent and taken so far, if that is news or ``always``."""
+        if self.connection is None:
+            return
+        told = (self.session.sent, self.session.taken)
+        if always or told != self._told:
+            self._told = told
+            self.connection.write(PULSE, Pulse(*told))
 
     # -- out
 
     @property
     def posts(self) -> int:
         """Messages sent since the beginning."""
-        return self._returned + WINDOW - self.credit
+        return self._returned + WINDOW - self.credit - self._withheld
 
     @property
     def said(self) -> int:
         """Entries sent that are work for somebody."""
         return self._said + self.posts
-
-    def write(self, kind: int, body: Any) -> None:
-        """Writes one frame of its own (the handshake)."""
-        self.transport.write(b"".join(frame(kind, msgspec.msgpack.encode(body))))
 
     def number(self, name: str) -> int:
         """The number of a type's name on this link, announced now if it is new."""
@@ -235,6 +274,10 @@ class Link(asyncio.BufferedProtocol):
             self.credit_bytes += size
             self._returned += messages
             self._spent = (self._spent[0] + messages, self._spent[1] + size)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Sends what waits, as far as there is credit for it."""
         while self.waiting and self.credit > 0 and self.credit_bytes > 0:
             message = self.waiting.popleft()
             self._waiting_bytes -= _weight(message.packed)
@@ -254,20 +297,123 @@ class Link(asyncio.BufferedProtocol):
         self.flush()
 
     def flush(self) -> None:
-        """Sends the batch now, unless the socket takes no more."""
-        if self._paused or not self.batch or self.transport.is_closing():
+        """Sends the batch now. While the socket takes no more it grows, to a frame's size."""
+        if not self.batch:
             return
+        connection = self.connection
+        blocked = self._paused or self._delayed or connection is None
+        if blocked and len(self.batch) < FLUSH and self._size <= _FLUSH_BYTES:
+            return
+        if connection is None or blocked:
+            self._unwritten.append(self._framed())
+        elif faults.plan is not None:
+            self._flush_with_faults(faults.plan, connection)
+        else:
+            for piece in self._framed():
+                connection.transport.write(piece)
+
+    def _framed(self) -> list[Any]:
         batch, self.batch = self.batch, []
         buffers, self._buffers = self._buffers, []
         self._size = 0
         before, before_bytes = self._spent
-        self._spent = (self.credit, self.credit_bytes)
-        self._frames.append((before - self.credit, before_bytes - self.credit_bytes))
+        credit = self.credit + self._withheld
+        self._spent = (credit, self.credit_bytes)
+        self._frames.append((before - credit, before_bytes - self.credit_bytes))
         head = b"\xdd" + len(batch).to_bytes(4, "big")  # MessagePack: an array of so many
-        for piece in frame(BATCH, b"".join((head, *batch)), buffers):
-            self.transport.write(piece)
+        pieces = frame(BATCH, b"".join((head, *batch)), buffers, self.session.sent + 1)
+        self.session.keep(pieces)
+        return pieces
+
+    def _catch_up(self) -> None:
+        """Writes the frames that were made while the socket took none."""
+        while self._unwritten and not self._paused and self.connection is not None:
+            for piece in self._unwritten.popleft():
+                self.connection.transport.write(piece)
+        self.flush()
+
+    def _flush_with_faults(self, plan: faults.Plan, connection: Connection) -> None:
+        """Acts out what is armed: the frame is late, lost, doubled, cut, or the connection is."""
+        strike = plan.at("link.send", self.node.name_of(self.index), len(self.batch))
+        if strike is not None and strike.kind == "delay":
+            self._delayed = True
+            self.node.loop.call_later(strike.seconds, self._end_delay)
+            return
+        pieces = self._framed()
+        transport = connection.transport
+        match strike.kind if strike is not None else "":
+            case "":
+                for piece in pieces:
+                    transport.write(piece)
+            case "duplicate":
+                for piece in [*pieces, *pieces]:
+                    transport.write(piece)
+            case "fail":
+                transport.write(pieces[0][: len(pieces[0]) // 2])
+                transport.close()
+            case "kill":
+                transport.abort()
+
+    def _end_delay(self) -> None:
+        self._delayed = False
+        self._catch_up()
 
     # -- in
+
+    def arrived(self, connection: Connection, found: Frame) -> None:
+        """Takes a frame; raises DecodeError for one that no process of this system sends."""
+        if found.kind == PULSE:
+            self._pulse(decode_pulse(found.body))
+            return
+        if found.kind != BATCH:
+            raise DecodeError(f"frame {found.kind} after the handshake")
+        if faults.plan is not None or self._late:
+            self._arrived_with_faults(connection, found)
+        else:
+            self._arrived(found)
+
+    def _arrived(self, found: Frame) -> None:
+        session = self.session
+        match session.judge(found.number):
+            case "next":
+                self._take(found.body, found.buffers)
+                session.taken += 1
+            case "gap":
+                self._missing()
+
+    def _missing(self) -> None:
+        """Frames were lost on the way: only a new connection brings them."""
+        if self.connection is not None:
+            self.connection.transport.abort()
+
+    def _pulse(self, pulse: Pulse) -> None:
+        self.heard_at = self.node.loop.time()
+        self.session.acknowledged(pulse.taken)
+        if pulse.sent > self.session.taken and not self._late:
+            self._missing()
+
+    def _arrived_with_faults(self, connection: Connection, found: Frame) -> None:
+        plan = faults.plan
+        who = self.node.name_of(self.index)
+        strike = plan.at("link.recv", who, found.number) if plan is not None else None
+        kind = strike.kind if strike is not None else None
+        if kind == "kill":
+            connection.transport.abort()
+        elif (strike is not None and kind == "delay") or self._late:
+            kept = Frame(found.kind, bytes(found.body), found.buffers, found.number)
+            self._late.append(kept)
+            if strike is not None and kind == "delay":
+                self.node.loop.call_later(strike.seconds, self._end_late)
+        elif kind != "drop":
+            self._arrived(found)
+            if kind == "duplicate":
+                self._arrived(found)
+
+    def _end_late(self) -> None:
+        late, self._late = self._late, deque()
+        for found in late:
+            if self.up:
+                self._arrived(found)
 
     def _take(self, body: Any, buffers: list[Any]) -> None:
         entries = decode_batch(body)

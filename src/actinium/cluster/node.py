@@ -32,6 +32,8 @@ from .way import Way
 if TYPE_CHECKING:
     from actinium.core import System
 
+    from .repair import Repair
+
 _log = logging.getLogger("actinium.cluster")
 
 OVERFULL = 65_536
@@ -68,6 +70,7 @@ class Node:
         self.sent_dead: list[tuple[int, int, int]] = []
         self.where: dict[int, tuple[int, int]] = {}
         """Placed actors that are not where they were placed first."""
+        self.repair: Repair
         self.sending = Sending(self)
         self.asked = Asked(self)
         self.endings = Endings(self)
@@ -201,18 +204,44 @@ class Node:
     # -- other processes come and go
 
     def joined(self, link: Link) -> None:
-        """A link is up."""
+        """A link is there, for the first time or again."""
         self.known.way_changed()
         self.links[link.index] = link
-        for to in self.sending.held_entities():
-            if self.owner(*to) == link.index:
-                self.sending.release(to)
+        self.sending.release_waiting(
+            lambda known: (
+                self.owner(*known) == link.index if len(known) == 2 else known[0] == link.index
+            )
+        )
+        self.endings.joined()
 
-    def lost(self, link: Link) -> None:
-        """A link broke. What it carried is settled once ``down`` says why."""
+    def expects(self, index: int, incarnation: int) -> bool:
+        """Whether a process may say that it is this one."""
+        known = self.links.get(index)
+        latest = known.incarnation if known is not None else 0
+        return incarnation >= latest and (index, incarnation) not in self.gone_nodes
+
+    def cut(self, link: Link) -> None:
+        """A connection broke though nobody ended it."""
+        self.repair.cut(link)
+
+    def nonsense(self, link: Link, error: Exception) -> None:
+        """A process sent what no process of this system says."""
+        why = f"it sent what no process of this system says: {error}"
+        _log.error("%s is cut off: %s", self.name_of(link.index), why)
+        self.repair.give_up(link, why)
+
+    def pulse(self, always: bool) -> None:
+        """Tells the others what was taken of what they sent, and the first process that this
+        event loop turns (``always``)."""
+        for index, link in self.links.items():
+            link.pulse(always and index == 0)
+
+    def drop(self, link: Link) -> None:
+        """A process has ended. What its link carried is settled once ``down`` says why."""
         self.known.way_changed()
         if self.links.get(link.index) is link:
             del self.links[link.index]
+        link.end()
         self._broken[link.index, link.incarnation] = link
         self.sent_dead.append((link.index, link.incarnation, link.posts))
         for what in list(link.serving.values()):
@@ -225,18 +254,17 @@ class Node:
         if final:
             self.given_up.add(index)
         link = self.links.get(index)
-        if link is not None and link.incarnation == incarnation is not None:
-            link.up = False
-            link.abort()
-            self.lost(link)
+        if link is not None and link.incarnation == incarnation:
+            self.drop(link)
         self.asked.down(index, incarnation, error)
         self.endings.down(index, incarnation, error)
         broken = self._broken.pop((index, incarnation), None)
         if broken is not None:
             self._take_back(broken)
-        if final:
-            for to in self.sending.held_entities():
-                self.sending.release(to)
+        self.sending.release_waiting(
+            lambda known: final if len(known) == 2 else known[:2] == (index, incarnation)
+        )
+        self.endings.joined()
 
     def _take_back(self, link: Link) -> None:
         """Gives back the messages that still waited for credit of a link that broke."""

@@ -20,7 +20,6 @@ from actinium.errors import ActorStopped, MailboxFull, WorkerDied
 from actinium.wire import Packed
 
 from . import entries as e
-from .address import PLACED
 from .link import Link, Waiting
 from .way import Way
 
@@ -36,7 +35,7 @@ class Sending:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._held: dict[int | tuple[str, str], deque[tuple[Any, ...]]] = {}
+        self._held: dict[Any, deque[tuple[Any, ...]]] = {}  # by what ``Way.known`` says
         self._held_count = 0
 
     def send(
@@ -53,7 +52,7 @@ class Sending:
         if way.reason is not None:
             return self._refuse(way, cell, msg, sender, extra, offer)
         link = self._node.link_for(way)
-        if link is None or way.to in self._held:  # what was held goes first (MS-2)
+        if link is None or way.known in self._held:  # what was held goes first (MS-2)
             return self._hold(way, cell, msg, sender, extra, offer)
         if self._depart(link, way, cell, msg, sender, extra, offer, packed):
             way.link = link
@@ -100,28 +99,30 @@ class Sending:
 
     def _hold(self, way: Way, cell: Any, msg: Any, sender: Any, extra: Any, offer: Any) -> Put:
         """Keeps a message until its actor is somewhere, or refuses it if it will be nowhere."""
-        to = way.to
-        if isinstance(to, int) and to < PLACED:
-            self._node.endings.retire_with_process(cell)
-            return self._refuse(way, cell, msg, sender, extra, offer, unreachable=True)
-        if isinstance(to, tuple) and self._node.owner(*to) == 0:
-            return self._refuse(way, cell, msg, sender, extra, offer, unreachable=True)
-        if isinstance(to, int) and to in self._node.cells:
+        to, known = way.to, way.known
+        if isinstance(known, tuple) and len(known) == 3:
+            if known[:2] in self._node.gone_nodes:
+                self._node.endings.retire_with_process(cell)
+                return self._refuse(way, cell, msg, sender, extra, offer, unreachable=True)
+        elif isinstance(to, tuple):
+            if self._node.owner(*to) == 0:
+                return self._refuse(way, cell, msg, sender, extra, offer, unreachable=True)
+        elif to in self._node.cells:
             self._deliver_here(self._node.cells[to], msg, sender, extra, offer)
             return ACCEPTED
         if self._held_count >= HELD:
             self._refuse_full(way, cell, msg, sender, extra, offer)
             return Put(ok=False, code="rejected")
-        known = to in self._held
-        self._held.setdefault(to, deque()).append((way, cell, msg, sender, extra, offer))
+        new = known not in self._held
+        self._held.setdefault(known, deque()).append((way, cell, msg, sender, extra, offer))
         self._held_count += 1
-        if not known and isinstance(to, int):
-            self._node.locate(to)  # may answer at once, and then what is held leaves
+        if new and isinstance(known, int):
+            self._node.locate(known)  # may answer at once, and then what is held leaves
         return ACCEPTED
 
-    def release(self, to: int | tuple[str, str]) -> None:
+    def release(self, known: Any) -> None:
         """Sends on what was held for an actor."""
-        for way, cell, msg, sender, extra, offer in self._held.pop(to, ()):
+        for way, cell, msg, sender, extra, offer in self._held.pop(known, ()):
             self._held_count -= 1
             if isinstance(extra, _native.Reply) and extra.done():
                 continue
@@ -133,9 +134,10 @@ class Sending:
         """Whether messages are held."""
         return bool(self._held)
 
-    def held_entities(self) -> list[tuple[str, str]]:
-        """Entities that messages are held for."""
-        return [to for to in self._held if isinstance(to, tuple)]
+    def release_waiting(self, wanted: Callable[[Any], bool]) -> None:
+        """Sends on what was held for actors that do not move by themselves."""
+        for known in [k for k in self._held if isinstance(k, tuple) and wanted(k)]:
+            self.release(known)
 
     def _deliver_here(self, cell: Any, msg: Any, sender: Any, extra: Any, offer: Any) -> None:
         """An actor turned out to be in this very process."""

@@ -59,6 +59,13 @@ class Way(Remote):
         self.waiting_for_end: list[asyncio.Future[str]] = []
         self._offer: asyncio.Future[Put] | None = None
 
+    @property
+    def known(self) -> Any:
+        """What is one actor in one process for good, or one actor that can move."""
+        if isinstance(self.to, tuple) or is_placed(self.to):
+            return self.to
+        return (self.node_index, self.node_incarnation, self.to)
+
     def path(self) -> str:
         if self.known_path:
             return self.known_path
@@ -117,7 +124,7 @@ class Way(Remote):
         else:
             room.add_done_callback(lambda _: wake_next(cell))
 
-    async def send(self, cell: Any, msg: Any, timeout: float) -> Put:
+    async def send(self, cell: Any, msg: Any, timeout: float, sender: Any) -> Put:
         link = self.node.link_for(self)
         loop = asyncio.get_running_loop()
         give_up = loop.time() + timeout
@@ -131,7 +138,7 @@ class Way(Remote):
         answer: asyncio.Future[Put] = loop.create_future()
         self._offer = answer
         try:
-            put = cell.tell(msg, deadline=max(0.0, give_up - loop.time()))
+            put = cell.tell(msg, deadline=max(0.0, give_up - loop.time()), sender=sender)
         finally:
             self._offer = None
         if not put.ok:

@@ -7,28 +7,30 @@ there already, and serves until it is told to end or its standard input closes.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import functools
 import importlib.util
 import logging
 import os
-import runpy
 import signal
 import sys
 import threading
-import types
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from actinium.core import Settings, System
-from actinium.errors import ActiniumError, Unavailable, UsageError, WorkerDied
+from actinium.errors import ActiniumError, UsageError, WorkerDied
 from actinium.store import SqliteStore
 from actinium.wire import Codec, names
 
 from . import entries as e
 from .hub import Hub
 from .link import Link
+from .mainmodule import MainModule
 from .placing import PlacingNode
 from .process import Orders
+from .repair import Repair
 
 if TYPE_CHECKING:
     from actinium.store import Store
@@ -94,13 +96,28 @@ class WorkerNode(PlacingNode):
         if isinstance(error, WorkerDied):
             self.down(entry.node, entry.incarnation, error, entry.final)
 
-    def lost(self, link: Link) -> None:
-        super().lost(link)
+    def give_up(self, link: Link, why: str) -> None:
+        """A process is out of reach: the first one decides, and without that one this ends."""
         if link.index == 0:
-            os._exit(1)  # the system is gone
+            sys.stderr.write(f"worker {self.index} ends: it lost the first process: {why}\n")
+            sys.stderr.flush()
+            os._exit(1)
+        self.links[0].say(e.Unreachable(link.index, link.incarnation, why))
+
+    def wants(self, link: Link) -> bool:
+        """Whether a link to a peer is still to be made."""
+        known = self.links.get(link.index)
+        gone = (link.index, link.incarnation) in self.gone_nodes
+        return not gone and (known is None or known.incarnation < link.incarnation)
+
+    async def pulse_often(self, period: float) -> None:
+        """Shows the first process that this event loop turns."""
+        while True:
+            await asyncio.sleep(period)
+            self.pulse(True)
 
     async def report_often(self) -> None:
-        """Tells the first process twice a second what was done, if it is news."""
+        """Tells the first process five times a second what was done, if it is news."""
         last: e.Tally | None = None
         while True:
             await asyncio.sleep(0.2)
@@ -124,7 +141,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     threading.Thread(target=_end_with_parent, name="actinium.parent", daemon=True).start()
-    names.load_main_with(_Main(orders.main).load)
+    names.load_main_with(MainModule(orders.main).load)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGQUIT, all_threads=True)
     logging.basicConfig(
         level=logging.WARNING, format=f"worker {orders.index}: %(levelname)s %(name)s: %(message)s"
     )
@@ -150,36 +169,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-class _Main:
-    """Imports the program's main module under another name, as its guard expects."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._module: types.ModuleType | None = None
-
-    def load(self) -> types.ModuleType:
-        if self._module is None:
-            kind, _, where = self._what.partition(":")
-            if not where:
-                raise Unavailable(
-                    "the class is defined in a program that is no file (python -c, or a prompt); "
-                    "put it into a module"
-                )
-            module = types.ModuleType(names.MAIN_HERE)
-            self._module = sys.modules[names.MAIN_HERE] = module
-            try:
-                found = (
-                    runpy.run_module(where, run_name=names.MAIN_HERE, alter_sys=False)
-                    if kind == "module"
-                    else runpy.run_path(where, run_name=names.MAIN_HERE)
-                )
-            except BaseException:
-                self._module = None
-                raise
-            module.__dict__.update(found)
-        return self._module
-
-
 async def serve(orders: Orders) -> None:
     """Connects to the others and serves until told to end."""
     store: Store | None = await SqliteStore.open(orders.store) if orders.store else None
@@ -191,27 +180,29 @@ async def serve(orders: Orders) -> None:
     node = WorkerNode(system, orders)
     system._workers = node
     system.spawn = node.spawn  # type: ignore[method-assign,assignment]
-    hub = Hub(node, orders.folder, orders.token)
+    hub = Hub(node, orders.address, orders.token)
+    node.repair = repair = Repair(hub, orders.reconnect, node.give_up)
     await hub.listen()
-    first, welcome = await hub.connect(0, 0)
-    for index, incarnation in welcome.peers:
-        try:
-            await hub.connect(index, incarnation)
-        except (OSError, Unavailable) as error:
-            # It ended meanwhile, and the first process will say so; or it starts anew.
-            _log.warning("%s cannot be reached: %s", node.name_of(index), error)
+    first = Link(node, 0, 0)
+    welcome = await hub.connect(first)
+    for index, incarnation in welcome.peers:  # one that is busy may take its time
+        link = Link(node, index, incarnation)
+        repair.connect_soon(link, functools.partial(node.wants, link))
     first.say(e.Ready())
-    reports = node.loop.create_task(node.report_often())
+    often = {
+        node.loop.create_task(node.report_often()),
+        node.loop.create_task(node.pulse_often(orders.heartbeat)),
+    }
     fatal = system._life.supervisor.fatal_event
     over = {node.loop.create_task(node.over.wait()), node.loop.create_task(fatal.wait())}
     await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
     if system._life.supervisor.fatal is not None:
         first.say(e.Fatal(node.pack_failure(system._life.supervisor.fatal)))
         await node.over.wait()
-    reports.cancel()
-    for task in over:
+    for task in over | often:
         task.cancel()
-    await asyncio.gather(reports, *over, return_exceptions=True)
+    await asyncio.gather(*over, *often, return_exceptions=True)
+    await repair.close()
     await hub.close()
     if store is not None:
         await store.close()

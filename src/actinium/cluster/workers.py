@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import shutil
 import sys
-import tempfile
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from actinium.core import OneForOne
+from actinium.core import Workers
 from actinium.core.remote import Ledger
 from actinium.core.supervision import RestartWindow
 from actinium.errors import UsageError, WorkerDied
@@ -20,9 +19,12 @@ from actinium.store import SqliteStore
 
 from . import entries as e
 from .first import FirstNode
+from .heartbeat import Silence
 from .hub import Hub
 from .link import Link
+from .mainmodule import main_module
 from .process import Orders, WorkerProcess
+from .repair import Repair
 
 if TYPE_CHECKING:
     from actinium.core import System
@@ -30,14 +32,6 @@ if TYPE_CHECKING:
 import logging
 
 _log = logging.getLogger("actinium.cluster")
-
-START_SECONDS = 30.0
-"""How long a worker may take from its start until it serves."""
-
-END_SECONDS = 5.0
-"""How long a worker that was told to end may take before it is killed."""
-
-RESTARTS = OneForOne(max_restarts=10, within=60.0, backoff=(0.1, 10.0))
 
 
 class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,19 +62,22 @@ class _Worker:
 
 
 class WorkerProcesses:
-    """Fills the core's plug ``workers``; see ``core.remote.Workers`` for the calls."""
+    """Fills the core's plug ``workers``; see ``core.remote.WorkerPool`` for the calls."""
 
-    def __init__(self, system: System, count: int) -> None:
+    def __init__(self, system: System, settings: Workers) -> None:
         if system.store is not None and not isinstance(system.store, SqliteStore):
             raise UsageError(
                 f"a {type(system.store).__name__} lives in one process; with workers write "
                 'ac.System(workers=..., store=await ac.SqliteStore.open("state.db"))'
             )
         self._system = system
-        self._workers = [_Worker(index) for index in range(1, count + 1)]
+        self._workers = [_Worker(index) for index in range(1, settings.count + 1)]
+        self._settings = settings
         self._token = secrets.token_hex(32)
-        self._folder = ""
+        self._address = secrets.token_hex(16)
+        self._draining = False
         self._ending = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._node: FirstNode
         self._hub: Hub
 
@@ -89,11 +86,14 @@ class WorkerProcesses:
     async def start(self) -> None:
         self._node = node = FirstNode(self._system, len(self._workers))
         node.ready = self._is_ready
-        self._folder = tempfile.mkdtemp(prefix="actinium-")  # mode 0700
-        self._hub = Hub(node, self._folder, self._token)
-        self._hub.welcome = self._welcome
+        node.kill = self._kill
+        node.incarnation_of = lambda index: self._workers[index - 1].incarnation
+        self._hub = Hub(node, self._address, self._token)
+        self._hub.peers = self._peers
+        node.repair = Repair(self._hub, self._settings.reconnect, self._give_up)
         await self._hub.listen()
         loop = asyncio.get_running_loop()
+        self._run_beside(self._listen_for_pulses(), "heartbeats")
         for worker in self._workers:
             worker.served = loop.create_future()
             worker.task = loop.create_task(
@@ -107,12 +107,9 @@ class WorkerProcesses:
                 if future.done() and not future.cancelled():
                     future.exception()  # one failure is enough to raise
 
-    def _welcome(self, link: Link) -> e.Welcome:
+    def _peers(self, index: int) -> list[tuple[int, int]]:
         """The younger connects to the older, so that each pair has one link."""
-        peers = [
-            (n, k.incarnation) for n, k in self._node.links.items() if k.up and n != link.index
-        ]
-        return e.Welcome(0, 0, peers)
+        return [(n, k.incarnation) for n, k in self._node.links.items() if k.up and n != index]
 
     def _is_ready(self, index: int, incarnation: int) -> None:
         worker = self._workers[index - 1]
@@ -125,13 +122,15 @@ class WorkerProcesses:
         store = self._system.store
         return Orders(
             name=self._system.name,
-            folder=self._folder,
+            address=self._address,
             token=self._token,
             index=worker.index,
             incarnation=worker.incarnation,
             workers=len(self._workers),
+            heartbeat=self._settings.heartbeat,
+            reconnect=self._settings.reconnect,
             path=[os.path.abspath(p) if p else os.getcwd() for p in sys.path],
-            main=_main_module(),
+            main=main_module(),
             store=str(store.path) if isinstance(store, SqliteStore) else "",
             settings=self._node.codec.pack(self._system.settings).body,
         )
@@ -156,7 +155,8 @@ class WorkerProcesses:
             if self._ending:
                 return
             first = not worker.served.done()
-            delay = None if first else window.next_delay(RESTARTS, node.core.now())
+            again = not first and not self._draining
+            delay = window.next_delay(self._settings.restart, node.core.now()) if again else None
             worker.state = "down" if delay is not None else "given up"
             worker.error = str(error)
             if not first:
@@ -165,7 +165,7 @@ class WorkerProcesses:
             if delay is None:
                 if first:
                     worker.served.set_exception(error)
-                else:
+                elif again and self._settings.restart.on_limit == "escalate":
                     node.life.supervisor.end_all(error)
                 return
             await asyncio.sleep(delay)
@@ -176,7 +176,9 @@ class WorkerProcesses:
         """Runs one process to its end and returns how that came."""
         process = worker.process = WorkerProcess(worker.index, worker.incarnation)
         await process.start(self._orders(worker))
-        slow = self._node.loop.call_later(START_SECONDS, self._too_slow, worker, process)
+        slow = self._node.loop.call_later(
+            self._settings.start_limit, self._too_slow, worker, process
+        )
         try:
             error = await process.wait()
         finally:
@@ -187,8 +189,46 @@ class WorkerProcesses:
 
     def _too_slow(self, worker: _Worker, process: WorkerProcess) -> None:
         if worker.state == "starting" and worker.process is process:
-            process.lines.append(f"it did not serve within {START_SECONDS:g} s and was killed")
-            process.kill()
+            limit = self._settings.start_limit
+            self._run_beside(
+                process.kill_with_stack(f"it did not serve within {limit:g} s"), "slow start"
+            )
+
+    # -- processes that cannot be talked to
+
+    def _run_beside(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        task = self._node.loop.create_task(work, name=f"actinium.workers.{what}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _give_up(self, link: Link, why: str) -> None:
+        self._node.condemn(link.index, link.incarnation, why)
+
+    def _kill(self, index: int, incarnation: int, why: str) -> None:
+        worker = self._workers[index - 1]
+        if worker.incarnation == incarnation and worker.process is not None:
+            worker.process.kill(why)
+
+    async def _listen_for_pulses(self) -> None:
+        """Ends workers whose event loop does not turn, and shows them that this one's does."""
+        node, settings = self._node, self._settings
+        silence = Silence(settings.heartbeat, settings.hang)
+        hung: set[tuple[int, int]] = set()
+        while True:
+            await asyncio.sleep(settings.heartbeat)
+            node.pulse(False)
+            heard = {
+                index: link.heard_at
+                for index, link in node.links.items()
+                if self._workers[index - 1].state == "up"
+            }
+            for index in silence.look(node.loop.time(), heard):
+                worker = self._workers[index - 1]
+                if (index, worker.incarnation) in hung or worker.process is None:
+                    continue
+                hung.add((index, worker.incarnation))
+                why = f"its event loop did not turn for {settings.hang:g} s"
+                self._run_beside(worker.process.kill_with_stack(why), "hung worker")
 
     # -- use
 
@@ -235,7 +275,7 @@ class WorkerProcesses:
 
     async def end(self, limit: float) -> Ledger:
         node = self._node
-        self._ending = True
+        self._draining = True
         began = node.loop.time()
         for link in node.links.values():
             link.say(e.Closing())
@@ -247,7 +287,7 @@ class WorkerProcesses:
                 _log.warning("the workers are not quiet after %g s; they are ended", limit)
         left = max(0.0, limit - (node.loop.time() - began))
         try:
-            async with asyncio.timeout(left + END_SECONDS):
+            async with asyncio.timeout(left + self._settings.end_limit):
                 await node.gather(lambda _: e.Finish(left), -1)
         except TimeoutError:
             _log.warning("workers did not end their actors in time; they are killed")
@@ -255,11 +295,15 @@ class WorkerProcesses:
             (n, k.incarnation) for n, k in node.links.items()
             if node.tallies.get((n, k.incarnation), e.Tally()).round == -1
         }  # fmt: skip
+        self._ending = True
         for link in node.links.values():
             link.say(e.Exit())
         await self._end_processes()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await node.repair.close()
         await self._hub.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
         return self._ledger(ended)
 
     async def _end_processes(self) -> None:
@@ -270,7 +314,7 @@ class WorkerProcesses:
                     worker.process.kill()
                 worker.task.cancel()
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=END_SECONDS)
+            _, late = await asyncio.wait(tasks, timeout=self._settings.end_limit)
             for worker in self._workers:
                 if worker.task in late and worker.process is not None:
                     worker.process.kill()
@@ -310,13 +354,3 @@ class WorkerProcesses:
             accepted=accepted, handled=handled, dead_lettered=dead, withdrawn=withdrawn,
             forced=forced, lost=lost,
         )  # fmt: skip
-
-
-def _main_module() -> str:
-    """How a worker can import the program's main module."""
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return f"module:{spec.name}"
-    file = getattr(main, "__file__", None)
-    return f"file:{os.path.abspath(file)}" if file else ""

@@ -49,6 +49,7 @@ from .supervision import AllForOne, CoolDown, OneForOne, RestForOne, SupervisorS
 from .system import Settings, System
 from .threads import Blocking, blocking
 from .watchdog import Stuck
+from .workers import Workers
 
 __all__ = [
     "Actor",
@@ -115,6 +116,7 @@ __all__ = [
     "Terminated",
     "Unbounded",
     "Unchecked",
+    "Workers",
     "blocking",
     "memory_use",
     "on",

@@ -145,16 +145,18 @@ class LocalRef(_Cell[A_co]):
             return self.tell(msg)
         return self.tell(msg, sender=sender, deadline=deadline)
 
-    async def send(self, msg: Any, *, timeout: float = 5.0) -> Put:
+    async def send(
+        self, msg: Any, *, timeout: float = 5.0, sender: LocalRef[Any] | None = None
+    ) -> Put:
         """Hands a message over, waiting up to ``timeout`` seconds until it is taken.
 
         Raises MailboxFull, RateExceeded or MemoryLimit when that did not come in time (the
         message stays with the caller), ActorStopped when the actor is gone, NotAccepted and
         MessageTooLarge for what it never takes.
         """
-        code = self.refusal(msg, None)
+        code = self.refusal(msg, sender)
         if code is None:
-            return self.tell(msg)
+            return self.tell(msg, sender=sender) if sender is not None else self.tell(msg)
         loop = asyncio.get_running_loop()
         give_up = loop.time() + timeout
         while code is not None:
@@ -162,9 +164,9 @@ class LocalRef(_Cell[A_co]):
                 async with asyncio.timeout_at(give_up):
                     await self._room(code)
             except TimeoutError:
-                raise gave_up(self, put_for(self, None, code), timeout) from None
-            code = self.refusal(msg, None)
-        return self.tell(msg)
+                raise gave_up(self, put_for(self, sender, code), timeout) from None
+            code = self.refusal(msg, sender)
+        return self.tell(msg, sender=sender) if sender is not None else self.tell(msg)
 
     async def _room(self, code: int) -> None:
         """Waits until a message that was refused so may be offered again."""

@@ -59,7 +59,7 @@ class Remote(Extra):
         """Somebody waits in ``senders`` until a message could be sent on."""
         raise NotImplementedError
 
-    async def send(self, cell: Any, msg: Any, timeout: float) -> Put:
+    async def send(self, cell: Any, msg: Any, timeout: float, sender: Any) -> Put:
         """Sends a message on and waits until its mailbox took it."""
         raise NotImplementedError
 
@@ -117,9 +117,11 @@ class RemoteRef(_Local):  # type: ignore[type-arg]
         if on:
             self.extra.want_room(self)
 
-    async def send(self, msg: Any, *, timeout: float = 5.0) -> Put:
+    async def send(
+        self, msg: Any, *, timeout: float = 5.0, sender: LocalRef[Any] | None = None
+    ) -> Put:
         """Hands a message over and waits until its mailbox took it, up to ``timeout`` seconds."""
-        put: Put = await self.extra.send(self, msg, timeout)
+        put: Put = await self.extra.send(self, msg, timeout, sender)
         return put
 
     def stop(self, *, drain: bool = False) -> None:
@@ -161,8 +163,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING = Ledger()
 
 
-class Workers(Protocol):
-    """The worker processes of a system; the plug ``workers`` makes one from (system, count)."""
+class WorkerPool(Protocol):
+    """The worker processes of a system; the plug ``workers`` makes them from (system, settings)."""
 
     async def start(self) -> None:
         """Starts the processes and waits until they serve."""

@@ -12,7 +12,7 @@ import msgspec
 
 from actinium import _native
 from actinium.base import plugs
-from actinium.errors import ConfigError, SystemFailed, UsageError
+from actinium.errors import SystemFailed, UsageError
 
 from .actor import Actor
 from .afterlife import Afterlife
@@ -27,6 +27,7 @@ from .ref import LocalRef
 from .shutdown import Hook, Phase, PhaseLimits, Policy, Report, Shutdown, check_policy
 from .supervision import CoolDown, OneForOne, SupervisorStrategy
 from .watchdog import Stuck, Watchdog, stuck_below
+from .workers import Workers
 
 if TYPE_CHECKING:
     from actinium.store import Store
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from .entity import EntityRef
     from .events.stream import Events
     from .registry.registry import Registry
-    from .remote import Workers
+    from .remote import WorkerPool
 
 A = TypeVar("A", bound=Actor)
 
@@ -113,7 +114,7 @@ class System:
         settings: Settings | None = None,
         store: Store | None = None,
         spool: Store | None = None,
-        workers: int = 0,
+        workers: int | Workers = 0,
         handle_signals: bool = False,
         _core_options: dict[str, Any] | None = None,
     ) -> None:
@@ -121,11 +122,10 @@ class System:
         self.settings = settings if settings is not None else Settings()
         self.store = store
         self._spool = spool
-        if not (isinstance(workers, int) and 0 <= workers <= 256):
-            raise ConfigError(f"workers is a number of processes, 0 to 256, got {workers!r}")
-        self._workers: Workers | None = None
-        if workers:
-            self._workers = plugs.filled("workers")(self, workers)
+        processes = workers if isinstance(workers, Workers) else Workers(workers)
+        self._workers: WorkerPool | None = None
+        if processes.count:
+            self._workers = plugs.filled("workers")(self, processes)
         self._core_options = _core_options or {}
         self._core: _native.Core | None = None
         self._entities: Entities | None = None

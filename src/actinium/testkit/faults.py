@@ -29,6 +29,8 @@ POINTS: Mapping[str, tuple[Kind, ...]] = {
     "store.read": ("fail", "delay"),
     "store.write": ("fail", "delay"),
     "store.written": ("fail",),
+    "link.send": ("fail", "drop", "delay", "duplicate", "kill"),
+    "link.recv": ("drop", "delay", "duplicate", "kill"),
 }
 """Every fault point, and what can happen there."""
 

@@ -1,7 +1,8 @@
 """Frames: many messages and the buffers beside them in one write.
 
 Layout, little-endian: magic ``ACT1``, version u8, kind u8, count of buffers u16, length of the
-body u32, reserved u32; then the length of each buffer (u32), the body (MessagePack), the buffers.
+body u32, number u32; then the length of each buffer (u32), the body (MessagePack), the buffers.
+The number is the sender's, for frames that count (modulo 2**32).
 
 ``FrameReader`` is a state machine without I/O. The buffers of a frame, and a body that comes in
 several pieces, are read straight into memory of their own; nothing is allocated before the
@@ -34,9 +35,10 @@ class Frame(msgspec.Struct, frozen=True):
     kind: int
     body: Any
     buffers: list[Any]
+    number: int = 0
 
 
-def frame(kind: int, body: bytes, buffers: Sequence[Any] = ()) -> list[Any]:
+def frame(kind: int, body: bytes, buffers: Sequence[Any] = (), number: int = 0) -> list[Any]:
     """The pieces of one frame, to be written one after another; buffers are not copied."""
     if len(body) > MAX_BODY or len(buffers) > MAX_BUFFERS:
         raise MessageTooLarge(
@@ -45,7 +47,7 @@ def frame(kind: int, body: bytes, buffers: Sequence[Any] = ()) -> list[Any]:
             len(body),
             MAX_BODY,
         )
-    head = _HEADER.pack(MAGIC, VERSION, kind, len(buffers), len(body), 0)
+    head = _HEADER.pack(MAGIC, VERSION, kind, len(buffers), len(body), number & 0xFFFFFFFF)
     if not buffers:
         return [head + body]
     lengths = struct.pack(f"<{len(buffers)}I", *(len(b) for b in buffers))
@@ -58,12 +60,13 @@ class FrameReader:
     def __init__(self, max_body: int = MAX_BODY, max_buffer: int = MAX_BUFFER) -> None:
         self._max_body = max_body
         self._max_buffer = max_buffer
-        self._memory = bytearray(_SIZE)
-        self._view = memoryview(self._memory)
+        self._size = min(_SIZE, max(256, max_body))
+        self._view = memoryview(bytearray(self._size))
         self._end = 0  # bytes of the memory that are filled
         self._target: memoryview | None = None  # the piece that is being filled directly
         self._filled = 0
         self._kind = -1
+        self._number = 0
         self._todo: list[int] = []  # lengths of the pieces still missing, the next one last
         self._parts: list[Any] = []
 
@@ -82,7 +85,7 @@ class FrameReader:
             n = min(len(space), len(rest))
             space[:n] = rest[:n]
             rest = rest[n:]
-            found += [Frame(f.kind, bytes(f.body), f.buffers) for f in self.took(n)]
+            found += [Frame(f.kind, bytes(f.body), f.buffers, f.number) for f in self.took(n)]
         return found
 
     def took(self, n: int) -> list[Frame]:
@@ -113,11 +116,21 @@ class FrameReader:
         rest = self._end - at
         if at and rest:
             # Frames found above still lie in the old memory, so the rest moves to a new one.
-            fresh = bytearray(_SIZE)
-            fresh[:rest] = self._view[at : self._end]
-            self._memory, self._view = fresh, memoryview(fresh)
+            self._move(at)
         self._end = rest
         return found
+
+    def _move(self, at: int) -> None:
+        fresh = bytearray(self._size)
+        fresh[: self._end - at] = self._view[at : self._end]
+        self._view = memoryview(fresh)
+
+    def widen(self, max_body: int = MAX_BODY, max_buffer: int = MAX_BUFFER) -> None:
+        """Sets new limits, from the next bytes on: the other side is known by now."""
+        self._max_body = max_body
+        self._max_buffer = max_buffer
+        self._size = _SIZE
+        self._move(0)
 
     def _header(self, at: int) -> int:
         """Reads a header and the lengths behind it; returns their size, 0 if not all is here."""
@@ -126,15 +139,16 @@ class FrameReader:
             if not MAGIC.startswith(self._view[at : at + min(there, 4)].tobytes()):
                 raise DecodeError("these bytes are no frame of Actinium's")
             return 0
-        magic, version, kind, count, length, _ = _HEADER.unpack_from(self._view, at)
+        magic, version, kind, count, length, number = _HEADER.unpack_from(self._view, at)
         if magic != MAGIC:
             raise DecodeError(f"expected a frame to begin with {MAGIC!r}, got {magic!r}")
         if version != VERSION:
             raise DecodeError(f"expected frames of version {VERSION}, got version {version}")
-        if length > self._max_body or count > MAX_BUFFERS:
+        most = MAX_BUFFERS if self._max_buffer else 0
+        if length > self._max_body or count > most:
             raise DecodeError(
                 f"a frame of {length:,} bytes and {count} buffers is over the limits of "
-                f"{self._max_body:,} and {MAX_BUFFERS}"
+                f"{self._max_body:,} and {most}"
             )
         size: int = _HEADER.size + 4 * count
         if there < size:
@@ -146,6 +160,7 @@ class FrameReader:
                 f"{self._max_buffer:,}"
             )
         self._kind = kind
+        self._number = number
         self._todo = [length, *lengths][::-1]
         self._parts = []
         return size
@@ -166,5 +181,5 @@ class FrameReader:
 
     def _finish(self, found: list[Frame]) -> None:
         if self._kind >= 0 and not self._todo and self._target is None:
-            found.append(Frame(self._kind, self._parts[0], self._parts[1:]))
+            found.append(Frame(self._kind, self._parts[0], self._parts[1:], self._number))
             self._kind, self._parts = -1, []

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
+import socket
 import struct
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +22,21 @@ from worker_actors import Add, Counter, Get, Watching
 
 import actinium as ac
 from actinium.cluster import entries as e
+from actinium.cluster.hub import address
 from actinium.errors import ActiniumError, WorkerDied
 from actinium.wire import frame
 
 
 def _hub(system: ac.System) -> Any:
     return system._workers._hub  # type: ignore[union-attr]
+
+
+async def stranger(hub: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection of somebody who knows where the first process listens."""
+    there = socket.socket(socket.AF_UNIX)
+    there.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(there, address(hub._name, 0, 0))
+    return await asyncio.open_unix_connection(sock=there)
 
 
 def test_a_death_carries_its_reason_exit_code_and_last_lines() -> None:
@@ -131,9 +144,7 @@ def test_strangers_are_turned_away_and_change_nothing(words: Any) -> None:
             data = frame(e.HELLO, msgspec.msgpack.encode(hello))[0]
         else:
             data = words
-        folder = hub._folder
-        assert os.stat(folder).st_mode & 0o777 == 0o700
-        reader, writer = await asyncio.open_unix_connection(os.path.join(folder, "0-0"))
+        reader, writer = await stranger(hub)
         with contextlib.suppress(ConnectionError):
             for at in range(0, len(data), 7):  # in small pieces
                 writer.write(data[at : at + 7])
@@ -146,16 +157,21 @@ def test_strangers_are_turned_away_and_change_nothing(words: Any) -> None:
     on_workers(body, 1)
 
 
-def test_a_peer_that_breaks_the_protocol_is_cut_off() -> None:
+def test_a_worker_that_breaks_the_protocol_is_killed_and_started_again() -> None:
     async def body(system: ac.System) -> None:
+        ref = system.spawn(Counter, 4, place=1)
+        assert await ref.ask(Get()) == 4
         node = system._workers._node  # type: ignore[union-attr]
-        link = node.links[1]
-        link.buffer_updated(0)
-        raw = frame(e.BATCH, struct.pack(">B", 0xC1))[0]
-        space = link.get_buffer(-1)
-        space[: len(raw)] = raw
-        link.buffer_updated(len(raw))
-        assert link.transport.is_closing()
+        connection = node.links[1].connection
+        raw = frame(e.BATCH, struct.pack(">B", 0xC1), number=node.links[1].session.taken + 1)[0]
+        connection.get_buffer(-1)[: len(raw)] = raw
+        asking = asyncio.ensure_future(ref.ask("slow", 20))
+        await asyncio.sleep(0)
+        connection.buffer_updated(len(raw))
+        with pytest.raises(WorkerDied, match="no process of this system says"):
+            await asking
+        assert await ref.ask(Get(), 15) == 4
+        assert system.workers()[0].restarts == 1
 
     on_workers(body, 2)
 
@@ -172,3 +188,41 @@ def test_a_flood_at_a_slow_worker_is_refused_and_memory_stays_bounded() -> None:
         assert await slow.ask(Get()) == 60_001 - refused
 
     assert on_workers(body, 1).lost == 0
+
+
+KILLED = """
+import asyncio, os, signal, sys
+import actinium as ac
+
+class Here(ac.Actor):
+    @ac.on
+    def pid(self, m: str) -> int:
+        return os.getpid()
+
+async def main() -> None:
+    async with ac.System(workers=2) as system:
+        pids = [await system.spawn(Here).ask("pid") for _ in range(2)]
+        print(system._workers._address, *pids, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_LC_3_a_first_process_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    before = set(Path(tempfile.gettempdir()).glob("actinium-*"))
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    name, *pids = done.stdout.split()
+    for pid in pids:
+        with contextlib.suppress(OSError):  # the other end of its pipe is closed: it ends at once
+            ended = os.pidfd_open(int(pid))
+            assert select.select([ended], [], [], 10.0)[0], f"worker {pid} lives on"
+            os.close(ended)
+    assert set(Path(tempfile.gettempdir()).glob("actinium-*")) <= before
+    assert f"@actinium-{name}" not in Path("/proc/net/unix").read_text()

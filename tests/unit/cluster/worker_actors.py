@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import actinium as ac
+from actinium import testkit
 
 
 class Add(ac.Message):
@@ -186,3 +188,24 @@ class Cart(ac.Actor):
     def add(self, m: Add) -> tuple[str, int, int]:
         self.items += m.n
         return self.key, self.items, os.getpid()
+
+
+class Arm(ac.Message):
+    point: str
+    kind: str
+    chance: float
+    times: int
+
+
+class Saboteur(Counter):
+    """Arms the fault points of its own process, and blocks its event loop."""
+
+    @ac.on
+    def arm(self, m: Arm) -> None:
+        faults = testkit.Faults(seed=11)
+        faults.arm(m.point, **{m.kind: m.chance}, times=m.times, seconds=0.01)  # type: ignore[arg-type]
+
+    @ac.on
+    def block(self, m: float) -> float:
+        time.sleep(m)
+        return m
