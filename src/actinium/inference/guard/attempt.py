@@ -34,8 +34,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "_began", "_call", "_first", "_need", "_open", "_permit", "_reservations", "_tally",
-        "_who", "guard", "replica",
+        "_began", "_call", "_first", "_known", "_need", "_open", "_permit", "_reservations",
+        "_tally", "_who", "guard", "replica",
     )  # fmt: skip
 
     def __init__(
@@ -51,26 +51,35 @@ class Attempt:
         self._reservations = reservations
         self._began = asyncio.get_running_loop().time()
         self._first: float | None = None
-        self._tally = Tally()
+        self._known: Usage | None = None
+        self._tally: Tally | None = None
         self._open = True
 
     def saw(self, burst: Burst) -> None:
         """A part of the answer came."""
         if self._first is None:
             self._first = asyncio.get_running_loop().time() - self._began
-        self._tally.add(burst)
+        self._count(burst)
 
     def whole(self, burst: Burst) -> None:
         """The answer came as a whole: when its first part was there, nobody knows."""
-        self._tally.add(burst)
+        self._known = burst[-1].usage if burst else None
+        if self._known is None:
+            self._count(burst)
 
     def used(self, usage: Usage) -> None:
         """The answer is no text; this is what it used."""
-        self._tally.usage = usage
+        self._known = usage
 
     def usage(self) -> Usage:
         """What it has used so far: of the wire, else estimated."""
-        return self._tally.of(self._need)
+        return self._known or (self._tally or Tally()).of(self._need)
+
+    def _count(self, burst: Burst) -> None:
+        tally = self._tally
+        if tally is None:
+            tally = self._tally = Tally()
+        tally.add(burst)
 
     def end(self, failure: BaseException | None) -> None:
         """The attempt is over; None: the answer is whole."""

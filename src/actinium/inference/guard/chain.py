@@ -22,7 +22,8 @@ from .measures import GuardMeasures
 from .race import Race
 from .trip import Trip
 
-T = TypeVar("T")
+T = TypeVar("T", Burst, Embedding)
+R = TypeVar("R", Request, EmbedRequest)
 
 
 class Chain:
@@ -80,8 +81,10 @@ class Chain:
 
     async def _plain(self, request: Request) -> AsyncGenerator[Burst]:
         trip = self._trip(request, request.deadline)
+        attempt = trip.first()
         while True:
-            attempt = await trip.next()
+            if attempt is None:
+                attempt = await trip.next()
             try:
                 asked = trip.limited(request)
                 async with aclosing(attempt.replica.generate(asked)) as source:
@@ -91,6 +94,7 @@ class Chain:
             except Exception as error:  # noqa: BLE001 - failed() raises it, or the trip does
                 attempt.end(error)
                 trip.failed(attempt, error)
+                attempt = None
             except BaseException as left:
                 attempt.end(left)
                 raise
@@ -100,12 +104,7 @@ class Chain:
 
     async def complete(self, request: Request) -> Burst:
         """The whole answer at once; raises as :meth:`generate` does."""
-        trip = self._trip(request, request.deadline)
-
-        async def whole(replica: Replica) -> tuple[Burst, Usage | None]:
-            return await replica.complete(trip.limited(request)), None
-
-        return await self._once(trip, whole)
+        return await self._once(request, self._trip(request, request.deadline), _complete)
 
     async def count(self, request: Request) -> int:
         """Input tokens of a request, by its first deployment; see :meth:`Replica.count`."""
@@ -117,39 +116,35 @@ class Chain:
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors, under the same limits."""
+        return await self._once(request, self._trip(request, None), _embed)
 
-        async def vectors(replica: Replica) -> tuple[Embedding, Usage]:
-            answer = await replica.embed(request)
-            return answer, Usage(input=answer.input_tokens)
-
-        return await self._once(self._trip(request, None), vectors)
-
-    async def _once(
-        self, trip: Trip, call: Callable[[Replica], Awaitable[tuple[T, Usage | None]]]
-    ) -> T:
-        if self.deployment.hedge is not None:
-            return await self._hedged(trip, call)
+    async def _once(self, request: R, trip: Trip, call: Callable[[Replica, R], Awaitable[T]]) -> T:
+        if self._first.deployment.hedge is not None:
+            return await self._hedged(request, trip, call)
+        attempt = trip.first()
         while True:
-            attempt = await trip.next()
+            if attempt is None:
+                attempt = await trip.next()
             try:
-                answer, usage = await call(attempt.replica)
+                answer = await call(attempt.replica, trip.limited(request))
             except Exception as error:  # noqa: BLE001 - failed() raises it, or the trip does
                 attempt.end(error)
                 trip.failed(attempt, error)
+                attempt = None
             except BaseException as left:
                 attempt.end(left)
                 raise
             else:
-                _took(attempt, answer, usage)
+                _took(attempt, answer)
                 attempt.end(None)
                 return answer
 
     async def _hedged(
-        self, trip: Trip, call: Callable[[Replica], Awaitable[tuple[T, Usage | None]]]
+        self, request: R, trip: Trip, call: Callable[[Replica, R], Awaitable[T]]
     ) -> T:
         async def begin(attempt: Attempt) -> T:
-            answer, usage = await call(attempt.replica)
-            _took(attempt, answer, usage)
+            answer = await call(attempt.replica, trip.limited(request))
+            _took(attempt, answer)
             return answer
 
         async def undo(attempt: Attempt, answer: T) -> None:
@@ -172,12 +167,20 @@ class Chain:
             for kind, name in (("tenant", request.tenant), ("key", request.key)):
                 if name is not None and (purse := self._purses.get(f"{kind}:{name}")) is not None:
                     purses.append(purse)
-        return Trip(request, self.guards, purses, until, self._measures)
+        return Trip(request, self.guards, purses, now, until, self._measures)
 
 
-def _took(attempt: Attempt, answer: object, usage: Usage | None) -> None:
+def _complete(replica: Replica, request: Request) -> Awaitable[Burst]:
+    return replica.complete(request)
+
+
+def _embed(replica: Replica, request: EmbedRequest) -> Awaitable[Embedding]:
+    return replica.embed(request)
+
+
+def _took(attempt: Attempt, answer: Burst | Embedding) -> None:
     """A whole answer came."""
-    if usage is not None:
-        attempt.used(usage)
-    elif isinstance(answer, list):
+    if isinstance(answer, Embedding):
+        attempt.used(Usage(input=answer.input_tokens))
+    else:
         attempt.whole(answer)

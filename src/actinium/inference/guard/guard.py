@@ -109,6 +109,13 @@ class Guard:
         """What a request will use here, estimated."""
         return need_of(request, self.pool.first.runner, self._expected)
 
+    def called(self, now: float) -> None:
+        """A request goes here for the first time: more of them allow more retries and hedges."""
+        if self.retries.share:
+            self.retries.called(now)
+        if self.hedges is not None:
+            self.hedges.called(now)
+
     def price(self, need: Need) -> int:
         """Nano-USD of a need; 0 where the price is not known."""
         if self._tariff is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from math import inf
+from typing import TypeVar
 
 import msgspec
 
@@ -24,6 +25,8 @@ from ..request import EmbedRequest, Request
 from .attempt import Attempt
 from .guard import Guard
 from .measures import GuardMeasures
+
+R = TypeVar("R", Request, EmbedRequest)
 
 
 class _Leg:
@@ -53,14 +56,47 @@ class Trip:
 
     def __init__(
         self, request: Request | EmbedRequest, guards: Sequence[Guard], purses: Sequence[Purse],
-        until: float, measures: GuardMeasures,
+        now: float, until: float, measures: GuardMeasures,
     ) -> None:  # fmt: skip
         self._request = self._asked = request  # differ once an answer has broken off
-        self._legs = [_Leg(guard) for guard in guards]
+        self._guards = guards
+        self._made: list[_Leg] = []
+        self._tried: Need | None = None  # what the first deployment was asked for at once
         self._purses = purses
+        self._now = now
         self._fresh = True  # no time has passed: nothing waited, nothing failed
         self._until = until
         self._measures = measures
+
+    @property
+    def _legs(self) -> list[_Leg]:
+        """Made where the first deployment did not answer at once, as most often it does."""
+        legs = self._made
+        if not legs:
+            legs = self._made = [_Leg(guard) for guard in self._guards]
+            if self._tried is not None:
+                legs[0].need, legs[0].tries = self._tried, 1
+        return legs
+
+    def first(self) -> Attempt | None:
+        """An attempt on the first deployment, if nothing at all is in its way now.
+
+        Else None, and :meth:`next` finds out why.
+        """
+        guard, now = self._guards[0], self._now
+        if guard.closed(now) is not None:
+            return None
+        need = guard.need(self._request)
+        permit = guard.gate.try_take(need, now)
+        if permit is None:
+            return None
+        try:
+            attempt = guard.admit(self._request, need, self._purses, permit)
+        except InferenceError:
+            return None
+        self._tried = need
+        guard.called(now)
+        return attempt
 
     async def next(self) -> Attempt:
         """The next attempt. Raises the trip's error where there is none."""
@@ -78,12 +114,12 @@ class Trip:
             else:
                 await asyncio.sleep(wait)
 
-    def limited(self, request: Request) -> Request:
+    def limited(self, request: R) -> R:
         """The request for an attempt that begins now, with the time that is left for it."""
+        if self._fresh or not isinstance(request, Request):
+            return request  # its replica allows it as much
         if request.deadline is not None and request.deadline <= self._until:
             return request
-        if self._fresh:
-            return request  # its replica allows it as much
         return msgspec.structs.replace(request, deadline=self._until)
 
     def failed(self, attempt: Attempt, error: Exception) -> None:
@@ -199,9 +235,7 @@ class Trip:
         if leg.tries:
             self._measures.retries.labels(guard.name).value += 1
         else:
-            guard.retries.called(now)
-            if guard.hedges is not None:
-                guard.hedges.called(now)
+            guard.called(now)
             first = self._legs[0]
             if leg is not first:
                 self._measures.fallbacks.labels(first.guard.name, guard.name).value += 1

@@ -117,8 +117,7 @@ class Gate:
         return wait
 
     def _end(self, charge: Charge, ticket: Ticket[_Waiter] | None, real: Need | None) -> None:
-        now = asyncio.get_running_loop().time()
-        self.limiter.settle(now, charge, real)
+        self.limiter.settle(asyncio.get_running_loop().time(), charge, real)
         if ticket is not None:
             used = real.cost if real is not None else 0
             self._queue.correct(ticket, used - charge.need.cost)
