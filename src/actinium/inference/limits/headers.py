@@ -10,17 +10,38 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-_OPENAI: Final = {"rpm": b"requests", "tpm": b"tokens"}
-_ANTHROPIC: Final = {
-    "rpm": b"requests",
-    "tpm": b"tokens",
-    "input_tpm": b"input-tokens",
-    "output_tpm": b"output-tokens",
-}
+
+class _Names(NamedTuple):
+    """The headers of one limit."""
+
+    kind: str
+    limit: bytes
+    remaining: bytes
+    reset: bytes
+
+
+def _openai(kind: str, what: str) -> _Names:
+    return _Names(kind, *(f"x-ratelimit-{n}-{what}".encode() for n in _Names._fields[1:]))
+
+
+def _anthropic(kind: str, what: str) -> _Names:
+    return _Names(kind, *(f"anthropic-ratelimit-{what}-{n}".encode() for n in _Names._fields[1:]))
+
+
+_OPENAI: Final = (_openai("rpm", "requests"), _openai("tpm", "tokens"))
+_ANTHROPIC: Final = (
+    _anthropic("rpm", "requests"),
+    _anthropic("tpm", "tokens"),
+    _anthropic("input_tpm", "input-tokens"),
+    _anthropic("output_tpm", "output-tokens"),
+)
+_NUMBERS: Final = frozenset(
+    name for names in (*_OPENAI, *_ANTHROPIC) for name in (names.limit, names.remaining)
+)
 _PIECE: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|s|m|h|d)")
 _UNITS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -36,20 +57,19 @@ class Told(msgspec.Struct, frozen=True):
 def read_limits(headers: Mapping[bytes, bytes], at: datetime | None = None) -> dict[str, Told]:
     """The limits by the names of :class:`RateLimits`; ``at`` is the present (UTC)."""
     found: dict[str, Told] = {}
-    for kind, name in _OPENAI.items():
+    if _NUMBERS.isdisjoint(headers):
+        return found
+    for kind, limit, remaining, reset in _OPENAI:
         told = Told(
-            _count(headers.get(b"x-ratelimit-limit-" + name)),
-            _count(headers.get(b"x-ratelimit-remaining-" + name)),
-            _span(headers.get(b"x-ratelimit-reset-" + name)),
+            _count(headers.get(limit)), _count(headers.get(remaining)), _span(headers.get(reset))
         )
         if told.limit is not None or told.remaining is not None:
             found[kind] = told
-    for kind, name in _ANTHROPIC.items():
-        start = b"anthropic-ratelimit-" + name
+    for kind, limit, remaining, reset in _ANTHROPIC:
         told = Told(
-            _count(headers.get(start + b"-limit")),
-            _count(headers.get(start + b"-remaining")),
-            _until(headers.get(start + b"-reset"), at),
+            _count(headers.get(limit)),
+            _count(headers.get(remaining)),
+            _until(headers.get(reset), at),
         )
         if told.limit is not None or told.remaining is not None:
             found[kind] = told
