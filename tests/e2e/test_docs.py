@@ -341,6 +341,21 @@ def test_reference_of_endpoints_is_the_code() -> None:
     assert named - {("GET", "/v1/models/{id}")} == real
 
 
+def test_reference_of_the_admin_api_is_the_code() -> None:
+    from actinium.inference import Inference
+    from actinium.serve.admin.api import AdminApi
+    from actinium.serve.admin.routes import admin_routes
+
+    rows = table_of("reference/gateway.md", "Admin API")
+    named = [tuple(row[0].strip("`").split(" ", 1)) for row in rows]
+    real = [
+        (one.methods[0].decode(), path.decode())
+        for path, route in admin_routes(AdminApi(Inference([]), None)).items()
+        for one in (route, *route.also)
+    ]
+    assert named == real
+
+
 def test_reference_of_measures_is_the_code() -> None:
     from actinium.inference import Inference
     from actinium.serve import Gateway

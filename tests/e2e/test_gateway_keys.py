@@ -397,7 +397,7 @@ def test_only_hashes_are_stored() -> None:
         whole = b"".join(record.value for record in kept if record is not None)
         assert key.split("_")[2].encode() not in whole
         assert hashlib.sha256(key.encode()).hexdigest().encode() in whole
-        assert key not in repr(created) + repr(r.keys) + repr(r.keys.keys())
+        assert key not in repr(created) + repr(r.keys) + repr(r.keys.records())
 
     run(check, store=store)
 
@@ -548,7 +548,7 @@ def test_no_key_is_ever_shown() -> None:
                 ):
                     got = await ask(r.port, raw)
                     shown.append(f"{got.headers} {got.body!r}")
-            things = (r.gateway, r.keys, r.keys.keys(), r.gateway._app.access)
+            things = (r.gateway, r.keys, r.keys.records(), r.gateway._context)
             shown.extend(repr(thing) + str(thing) for thing in things)
             with pytest.raises(AuthenticationFailed) as caught:
                 r.keys.find(b"ac_unknown_canary")

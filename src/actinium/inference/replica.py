@@ -235,19 +235,25 @@ class Replica:
             "queue": self.slots.queue,
         }
 
-    async def close(self, drain: float) -> None:
-        """Takes no more requests, lets those under way end for ``drain`` seconds, then stops."""
+    async def close(self, drain: float) -> int:
+        """Takes no more requests, lets those under way end for ``drain`` seconds, then stops.
+
+        Returns how many requests were cut off.
+        """
         if self.state in ("draining", "closed"):
-            return
+            return 0
         self.state, self.reason = "draining", "the deployment is being stopped"
+        left = 0
         try:
             async with asyncio.timeout(drain):
                 await self._watches.empty()
         except TimeoutError:
+            left = self.inflight
             self._watches.interrupt(_stopped)
         await self.runner.close()
         self._watches.stop()
         self.state, self.reason = "closed", "the deployment is closed"
+        return left
 
     def _learn(self) -> None:
         """Asks the runner what it can; ``versatile`` means everything a request may ask for."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from actinium.base.measures import Reading, Registry
-from actinium.errors import ConfigError, ModelNotFound, Unsupported
+from actinium.errors import Conflict, ModelNotFound, Unsupported
 
 from .answering import Answering
 from .chunk import Burst
-from .deployment import Deployment, wants_chain, wrong_fallback
+from .deployment import Deployment
 from .fit import check, check_embed
 from .limits.policy import Budget
 from .measures import PathMeasures, ReplicaMeasures
@@ -22,9 +22,10 @@ from .replica import Replica, collected
 from .request import EmbedRequest, Request
 from .route import make_runner
 from .runner import Capabilities, Embedding, Health, ModelRunner, Progress
+from .table import Table
 
 if TYPE_CHECKING:
-    from .guard import Chain, Guard
+    from .guard import Chains, Guard
     from .limits.accounts import Accounts
 
 RunnerFactory = Callable[[Deployment], ModelRunner]
@@ -72,31 +73,12 @@ class Inference:
         self.registry = registry if registry is not None else Registry()
         self._sessions = sessions
         self._created = int(time.time())
-        self._replicas: dict[str, Replica] = {}
-        self._names: dict[str, Answering] = {}
-        self._chains: dict[str, Chain] = {}
-        measures = PathMeasures(self.registry)
-        pools: dict[str, list[Replica]] = {}
-        for deployment in deployments:
-            for name in (deployment.name, *deployment.aliases):
-                if name in self._names:
-                    other = self._names[name].deployment.name
-                    raise ConfigError(
-                        f"deployment {deployment.name!r}: the name {name!r} belongs to "
-                        f"deployment {other!r} already; each name and alias must be unique"
-                    )
-                if name == deployment.name:
-                    made = ReplicaMeasures(measures, name)
-                    pools[name] = [
-                        Replica(one, runner_factory(one), made) for one in _each(deployment)
-                    ]
-                    self._replicas[name] = pools[name][0]
-                    for at, further in enumerate(pools[name][1:], 2):
-                        self._replicas[f"{name}#{at}"] = further
-                self._names[name] = pools[deployment.name][0]
-        wrong = wrong_fallback(deployments)
-        if wrong is not None:
-            raise ConfigError(wrong[1])
+        self._factory = runner_factory
+        self._path = PathMeasures(self.registry)
+        self._chains: Chains | None = None
+        self._applying = asyncio.Lock()
+        self._leaving: set[asyncio.Future[int]] = set()
+        self.generation = 1
         if accounts is None and budgets:
             from .limits.accounts import Accounts
 
@@ -105,7 +87,7 @@ class Inference:
             assert accounts is not None
             accounts.open(scope, budget)
         self.accounts = accounts
-        self._guard(deployments, pools)
+        self._adopt(self._made(deployments, None))
         self._watch_state()
         if sessions is not None:
             sessions.serve(self.replica)
@@ -115,8 +97,8 @@ class Inference:
 
         Raises the first error of a runner's ``load``; what was loaded before is closed then.
         """
-        total = len(self._replicas)
-        for index, replica in enumerate(self._replicas.values()):
+        total = len(self._table.replicas)
+        for index, replica in enumerate(self._table.replicas.values()):
             name = replica.deployment.name
 
             def share(fraction: float, text: str, index: int = index, name: str = name) -> None:
@@ -129,20 +111,75 @@ class Inference:
                 await self.close(drain=0)
                 raise
 
-    def _guard(
-        self,
-        deployments: Sequence[Deployment],
-        pools: Mapping[str, Sequence[Replica]],
-    ) -> None:
-        """Puts a chain where a deployment has limits or a fallback; others are left as they are,
-        and nothing of it is loaded."""
-        if self.accounts is None and not any(map(wants_chain, deployments)):
-            return
-        from .guard import build_chains
+    @property
+    def deployments(self) -> tuple[Deployment, ...]:
+        """What is served now, in the order of the configuration."""
+        return self._table.deployments
 
-        self._chains = build_chains(deployments, pools, self.accounts, self.registry)
-        for name, replica in self._names.items():
-            self._names[name] = self._chains.get(replica.deployment.name, replica)
+    async def apply(
+        self, deployments: Sequence[Deployment], *, drain: float = 30.0,
+        generation: int | None = None,
+    ) -> int:  # fmt: skip
+        """Serves these deployments from now on and returns the new generation.
+
+        Those that are new or differ are loaded first; then all names change at once; then those
+        that are gone or differ drain for ``drain`` seconds, behind the scenes. One that is just as
+        before keeps its replicas, unless it was drained: then it is made anew. Spent money and a
+        budget's period go on. Raises ConfigError, or what loading raises, and then nothing has
+        changed; Conflict where ``generation`` is given and is not that of now.
+        """
+        async with self._applying:
+            if generation is not None and generation != self.generation:
+                raise Conflict(
+                    f"the deployments are those of generation {self.generation}, and not "
+                    f"{generation}: somebody else has changed them; look at them again"
+                )
+            before = self._table
+            table = self._made(deployments, before)
+            old, new = set(before.replicas.values()), list(table.replicas.values())
+            fresh = [replica for replica in new if replica not in old]
+            try:
+                for replica in fresh:
+                    await replica.load(None)
+            except BaseException:
+                await asyncio.gather(*(replica.close(0) for replica in fresh))
+                raise
+            self._adopt(table)
+            self.generation += 1
+            gone = [replica for replica in old if replica not in set(new)]
+            task = asyncio.ensure_future(_close(gone, drain))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+            return self.generation
+
+    async def drain(self, name: str, seconds: float = 30.0) -> int:
+        """Takes a deployment out of service: it refuses new requests (a fallback takes them),
+        those under way may end for ``seconds``. Returns how many did not.
+
+        :meth:`apply` brings it back. Raises ModelNotFound.
+        """
+        deployment = self.replica(name).deployment.name
+        return await _close(self._table.pools[deployment], seconds)
+
+    def _adopt(self, table: Table) -> None:
+        self._table = table
+        if self._chains is not None:
+            self._chains.adopt(table.chains)
+
+    def _made(self, deployments: Sequence[Deployment], before: Table | None) -> Table:
+        def replica(one: Deployment) -> Replica:
+            return Replica(one, self._factory(one), ReplicaMeasures(self._path, one.name))
+
+        def chains() -> Chains:
+            if self._chains is None:
+                from .guard import Chains
+
+                self._chains = Chains(self.accounts, self.registry)
+            return self._chains
+
+        table = Table(deployments, replica, before)
+        table.guard(chains, always=self.accounts is not None)
+        return table
 
     def generate(self, request: Request) -> AsyncGenerator[Burst]:
         """The answer to a request as bursts; close the generator to stop the work.
@@ -189,19 +226,19 @@ class Inference:
 
     def guard(self, name: str) -> Guard | None:
         """Limits, breaker and rest of a deployment, for operators; None where it has none."""
-        chain = self._chains.get(self.replica(name).deployment.name)
+        chain = self._table.chains.get(self.replica(name).deployment.name)
         return chain.guards[0] if chain is not None else None
 
     def unpriced(self) -> tuple[str, ...]:
         """The deployments whose price is not known, of those with a chain."""
-        guards = (guard for chain in self._chains.values() for guard in chain.guards)
+        guards = (guard for chain in self._table.chains.values() for guard in chain.guards)
         return tuple(dict.fromkeys(guard.name for guard in guards if not guard.priced))
 
     def replica(self, name: str) -> Answering:
         """What answers for a public name. Raises ModelNotFound with the names there are."""
-        found = self._names.get(name)
+        found = self._table.names.get(name)
         if found is None:
-            known = ", ".join(repr(n) for n in self._names) or "none"
+            known = ", ".join(repr(n) for n in self._table.names) or "none"
             raise ModelNotFound(f"the model {name[:64]!r} does not exist here; there are: {known}")
         return found
 
@@ -215,38 +252,38 @@ class Inference:
                 state=replica.state,
                 capabilities=replica.capabilities,
             )
-            for name, replica in self._names.items()
+            for name, replica in self._table.names.items()
         )
 
     def ready(self) -> Health:
         """Ready means: at least one deployment serves."""
-        states = {r.deployment.name: r for r in self._replicas.values()}
+        states = {r.deployment.name: r for r in self._table.replicas.values()}
         if any(r.state == "ready" for r in states.values()):
             return Health(ok=True)
         reasons = "; ".join(f"{name}: {r.reason}" for name, r in states.items())
         return Health(ok=False, reason=reasons or "there are no deployments")
 
     def statistics(self) -> dict[str, Any]:
-        found = {name: replica.statistics() for name, replica in self._replicas.items()}
-        for name, chain in self._chains.items():
+        found = {name: replica.statistics() for name, replica in self._table.replicas.items()}
+        for name, chain in self._table.chains.items():
             found[name].update(chain.guards[0].statistics())
         return found
 
     async def close(self, drain: float = 30.0) -> None:
         """Refuses new requests, lets those under way end for ``drain`` seconds, then stops."""
-        await asyncio.gather(*(replica.close(drain) for replica in self._replicas.values()))
+        await _close(self._table.replicas.values(), drain)
+        await asyncio.gather(*self._leaving)
 
     def _watch_state(self) -> None:
-        replicas = self._replicas
-
         def running() -> Iterable[Reading]:
-            return [((name,), r.slots.used) for name, r in replicas.items()]
+            return [((name,), r.slots.used) for name, r in self._table.replicas.items()]
 
         def waiting() -> Iterable[Reading]:
-            return [((name,), r.slots.waiting) for name, r in replicas.items()]
+            return [((name,), r.slots.waiting) for name, r in self._table.replicas.items()]
 
         def ready() -> Iterable[Reading]:
-            return [((name,), float(r.state == "ready")) for name, r in replicas.items()]
+            replicas = self._table.replicas.items()
+            return [((name,), float(r.state == "ready")) for name, r in replicas]
 
         by = ("deployment",)
         self.registry.view("inflight", "Requests that hold a place.", by, running)
@@ -254,7 +291,14 @@ class Inference:
         self.registry.view("deployment_ready", "1 where the deployment serves.", by, ready)
 
 
-def _each(deployment: Deployment) -> list[Deployment]:
-    """The deployment once for each of its servers."""
-    further = [msgspec.structs.replace(deployment, base_url=url) for url in deployment.replicas]
-    return [deployment, *further]
+async def _close(replicas: Iterable[Replica], drain: float) -> int:
+    """Drains and closes; how many requests were cut off."""
+    replicas = list(replicas)
+    left = 0
+
+    async def one(replica: Replica) -> None:
+        nonlocal left
+        left += await replica.close(drain)
+
+    await asyncio.gather(*map(one, replicas))
+    return left

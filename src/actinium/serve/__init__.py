@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .gateway import Gateway
+from .gateway import Admin, Gateway
 from .http.limits import Limits
 from .process import settle
 
-__all__ = ["Gateway", "Limits", "settle"]
+__all__ = ["Admin", "Gateway", "Limits", "settle"]

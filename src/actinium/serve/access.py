@@ -11,8 +11,9 @@ from actinium.inference.tenants import Keyring
 from .context import Context
 from .http.message import HttpRequest
 
-Scope = Literal["open", "use", "operate"]
-"""``open``: everybody, even without a key; ``use``: any key; ``operate``: the operator's keys."""
+Scope = Literal["open", "use", "operate", "admin"]
+"""``open``: everybody, even without a key; ``use``: any key; ``operate``: the operator's keys, and
+where none is needed everybody; ``admin``: the admin API's token and nothing else."""
 
 _SEEN: Final = 4096
 _MISSING: Final = "the API key is missing; send 'Authorization: Bearer <key>' or 'x-api-key: <key>'"
@@ -24,10 +25,14 @@ _WRONG: Final = (
 class Visitor:
     """Whom a key belongs to. ``context`` is what handlers work with for it, ``until`` Unix time."""
 
-    __slots__ = ("context", "operator", "until")
+    __slots__ = ("admin", "context", "operator", "until")
 
-    def __init__(self, context: Context, *, operator: bool, until: float | None = None) -> None:
+    def __init__(
+        self, context: Context, *, operator: bool = False, admin: bool = False,
+        until: float | None = None,
+    ) -> None:  # fmt: skip
         self.context = context
+        self.admin = admin
         self.operator = operator
         self.until = until
 
@@ -35,8 +40,9 @@ class Visitor:
 class Access:
     """Looks at the keys of requests.
 
-    ``api_key`` and ``operators`` (such as the admin API's token) open everything; ``keyring``
-    holds the keys of tenants. Without ``api_key`` and ``keyring`` everything is open.
+    ``api_key`` is the operator's, ``admin`` the admin API's token, which opens everything;
+    ``keyring`` holds the keys of tenants. Without ``api_key`` and ``keyring`` everything but the
+    admin API is open.
 
     A key that was right is found again by the header it came in, without hashing it anew; that
     memory ends with each change of any key. How long a look-up takes tells nothing of a key:
@@ -50,13 +56,16 @@ class Access:
         *,
         api_key: Secret | None = None,
         keyring: Keyring | None = None,
-        operators: tuple[Secret, ...] = (),
+        admin: Secret | None = None,
     ) -> None:
         self._context = context
         self._keyring = keyring
         self._public = api_key is None and keyring is None
-        self._operators = operators if api_key is None else (api_key, *operators)
-        self._operator = Visitor(context, operator=True)
+        self._known_to_us = [
+            (secret, Visitor(context, operator=True, admin=secret is admin))
+            for secret in (admin, api_key)
+            if secret is not None
+        ]
         self._version = -1
         self._bearers: dict[bytes, Visitor] = {}
         self._plain: dict[bytes, Visitor] = {}
@@ -68,7 +77,7 @@ class Access:
 
     def enter(self, request: HttpRequest, scope: Scope) -> None:
         """Sets the request's visitor. Raises AuthenticationFailed, AccessDenied."""
-        if scope == "open" or self._public:
+        if scope == "open" or (self._public and scope != "admin"):
             return
         keyring = self._keyring
         if keyring is not None and keyring.version != self._version:
@@ -88,6 +97,8 @@ class Access:
             visitor = self._look_up(request)
         if scope == "operate" and not visitor.operator:
             raise AccessDenied("this key may use models; what was asked for is the operator's")
+        if scope == "admin" and not visitor.admin:
+            raise AccessDenied("this key is not the token of the admin API")
         request.visitor = visitor
 
     def may_see_all(self, request: HttpRequest) -> bool:
@@ -122,11 +133,11 @@ class Access:
         return visitor
 
     def _known(self, key: bytes) -> Visitor:
-        for operator in self._operators:
-            if operator.matches(key):
-                return self._operator
+        for secret, visitor in self._known_to_us:
+            if secret.matches(key):
+                return visitor
         if self._keyring is None:
             raise AuthenticationFailed(_WRONG)
         grant = self._keyring.find(key)
         context = self._context.for_service(grant.inference, grant.headers)
-        return Visitor(context, operator=False, until=grant.until)
+        return Visitor(context, until=grant.until)

@@ -6,10 +6,7 @@ import asyncio
 import logging
 
 from actinium.base.measures import Count, Registry
-from actinium.base.secret import Secret
 from actinium.errors import ActiniumError, InferenceError, ModelNotReady
-from actinium.inference.service import Inference
-from actinium.inference.tenants import Keyring
 
 from .access import Access, Visitor
 from .context import Call, Context
@@ -23,7 +20,7 @@ from .openai.errors import (
     error_body,
     headers_of,
 )
-from .routes import PATHS, Route, faults_of, find
+from .routes import Route, Routes, faults_of
 
 _log = logging.getLogger("actinium.serve")
 
@@ -36,28 +33,26 @@ class GatewayApp:
     """
 
     def __init__(
-        self,
-        inference: Inference,
-        api_key: Secret | None,
-        keyring: Keyring | None = None,
-        operators: tuple[Secret, ...] = (),
-    ) -> None:
-        registry = inference.registry
-        self.context = Context(inference, registry)
-        self.access = Access(self.context, api_key=api_key, keyring=keyring, operators=operators)
-        self.context.may_see_all = self.access.may_see_all
-        self._answers = _Answers(registry)
-        self._slow = registry.counter("stream_slow", "Readers cut off for not reading.").labels()
+        self, context: Context, access: Access, routes: Routes, answers: Answers
+    ) -> None:  # fmt: skip
+        self.context = context
+        self.access = access
+        self.routes = routes
+        self._answers = answers
 
     def admit(self, request: HttpRequest) -> bytes | None:
         """Refuses by the head: unknown paths and methods, wrong keys, a draining server."""
-        route = request.route = find(request.path)
+        route = self.routes.find(request)
         if route is None:
             path = request.path[:128].decode("latin-1")
-            text = f"there is no {path!r} here; there are: {PATHS}"
+            text = f"there is no {path!r} here; there are: {self.routes.paths}"
             return self._refusal("none", faults_of(request.path), 404, text, "not_found")
         if request.method not in route.methods:
-            return self._wrong_method(request, route)
+            other = route.for_method(request.method)
+            if other is None:
+                return self._wrong_method(request, route)
+            route = other
+        request.route = route
         scope = route.scope
         if scope == "open":
             return None
@@ -96,7 +91,7 @@ class GatewayApp:
         return answer(status, error_body(text, code=code), keep_alive=False)
 
     def slow(self) -> None:
-        self._slow.value += 1
+        self._answers.slow.value += 1
         _log.info("a reader took nothing for too long and was cut off")
 
     def _fail(self, call: Call, error: Exception) -> None:
@@ -116,7 +111,7 @@ class GatewayApp:
             reply.request.keep_alive = False
 
     def _wrong_method(self, request: HttpRequest, route: Route) -> bytes:
-        allow = ", ".join(m.decode() for m in (*route.methods, b"OPTIONS"))
+        allow = ", ".join(m.decode() for m in (*route.all_methods, b"OPTIONS"))
         allowed = header("allow", allow)
         if request.method == b"OPTIONS":
             self._answers.count(route.name, 204)
@@ -147,10 +142,11 @@ class GatewayApp:
         return answer(status, faults.body(detail, status, ""), headers=headers)
 
 
-class _Answers:
+class Answers:
     """Counts answers by endpoint and status; a child is looked up by one small key."""
 
     def __init__(self, registry: Registry) -> None:
+        self.slow = registry.counter("stream_slow", "Readers cut off for not reading.").labels()
         self._family = registry.counter(
             "http_answers", "Answers of the gateway.", ("endpoint", "status")
         )

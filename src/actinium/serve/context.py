@@ -38,6 +38,7 @@ class Context:
         self.limits: Callable[[], bytes] = _nothing
         self.may_see_all: Callable[[HttpRequest], bool] = lambda request: True
         self._fingerprints: dict[str, str] = {}
+        self._generation = 0
 
     def for_service(self, inference: Service, limits: Callable[[], bytes]) -> Context:
         """The context of a client who sees another service than everybody."""
@@ -53,6 +54,10 @@ class Context:
 
     def fingerprint(self, model: str) -> str:
         """``system_fingerprint``: changes with what stands behind a name, not with the name."""
+        generation = self.inference.generation
+        if generation != self._generation:
+            self._generation = generation
+            self._fingerprints.clear()
         found = self._fingerprints.get(model)
         if found is None:
             deployment = self.inference.replica(model).deployment
@@ -80,6 +85,10 @@ class Call:
         if names := ", ".join(ignored):
             lines += header("x-actinium-ignored", names[:1024])
         return lines
+
+    def param(self, name: str) -> str:
+        """What stands in the path for a ``{name}`` of its route."""
+        return self.request.params[name]
 
     def with_deadline(self, request: Request) -> Request:
         """The request with the time until when the client wants to wait, if it says so.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from actinium.base.address import is_loopback
 from actinium.base.measures import Reading
@@ -13,8 +16,28 @@ from actinium.errors import ConfigError
 from actinium.inference.service import Inference
 from actinium.inference.tenants import Keyring
 
-from .app import GatewayApp
+from .access import Access
+from .admin.api import AdminApi
+from .admin.routes import admin_routes
+from .app import Answers, GatewayApp
+from .context import Context
 from .http.limits import Limits
+from .routes import PUBLIC, Routes
+
+if TYPE_CHECKING:
+    from .http.server import HttpServer
+
+_OPERATORS: Final = (b"/healthz", b"/readyz", b"/metrics")
+"""What the admin API's own address has beside it."""
+
+
+class Admin(msgspec.Struct, frozen=True, kw_only=True):
+    """The admin API: below ``/admin/v1`` of the gateway, or (with ``port``; 0: any free one) on an
+    address of its own and not on the gateway's. ``token`` opens it, and nothing else does."""
+
+    token: Secret
+    host: str = "127.0.0.1"
+    port: int | None = None
 
 
 class Gateway:
@@ -26,10 +49,10 @@ class Gateway:
     It answers OpenAI's endpoints under /v1, Anthropic's /v1/messages, /healthz, /readyz and
     /metrics. With ``api_key`` clients must send it as a Bearer token, with ``keys`` one of those.
     An address that other machines reach is refused without any, unless ``insecure``. ``tls`` makes
-    it https. ``shared`` lets further processes serve on the same port. The inference service stays
-    its owner's: start it before or while the gateway runs (``/readyz`` tells), close it after.
-    Entering raises Unavailable where the address cannot be bound, StoreError where the keys cannot
-    be read; ConfigError for a setting that cannot be meant.
+    it https; ``admin`` turns the admin API on; ``shared`` lets further processes serve on the same
+    port. The inference service stays its owner's: start it before or while the gateway runs
+    (``/readyz`` tells), close it after. Entering raises Unavailable where the address cannot be
+    bound, StoreError where the keys cannot be read; ConfigError for a setting that cannot be meant.
     """
 
     def __init__(
@@ -43,6 +66,7 @@ class Gateway:
         insecure: bool = False,
         limits: Limits | None = None,
         tls: Tls | None = None,
+        admin: Admin | None = None,
         shared: bool = False,
     ) -> None:
         if not 0 <= port <= 65535:
@@ -58,27 +82,50 @@ class Gateway:
             )
         from .http.server import HttpServer  # loads httptools, which only a gateway needs
 
+        limits = limits or Limits()
         self._keys = keys
-        self._app = GatewayApp(inference, key, keys)
         self._tls = ServerTls(tls) if tls is not None else None
-        self._server = HttpServer(
-            self._app, host, port, limits or Limits(), self._tls, shared=shared
-        )
-        self._registry = inference.registry
-        self._registry.view("http_connections", "Open client connections.", (), self._connections)
+        self._context = Context(inference, inference.registry)
+        access = Access(
+            self._context, api_key=key, keyring=keys,
+            admin=admin.token if admin is not None else None,
+        )  # fmt: skip
+        self._context.may_see_all = access.may_see_all
+        answers = Answers(inference.registry)
+        public = dict(PUBLIC)
+        self._admin_server: HttpServer | None = None
+        if admin is not None:
+            api = admin_routes(AdminApi(inference, keys))
+            if admin.port is None:
+                public |= api
+            else:
+                routes = Routes({**{path: PUBLIC[path] for path in _OPERATORS}, **api})
+                app = GatewayApp(self._context, access, routes, answers)
+                self._admin_server = HttpServer(app, admin.host, admin.port, limits, self._tls)
+        app = GatewayApp(self._context, access, Routes(public), answers)
+        self._server = HttpServer(app, host, port, limits, self._tls, shared=shared)
+        registry = inference.registry
+        registry.view("http_connections", "Open client connections.", (), self._connections)
 
     @property
     def url(self) -> str:
         """Where clients point their base URL to, without ``/v1``."""
         return self._server.url
 
+    @property
+    def admin_url(self) -> str | None:
+        """Where the admin API is, without ``/admin``, if it has an address of its own."""
+        return self._admin_server.url if self._admin_server is not None else None
+
     async def __aenter__(self) -> Gateway:
         async with AsyncExitStack() as stack:
             if self._keys is not None:
                 await self._keys.open()
                 stack.push_async_callback(self._keys.close)
-            await self._server.start()
-            stack.push_async_callback(self._server.close)
+            for server in (self._server, self._admin_server):
+                if server is not None:
+                    await server.start()
+                    stack.push_async_callback(server.close)
             self._stack = stack.pop_all()
         return self
 
@@ -103,7 +150,7 @@ class Gateway:
 
         True if all of them did within ``seconds``; the rest is cut off when the block ends.
         """
-        self._app.context.draining = True
+        self._context.draining = True
         return await self._server.drain(seconds)
 
     def _connections(self) -> list[Reading]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -17,6 +20,7 @@ from .handlers.health import healthz, readyz
 from .handlers.messages import count_tokens, messages
 from .handlers.metrics import metrics
 from .handlers.models import model, models
+from .http.message import HttpRequest
 from .openai.errors import OpenAIFaults
 
 _OPENAI: Final = OpenAIFaults()
@@ -27,7 +31,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint: its name in measures, its methods, and how its identifiers begin.
 
     ``scope`` says whose key they want; ``open`` ones are answered while the server drains, too.
-    ``faults`` is the shape of their errors.
+    ``faults`` is the shape of their errors. ``also`` are routes of the same path with other
+    methods. ``body`` and ``answer`` are the types that are read and written.
     """
 
     name: str
@@ -36,6 +41,25 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = "req-"
     scope: Scope = "use"
     faults: Faults = _OPENAI
+    also: tuple[Route, ...] = ()
+    body: Any = None
+    answer: Any = None
+    status: int = 200
+
+    def joined(self, *more: Route) -> Route:
+        """This route with others of the same path."""
+        return msgspec.structs.replace(self, also=more)
+
+    def for_method(self, method: bytes) -> Route | None:
+        """The route that takes a method, or None."""
+        if method in self.methods:
+            return self
+        return next((route for route in self.also if method in route.methods), None)
+
+    @property
+    def all_methods(self) -> tuple[bytes, ...]:
+        """Those of ``also``, too."""
+        return tuple(method for route in (self, *self.also) for method in route.methods)
 
 
 _READ: Final = (b"GET", b"HEAD")
@@ -61,10 +85,37 @@ EXACT: Final = {
     b"/readyz": Route(name="readyz", methods=_READ, handler=readyz, scope="open"),
     b"/metrics": Route(name="metrics", methods=_READ, handler=metrics, scope="operate"),
 }
-_MODEL: Final = Route(name="models", methods=_READ, handler=model)
+TEMPLATES: Final = {
+    b"/v1/models/{id}": Route(name="models", methods=_READ, handler=model),
+}
+PUBLIC: Final = {**EXACT, **TEMPLATES}
 
 
-PATHS: Final = b", ".join(EXACT).decode()
+class Routes:
+    """Finds the route of a path. ``{name}`` stands for one part of it; at its end for all of the
+    rest."""
+
+    def __init__(self, routes: Mapping[bytes, Route]) -> None:
+        self.by_path = dict(routes)
+        self._exact = {path: route for path, route in routes.items() if b"{" not in path}
+        longest_first = sorted(routes.items(), key=lambda item: -item[0].count(b"/"))
+        self._templates = [(_pattern(p), route) for p, route in longest_first if b"{" in p]
+        self.paths = ", ".join(path.decode() for path in routes)
+
+    def find(self, request: HttpRequest) -> Route | None:
+        """The route of a request's path, or None; sets the request's ``params``."""
+        path = request.path
+        route = self._exact.get(path)
+        if route is not None:
+            return route
+        for pattern, route in self._templates:
+            match = pattern.fullmatch(path)
+            if match is not None:
+                found = match.groupdict().items()
+                request.params = {name: unquote_to_bytes(value).decode("latin-1")
+                                  for name, value in found}  # fmt: skip
+                return route
+        return None
 
 
 def faults_of(path: bytes) -> Faults:
@@ -72,9 +123,8 @@ def faults_of(path: bytes) -> Faults:
     return _ANTHROPIC if path.startswith(b"/v1/messages") else _OPENAI
 
 
-def find(path: bytes) -> Route | None:
-    """The route of a path, or None."""
-    route = EXACT.get(path)
-    if route is None and path.startswith(b"/v1/models/") and len(path) > 11:
-        return _MODEL
-    return route
+def _pattern(template: bytes) -> re.Pattern[bytes]:
+    """``/keys/{id}/rotate`` as what it matches."""
+    inner, last = rb"(?P<\1>[^/]+)", rb"(?P<\1>.+)"
+    text = re.sub(rb"\{(\w+)\}$", last, template)
+    return re.compile(re.sub(rb"\{(\w+)\}", inner, text), re.DOTALL)

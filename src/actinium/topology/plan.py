@@ -49,7 +49,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         told = self.gateway.keys
         if told is not None:
             return told
-        return bool(self.tenants or self.keys)
+        return bool(self.tenants or self.keys or self.gateway.admin is not None)
 
     def runner(self, deployment: Deployment) -> ModelRunner:
         """Makes a deployment's runner, not loaded: the runner factory for ``Inference``.

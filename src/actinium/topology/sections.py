@@ -75,6 +75,27 @@ class SystemSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         )
 
 
+class AdminSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The admin API. ``token`` is a secret reference. With ``port`` it has an address of its own
+    (0: any free port), else it is below ``/admin`` of the gateway's."""
+
+    token: str
+    host: str = "127.0.0.1"
+    port: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.token.startswith(("env:", "file:")):
+            raise ConfigError(  # without its text: it may be the token itself
+                "gateway.admin.token: expected a reference 'env:NAME' or 'file:PATH', got a text "
+                "that is neither; put the token into a variable and write for example "
+                'token = "env:ACTINIUM_ADMIN_TOKEN"'
+            )
+        if self.port is not None and not 0 <= self.port <= 65535:
+            raise ConfigError(
+                f"gateway.admin.port: expected 0 to 65535 (0: any free one), got {self.port}"
+            )
+
+
 class GatewaySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the gateway listens and who may use it.
 
@@ -83,7 +104,7 @@ class GatewaySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     without a key. ``drain`` is how many seconds answers may still take after a stop signal.
     ``tls`` makes it https; its paths are relative to the file. ``workers`` is how many processes
     serve behind the port. With ``keys`` only holders of virtual keys may use it (None: where the
-    file declares keys or tenants).
+    file declares keys or tenants, or there is an admin API); ``admin`` is that API.
     """
 
     host: str = "127.0.0.1"
@@ -94,6 +115,7 @@ class GatewaySection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tls: Tls | None = None
     workers: int = 1
     keys: bool | None = None
+    admin: AdminSection | None = None
 
     def __post_init__(self) -> None:
         if not self.host:

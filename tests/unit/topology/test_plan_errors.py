@@ -25,7 +25,7 @@ CASES = {
     "unknown key like none": (
         "[gateway]\nzzzz = 1\n",
         "t.toml:2: unknown key 'zzzz' in gateway; known are host, port, api_key, insecure, drain, "
-        "tls, workers, keys",
+        "tls, workers, keys, admin",
     ),
     "wrong type": (
         "[[deployment]]\nname = 'a'\n\nqueue = 'many'\n",

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from actinium.base.secret import Secret
+from actinium.base.secret import Secret, read_secret
 from actinium.core import Report, System
 from actinium.errors import ConfigError, Unavailable
 from actinium.inference import Inference
 from actinium.inference.limits import Accounts
 from actinium.inference.session import SessionActors
 from actinium.inference.tenants import Keyring
-from actinium.serve import Gateway
+from actinium.serve import Admin, Gateway
 from actinium.store import Store
 from actinium.topology import GatewaySection, Plan
 
@@ -54,6 +55,7 @@ class Host:
             where.port,
             api_key=key,
             keys=keys,
+            admin=_admin(plan),
             insecure=where.insecure,
             tls=where.tls,
             shared=shared,
@@ -123,6 +125,17 @@ async def bound(host: Host) -> AsyncIterator[Host]:
             raise cannot_bind(host.where, error.__cause__ or error) from error
         stack.push_async_callback(host.inference.close, drain=0)
         yield host
+
+
+def _admin(plan: Plan) -> Admin | None:
+    section = plan.gateway.admin
+    if section is None:
+        return None
+    try:
+        token = read_secret(section.token, os.environ)
+    except ConfigError as error:
+        raise type(error)(f"{plan.file}: gateway.admin.token: {error}") from error
+    return Admin(token=token, host=section.host, port=section.port)
 
 
 def _keyring(plan: Plan, inference: Inference, store: Store | None) -> Keyring:

@@ -51,7 +51,7 @@ async def serve_many(plan: Plan, key: Secret | None, screen: Screen) -> None:
             "sessions in memory live in one process, and there are "
             f"{plan.gateway.workers} workers: give --store PATH, or --no-store"
         )
-    if plan.keyed:
+    if plan.keyed or plan.gateway.admin is not None:
         raise ConfigError(
             "the limits and budgets of keys hold within one process, and there are "
             f"{plan.gateway.workers} workers, which would grant each of them as often: "

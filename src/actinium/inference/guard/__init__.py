@@ -1,7 +1,7 @@
 """What stands around deployments that have limits, budgets, retries or a fallback."""
 
-from .build import build_chains
+from .build import Chains
 from .chain import Chain
 from .guard import Guard
 
-__all__ = ["Chain", "Guard", "build_chains"]
+__all__ = ["Chain", "Chains", "Guard"]

@@ -10,7 +10,6 @@ from actinium.errors import ConfigError
 
 from ..deployment import Deployment, wants_chain
 from ..limits.accounts import Accounts
-from ..limits.budget import Purse
 from ..limits.prices import Tariff, price_table
 from ..replica import Replica
 from .chain import Chain
@@ -21,32 +20,95 @@ from .pool import Pool
 _STATES = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 
 
-def build_chains(
-    deployments: Sequence[Deployment], replicas: Mapping[str, Sequence[Replica]],
-    accounts: Accounts | None, registry: Registry, rng: random.Random | None = None,
-) -> dict[str, Chain]:  # fmt: skip
-    """The chains by the deployments' names; where there are no accounts of tenants and keys,
-    deployments that need none are left out. Raises ConfigError for a budget without a price.
+class Chains:
+    """Makes chains, at first and whenever the deployments change.
+
+    A deployment whose replicas stay keeps its guard, and so its limits, breaker and money; one
+    that is made anew has what was spent of its budget. ``accounts`` are those of tenants and
+    keys: where there are any, no deployment is left out.
     """
-    purses = accounts.purses if accounts is not None else {}
-    by_name = {name: d.name for d in deployments for name in (d.name, *d.aliases)}
-    heads = [d for d in deployments if accounts is not None or wants_chain(d)]
-    needed = {d.name for d in heads} | {by_name[name] for d in heads for name in d.fallback}
-    measures = GuardMeasures(registry)
-    guards = {
-        d.name: Guard(
-            Pool(replicas[d.name], rng), measures,
-            tariff=_tariff(d, replicas[d.name][0], bool(purses)), rng=rng, accounts=accounts,
+
+    def __init__(
+        self, accounts: Accounts | None, registry: Registry, rng: random.Random | None = None
+    ) -> None:  # fmt: skip
+        self._accounts = accounts
+        self._rng = rng
+        self._measures = GuardMeasures(registry)
+        self._guards: dict[str, Guard] = {}
+        self._watch(registry)
+
+    def build(
+        self, deployments: Sequence[Deployment], replicas: Mapping[str, Sequence[Replica]]
+    ) -> dict[str, Chain]:
+        """The chains by the deployments' names. Nothing has changed until :meth:`adopt`.
+
+        Raises ConfigError for a budget without a price.
+        """
+        accounts = self._accounts
+        purses = accounts.purses if accounts is not None else {}
+        by_name = {name: d.name for d in deployments for name in (d.name, *d.aliases)}
+        heads = [d for d in deployments if accounts is not None or wants_chain(d)]
+        needed = {d.name for d in heads} | {by_name[name] for d in heads for name in d.fallback}
+        guards = {
+            d.name: self._guard(d, replicas[d.name], bool(purses))
+            for d in deployments
+            if d.name in needed
+        }
+        measures = self._measures
+        return {
+            d.name: Chain(
+                [guards[d.name], *(guards[by_name[n]] for n in d.fallback)], purses, measures
+            )
+            for d in deployments
+            if d.name in guards
+        }
+
+    def adopt(self, chains: Mapping[str, Chain]) -> None:
+        """From now on these are served."""
+        self._guards = {g.name: g for chain in chains.values() for g in chain.guards}
+
+    def _guard(
+        self, deployment: Deployment, replicas: Sequence[Replica], budgets: bool
+    ) -> Guard:  # fmt: skip
+        before = self._guards.get(deployment.name)
+        if before is not None and before.pool.replicas == tuple(replicas):
+            return before
+        guard = Guard(
+            Pool(replicas, self._rng), self._measures,
+            tariff=_tariff(deployment, replicas[0], budgets), rng=self._rng,
+            accounts=self._accounts,
+        )  # fmt: skip
+        if before is not None and before.purse is not None and guard.purse is not None:
+            guard.purse.merge(before.purse.state())
+        return guard
+
+    def _watch(self, registry: Registry) -> None:
+        def breakers() -> list[Reading]:
+            guards = self._guards.items()
+            return [((name,), _STATES[guard.breaker.state]) for name, guard in guards]
+
+        def used() -> list[Reading]:
+            return [
+                ((name, kind), ratio)
+                for name, guard in self._guards.items()
+                for kind, ratio in guard.statistics()["used"].items()
+            ]
+
+        def spent() -> list[Reading]:
+            own = [guard.purse for guard in self._guards.values() if guard.purse is not None]
+            more = self._accounts.purses.values() if self._accounts is not None else ()
+            return [((purse.scope,), purse.used_ratio()) for purse in (*own, *more)]
+
+        def waiting() -> list[Reading]:
+            return [((name,), guard.gate.waiting) for name, guard in self._guards.items()]
+
+        by = ("deployment",)
+        registry.view("upstream_breaker_state", "0 closed, 1 half-open, 2 open.", by, breakers)
+        registry.view("limiter_waiting", "Requests that wait for a limit.", by, waiting)
+        registry.view(
+            "limiter_used_ratio", "The used part of a limit.", ("deployment", "limit"), used
         )
-        for d in deployments
-        if d.name in needed
-    }  # fmt: skip
-    _watch(registry, guards, purses)
-    return {
-        d.name: Chain([guards[d.name], *(guards[by_name[n]] for n in d.fallback)], purses, measures)
-        for d in deployments
-        if d.name in guards
-    }
+        registry.view("budget_used_ratio", "The used part of a budget.", ("scope",), spent)
 
 
 def _tariff(deployment: Deployment, replica: Replica, budgets: bool) -> Tariff | None:
@@ -65,28 +127,3 @@ def _tariff(deployment: Deployment, replica: Replica, budgets: bool) -> Tariff |
             "price = { input = 1.0, output = 2.0 } in USD per million tokens, or price = 'free'"
         )
     return None
-
-
-def _watch(registry: Registry, guards: Mapping[str, Guard], purses: Mapping[str, Purse]) -> None:
-    def breakers() -> list[Reading]:
-        return [((name,), _STATES[guard.breaker.state]) for name, guard in guards.items()]
-
-    def used() -> list[Reading]:
-        return [
-            ((name, kind), ratio)
-            for name, guard in guards.items()
-            for kind, ratio in guard.statistics()["used"].items()
-        ]
-
-    def spent() -> list[Reading]:
-        own = [guard.purse for guard in guards.values() if guard.purse is not None]
-        return [((purse.scope,), purse.used_ratio()) for purse in (*own, *purses.values())]
-
-    def waiting() -> list[Reading]:
-        return [((name,), guard.gate.waiting) for name, guard in guards.items()]
-
-    by = ("deployment",)
-    registry.view("upstream_breaker_state", "0 closed, 1 half-open, 2 open.", by, breakers)
-    registry.view("limiter_waiting", "Requests that wait for a limit.", by, waiting)
-    registry.view("limiter_used_ratio", "The used part of a limit.", ("deployment", "limit"), used)
-    registry.view("budget_used_ratio", "The used part of a budget.", ("scope",), spent)

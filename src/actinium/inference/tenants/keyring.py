@@ -176,7 +176,7 @@ class Keyring:
 
     # -- lists
 
-    def keys(self) -> tuple[KeyRecord, ...]:
+    def records(self) -> tuple[KeyRecord, ...]:
         """All keys by their ids, declared ones first."""
         return tuple(
             sorted(self._records.values(), key=lambda record: (not record.declared, record.id))

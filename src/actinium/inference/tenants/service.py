@@ -26,6 +26,10 @@ from .record import KeyRecord
 class Service(Protocol):
     """What doors need of :class:`Inference`; :class:`KeyedInference` is the same for one key."""
 
+    @property
+    def generation(self) -> int:
+        """Changes with the deployments."""
+
     def generate(self, request: Request) -> AsyncGenerator[Burst]: ...
 
     def complete(self, request: Request) -> Awaitable[Burst]: ...
@@ -63,6 +67,10 @@ class KeyedInference:
         self._gauges = gauges
         self._counts = any(gauge.counts_tokens for gauge in gauges)
         self._expected = Expected()
+
+    @property
+    def generation(self) -> int:
+        return self._inference.generation
 
     def replica(self, name: str) -> Answering:
         """See :meth:`Inference.replica`: a model of others is as unknown as one that is not."""
@@ -124,7 +132,7 @@ class KeyedInference:
             self._settle(charges, NOTHING)
 
     def _allows(self, name: str) -> bool:
-        return all(
+        return not self._models or all(
             any(fnmatchcase(name, pattern) for pattern in patterns) for patterns in self._models
         )
 

@@ -35,7 +35,7 @@ async def models(context: Context, call: Call) -> None:
 
 async def model(context: Context, call: Call) -> None:
     """One name."""
-    name = call.request.path.removeprefix(b"/v1/models/").decode("latin-1")
+    name = call.param("id")
     for info in context.inference.models():
         if info.id == name:
             call.reply.send(200, encode(_model(info)), headers=call.headers())

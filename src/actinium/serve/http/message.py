@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final
 
 _REASON: Final = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed"}
@@ -13,8 +15,8 @@ class HttpRequest:
     """One request: ``headers`` have lower-case names, ``path`` is without the query.
 
     ``refusal`` is a finished answer that goes out instead of a handler's; ``chunked`` says
-    whether the client understands a chunked answer (HTTP/1.1). ``route`` and ``visitor`` are the
-    application's. ``query`` is what follows the path, without the ``?``.
+    whether the client understands a chunked answer (HTTP/1.1). ``route``, ``params``
+    and ``visitor`` are the application's. ``query`` is what follows the path, without the ``?``.
     """
 
     # Set where they differ; most requests never touch them.
@@ -25,6 +27,7 @@ class HttpRequest:
     chunked = True
     refusal: bytes | None = None
     route: Any = None
+    params: Mapping[str, str] = MappingProxyType({})
     visitor: Any = None
     query = b""
 

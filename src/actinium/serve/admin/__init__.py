@@ -1,0 +1,1 @@
+"""The admin API: deployments, breakers, limits, keys and usage of a gateway that runs."""
