@@ -53,6 +53,9 @@ if [ $wide = yes ]; then
 else
   check "native tests" scripts/native_tests.sh plain
 fi
+if [ $wide = yes ]; then
+  check "further clients" scripts/clients.sh
+fi
 other_failures=$failed
 if [ $wide = yes ]; then
   check "pytest" run_pytest

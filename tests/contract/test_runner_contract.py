@@ -7,10 +7,11 @@ and what it promises beyond the seam.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,6 @@ from actinium.inference.deployment import Deployment
 from actinium.inference.request import EmbedRequest, ImagePart, Message, Request, Sampling
 from actinium.inference.route import make_runner
 from actinium.inference.runner import ModelRunner
-from actinium.inference.runners.anthropic import AnthropicRunner
 from actinium.inference.runners.onnx import OnnxRunner
 from actinium.testkit.anthropic import AnthropicProvider
 from actinium.testkit.gemini import GeminiProvider
@@ -65,25 +65,28 @@ def _onnx_running(runner: ModelRunner) -> int:
 
 
 _providers: dict[int, Provider] = {}
+Plan = Callable[[dict[str, Any]], Fault]
 
 
-def _remote(runtime: Literal["gemini", "vertex"]) -> Callable[[], Opened]:
+def _remote(
+    runtime: str, provider: type[Provider], model: str, plan: Plan, **options: Any
+) -> Callable[[], Opened]:
     """A runner in front of a server of its wire on loopback."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[ModelRunner]:
-        async with GeminiProvider(words=tuple(f" w{n}" for n in range(12))) as provider:
-            provider.plan = _slow_if_long
+        async with provider(words=tuple(f" w{n}" for n in range(12))) as upstream:
+            upstream.plan = plan
             deployment = Deployment(
                 name="remote",
-                model="gemini-2.5-flash",
+                model=model,
                 runtime=runtime,
-                base_url=provider.base_url,
-                options={"project": "p"} if runtime == "vertex" else {},
+                base_url=upstream.base_url,
+                options=options,
             )
             runner = make_runner(deployment, {})
             await runner.load()
-            _providers[id(runner)] = provider
+            _providers[id(runner)] = upstream
             try:
                 yield runner
             finally:
@@ -99,24 +102,10 @@ def _slow_if_long(body: dict[str, Any]) -> Fault:
     return Fault(stall_at=3) if most >= 200 else Fault()
 
 
-@asynccontextmanager
-async def _anthropic() -> AsyncIterator[ModelRunner]:
-    async with AnthropicProvider(words=tuple(f" w{n}" for n in range(12))) as provider:
-        provider.plan = _endless_if_long
-        deployment = Deployment(name="local", model="claude-x", base_url=provider.base_url)
-        runner = AnthropicRunner(deployment, {})
-        await runner.load()
-        _providers[id(runner)] = provider
-        try:
-            yield runner
-        finally:
-            await runner.close()
-            del _providers[id(runner)]
-
-
 def _endless_if_long(body: dict[str, Any]) -> Fault:
     """Long answers are under way until their reader leaves."""
-    return Fault(stall_at=4) if body.get("max_tokens", 0) >= 200 else Fault()
+    most = body.get("max_tokens") or body.get("max_completion_tokens") or 0
+    return Fault(stall_at=4) if most >= 200 else Fault()
 
 
 def _remote_running(runner: ModelRunner) -> int:
@@ -125,11 +114,22 @@ def _remote_running(runner: ModelRunner) -> int:
 
 CASES = [
     Case("onnx", _onnx, _onnx_running),
-    Case("gemini", _remote("gemini"), _remote_running, text_only=False),
-    Case("vertex", _remote("vertex"), _remote_running, text_only=False),
+    *(
+        Case(runtime, opened, _remote_running, text_only=False)
+        for runtime, opened in (
+            ("openai", _remote("openai", Provider, "m", _endless_if_long)),
+            ("azure", _remote("azure", Provider, "m", _endless_if_long)),
+            ("litellm_proxy", _remote("litellm_proxy", Provider, "m", _endless_if_long)),
+            ("gemini", _remote("gemini", GeminiProvider, "gemini-2.5-flash", _slow_if_long)),
+            (
+                "vertex",
+                _remote("vertex", GeminiProvider, "gemini-2.5-flash", _slow_if_long, project="p"),
+            ),
+        )
+    ),
     Case(
         "anthropic",
-        _anthropic,
+        _remote("anthropic", AnthropicProvider, "claude-x", _endless_if_long),
         _remote_running,
         repeats=False,
         text_only=False,
@@ -137,6 +137,9 @@ CASES = [
         seeds=False,
     ),
 ]
+if os.environ.get("AC_CLIENTS"):  # scripts/clients.sh: where the library is installed
+    opened = _remote("litellm", Provider, "openai/gpt-4o", _endless_if_long)
+    CASES.append(Case("litellm", opened, _remote_running, text_only=False, hottest=2.0))
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.name)

@@ -29,11 +29,12 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model under one public name.
 
-    ``model`` is the upstream's name or ``"embedded"``; ``runtime`` is ``"onnx"``, ``"openai"``,
-    ``"anthropic"``, ``"gemini"`` or ``"vertex"`` (None: chosen from the model). ``credentials`` is
-    a secret reference such as ``"env:OPENAI_API_KEY"``. At most ``max_concurrent`` requests run
-    and ``queue`` more wait, each at most ``queue_timeout`` seconds; the next one is refused at
-    once.
+    ``model`` is the upstream's name or ``"embedded"``; ``runtime`` is one of ``RUNTIMES`` in
+    :mod:`actinium.inference.choice`, a name that another package offers, or
+    ``"package.module:Class"`` (None: chosen from the model). ``credentials`` is a secret reference
+    such as ``"env:OPENAI_API_KEY"``, or several: the load is spread over the keys, and one that is
+    refused rests while the others serve. At most ``max_concurrent`` requests run and ``queue``
+    more wait, each at most ``queue_timeout`` seconds; the next one is refused at once.
 
     ``replicas`` are the addresses of further servers of the same model, beside ``base_url``; a
     chat goes to the one that knows its beginning. ``limits``, ``budget``, ``retry`` and ``breaker``
@@ -46,9 +47,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     name: str
     model: str = "embedded"
-    runtime: Literal["onnx", "openai", "anthropic", "gemini", "vertex"] | None = None
+    runtime: str | None = None
     base_url: str | None = None
-    credentials: str | None = None
+    credentials: str | tuple[str, ...] | None = None
     aliases: tuple[str, ...] = ()
     max_concurrent: int = 256
     queue: int = 1024
@@ -73,6 +74,12 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                     f"deployment name {name!r}: expected 1-63 of a-z, 0-9, '.', '_', '-', "
                     "starting with a letter or digit"
                 )
+        keys = self.credentials
+        if isinstance(keys, tuple) and (not keys or len(set(keys)) < len(keys)):
+            raise ConfigError(
+                f"deployment {self.name!r}: credentials: expected one reference or several "
+                f"different ones, got a list of {len(keys)}"
+            )
         for field in ("max_concurrent", "queue_timeout"):
             if getattr(self, field) <= 0:
                 raise ConfigError(

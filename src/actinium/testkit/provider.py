@@ -64,6 +64,11 @@ class Seen(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     body: dict[str, Any]
 
+    @property
+    def endpoint(self) -> str:
+        """The last word of the path."""
+        return self.path.partition("?")[0].rpartition("/")[2]
+
 
 class _Gone(Exception):
     """The client left, or the fault wants the connection closed."""
@@ -196,7 +201,7 @@ class Provider:
         elif fault.status != 200:
             body = fault.body or answers.error("made to fail", "test_error")
             await self._send(writer, fault.status, body, fault)
-        elif seen.path.endswith("/models"):
+        elif seen.endpoint == "models":
             await self._send(writer, 200, b'{"object":"list","data":[]}', fault)
         else:
             await self._succeed(seen, writer, fault)
@@ -215,7 +220,7 @@ class Provider:
         body = seen.body
         wants = bool((body.get("stream_options") or {}).get("include_usage"))
         try:
-            if seen.path.endswith("/embeddings"):
+            if seen.endpoint == "embeddings":
                 whole = answers.vectors(body)
             elif body.get("stream"):
                 events = answers.events(body, self.words, usage=wants and fault.usage)

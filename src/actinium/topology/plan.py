@@ -12,8 +12,9 @@ import msgspec
 from actinium.base.tls import Tls
 from actinium.errors import ConfigError
 from actinium.inference import Deployment, ModelRunner
+from actinium.inference.choice import Route, choose
 from actinium.inference.deployment import wrong_fallback
-from actinium.inference.route import Route, choose, make_runner
+from actinium.inference.route import make_runner
 from actinium.inference.tenants.policy import DeclaredKey, Tenant
 
 from .positions import Path
@@ -234,7 +235,8 @@ def _route(source: Source, index: int, deployment: Deployment, environ: Mapping[
     try:
         route = choose(deployment, environ)
     except ConfigError as error:
-        raise type(error)(f"{source.where((*path, 'model'))}: {error}") from error
+        field = "model" if deployment.runtime is None else "runtime"
+        raise type(error)(f"{source.where((*path, field))}: {error}") from error
     for field in ("base_url", "credentials"):
         if route.runtime == "onnx" and getattr(deployment, field) is not None:
             raise source.error(

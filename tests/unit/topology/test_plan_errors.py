@@ -36,8 +36,8 @@ CASES = {
         "t.toml:5: deployment[0].aliases[1]: expected `str`, got `int`",
     ),
     "wrong choice": (
-        "[[deployment]]\nname = 'a'\nruntime = 'vllm'\n",
-        "t.toml:3: deployment[0].runtime: invalid enum value 'vllm'",
+        "[[deployment]]\nname = 'a'\nruntime = 'opnai'\n",
+        "t.toml:3: deployment 'a': unknown runtime 'opnai'; did you mean 'openai'?",
     ),
     "no name": (
         "[[deployment]]\nmodel = 'embedded'\n",

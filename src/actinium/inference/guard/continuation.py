@@ -7,8 +7,8 @@ import msgspec
 from actinium.errors import InferenceError, StreamInterrupted
 
 from ..chunk import Burst, Chunk, Detail, Seam, Usage, total_of
+from ..estimate import CHARS
 from ..request import Message, Native, Part, Request, TextPart
-from .estimate import CHARS
 
 
 class Spoken:

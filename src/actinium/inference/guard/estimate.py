@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from ..chunk import Burst, Usage
+from ..estimate import CHARS, estimated_input
 from ..limits.limiter import Need
-from ..request import EmbedRequest, Request, TextPart
+from ..request import EmbedRequest, Request
 from ..runner import ModelRunner
-
-CHARS: Final = 4
-"""Characters of a token, about, in most European languages."""
-
-PART: Final = 1000
-"""Tokens of a part that is no text, such as an image."""
 
 _STEP: Final = 0.05
 _START: Final = 512
@@ -43,14 +38,7 @@ def need_of(request: Request | EmbedRequest, runner: ModelRunner, expected: Expe
         return Need(sum(1 + len(text) // CHARS for text in request.inputs), 0)
     count = runner.count_tokens(request)
     if count is None:
-        count = 1 + len(request.prompt or "") // CHARS
-        for message in request.messages:
-            content = message.content
-            if isinstance(content, str):
-                count += 4 + len(content) // CHARS
-            elif content is not None:
-                for part in content:
-                    count += len(part.text) // CHARS if isinstance(part, TextPart) else PART
+        count = estimated_input(request)
     output = request.sampling.max_tokens
     if output is None:
         output = int(expected.tokens)

@@ -32,8 +32,8 @@ class Decoder(Protocol):
     """Bytes of one stream -> bursts, without I/O.
 
     After each :meth:`feed` the pump looks at ``error`` (raised once the burst is delivered) and at
-    ``done``; at the end of the bytes it calls :meth:`end`, which raises where the answer is not
-    whole.
+    ``done``; at the end of the bytes it calls :meth:`end`, which gives what is left to say
+    and raises where the answer is not whole.
     """
 
     @property
@@ -44,7 +44,7 @@ class Decoder(Protocol):
 
     def feed(self, piece: bytes) -> Burst: ...
 
-    def end(self) -> None: ...
+    def end(self) -> Burst: ...
 
 
 class RemoteRunner(ABC):
@@ -140,7 +140,8 @@ class RemoteRunner(ABC):
                 while not decoder.done:
                     piece = await connection.read()
                     if not piece:
-                        decoder.end()
+                        if last := decoder.end():
+                            yield last
                         break
                     burst = decoder.feed(piece)
                     if decoder.done and decoder.error is None:

@@ -15,6 +15,7 @@ import msgspec
 
 from actinium.base.secret import Secret, read_secret
 from actinium.errors import ConfigError, ModelNotReady, UpstreamAuth, UpstreamTimeout
+from actinium.inference.deployment import Deployment
 
 from .refusal import redact
 
@@ -114,6 +115,17 @@ class Tokens:
         self._token = token
         self._since = asyncio.get_running_loop().time()
         return token
+
+
+def reference_of(deployment: Deployment) -> str | None:
+    """The one reference of a deployment; several are those of a keyring."""
+    reference = deployment.credentials
+    if isinstance(reference, tuple):
+        raise ConfigError(
+            f"deployment {deployment.name!r}: this runner takes one credential, got "
+            f"{len(reference)}; make_runner() spreads the load over several"
+        )
+    return reference
 
 
 def find_tokens(

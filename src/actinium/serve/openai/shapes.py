@@ -111,13 +111,14 @@ class OutputDetails(msgspec.Struct):
 
 
 class Tokens(msgspec.Struct):
-    """``usage``."""
+    """``usage``; ``estimated`` says that the upstream told none."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: InputDetails
     completion_tokens_details: OutputDetails
+    estimated: bool | UnsetType = UNSET
 
 
 class Whole(msgspec.Struct):
@@ -139,6 +140,7 @@ def usage_of(usage: Usage) -> Tokens:
         usage.input + usage.output,
         InputDetails(usage.cached, usage.cache_write or UNSET),
         OutputDetails(usage.reasoning),
+        True if usage.source == "estimated" else UNSET,
     )
 
 

@@ -160,11 +160,12 @@ class StreamDecoder:
             self.error = ProtocolError(f"the upstream sent an event that is not its wire: {error}")
         return burst
 
-    def end(self) -> None:
+    def end(self) -> Burst:
         """The bytes are over. Raises ProtocolError where no finish has come."""
         self._end()
         if self.error is not None:
             raise self.error
+        return []
 
     def _take(self, event: Event, burst: Burst) -> None:
         match event.type:

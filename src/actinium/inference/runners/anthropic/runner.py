@@ -13,7 +13,7 @@ from actinium.inference.request import EmbedRequest, Request
 from actinium.inference.runner import Capabilities, Embedding
 
 from ..remote import BROKEN, Decoder, RemoteRunner
-from ..token import Tokens, find_tokens
+from ..token import Tokens, find_tokens, reference_of
 from .decode import StreamDecoder, decode_whole
 from .encode import EXTRAS, encode_call, encode_count, ignored
 from .errors import from_answer
@@ -111,7 +111,7 @@ def _find_key(
 ) -> tuple[Tokens | None, bool]:
     """The key, and whether it goes as a Bearer token."""
     bearer = options.auth == "bearer"
-    reference = deployment.credentials
+    reference = reference_of(deployment)
     if reference is None:
         if deployment.base_url is not None:
             return None, bearer

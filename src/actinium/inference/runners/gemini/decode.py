@@ -112,7 +112,7 @@ class StreamDecoder:
             self.error = ProtocolError(f"the upstream sent an event that is not its wire: {error}")
         return burst
 
-    def end(self) -> None:
+    def end(self) -> Burst:
         """The bytes are over. Raises ProtocolError where a choice has no finish."""
         missing = [i for i in range(self._choices) if i not in self._finished]
         if missing:
@@ -121,6 +121,7 @@ class StreamDecoder:
                 + ", ".join(map(str, missing))
             )
         self.done = True
+        return []
 
     def take(self, answer: Answer, burst: Burst) -> None:
         """Adds the chunks of one answer or event. Raises what it says instead of an answer."""

@@ -13,7 +13,7 @@ from actinium.inference.request import EmbedRequest, Request
 from actinium.inference.runner import Capabilities, Embedding
 
 from ..remote import BROKEN, Decoder, RemoteRunner
-from ..token import Tokens, find_tokens
+from ..token import Tokens, find_tokens, reference_of
 from .adc import ADC, default_tokens
 from .decode import StreamDecoder, decode_whole
 from .door import find_door
@@ -129,7 +129,7 @@ class GeminiRunner(RemoteRunner):
 def _find_tokens(
     deployment: Deployment, options: Options, environ: Mapping[str, str], *, vertex: bool
 ) -> Tokens | None:
-    reference = deployment.credentials
+    reference = reference_of(deployment)
     if reference is None:
         if deployment.base_url is not None:
             return None

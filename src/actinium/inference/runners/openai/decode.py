@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from actinium.errors import InferenceError, ProtocolError
 from actinium.inference.chunk import Burst, Chunk, Finish, TokenLogprob, ToolDelta, Usage
+from actinium.inference.estimate import CHARS
 from actinium.inference.http import SseDecoder
 
 from .errors import from_event
@@ -24,20 +26,74 @@ _DONE: Final = b"[DONE]"
 _BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class StreamDecoder:
+class EventReader:
+    """Events of this wire, decoded -> chunks.
+
+    A finish is taken once per choice and never overwritten by a later event. ``estimate`` gives
+    the input tokens where the server tells no usage; the output is then as many as pieces came.
+    """
+
+    __slots__ = ("_choices", "_estimate", "_finished", "_pieces", "_told")
+
+    def __init__(self, choices: int, estimate: Callable[[], int] | None = None) -> None:
+        self._choices = choices
+        self._estimate = estimate
+        self._finished: set[int] = set()
+        self._pieces = 0
+        self._told = False
+
+    def take(self, answer: Answer, burst: Burst) -> None:
+        """Adds the chunks of an event."""
+        for choice in answer.choices or ():
+            self._take_choice(choice, burst)
+        if answer.usage is not None:
+            self._told = True
+            burst.append(Chunk(usage=usage_of(answer.usage)))
+
+    def count(self, burst: Burst) -> None:
+        """Counts the pieces of a burst, for an estimate."""
+        self._pieces += len(burst)
+
+    def last(self) -> Burst:
+        """What is said at the end: the usage, where nothing has told it."""
+        if self._told or self._estimate is None:
+            return []
+        self._told = True
+        usage = Usage(input=self._estimate(), output=self._pieces, source="estimated")
+        return [Chunk(usage=usage)]
+
+    def missing_finish(self) -> ProtocolError | None:
+        """The error of an answer that ends now, if a choice of it has not."""
+        missing = [i for i in range(self._choices) if i not in self._finished]
+        if not missing:
+            return None
+        return ProtocolError(
+            "the upstream ended its stream without a finish for choice "
+            + ", ".join(map(str, missing))
+        )
+
+    def _take_choice(self, choice: WireChoice, burst: Burst) -> None:
+        index = choice.index
+        finish: Finish | None = None
+        if choice.finish_reason is not None and index not in self._finished:
+            finish = _FINISH.get(choice.finish_reason, "stop")
+            self._finished.add(index)
+        text = choice.delta or choice.message or WireText(content=choice.text)
+        burst += chunks_of(index, text, choice.logprobs, finish)
+
+
+class StreamDecoder(EventReader):
     """Bytes of an event stream -> bursts.
 
     After each :meth:`feed` look at ``error`` (raise it once the burst is delivered) and at
-    ``done``; at the end of the bytes call :meth:`end`. A finish is taken once per choice and
-    never overwritten by a later event.
+    ``done``; at the end of the bytes call :meth:`end`.
     """
 
-    __slots__ = ("_choices", "_events", "_finished", "done", "error")
+    __slots__ = ("_events", "done", "error")
 
-    def __init__(self, choices: int) -> None:
+    def __init__(self, choices: int, estimate: Callable[[], int] | None = None) -> None:
+        super().__init__(choices, estimate)
         self._events = SseDecoder()
-        self._choices = choices
-        self._finished: set[int] = set()
         self.done = False
         self.error: InferenceError | None = None
 
@@ -47,9 +103,12 @@ class StreamDecoder:
         decode, add = decode_answer, burst.append
         try:
             for event in self._events.feed(piece):
-                if event == _DONE:
+                if event == _DONE or event.strip() == _DONE:
                     self.done = True
-                    self.error = self._missing_finish()
+                    self.error = self.missing_finish()
+                    if self.error is None:
+                        self._pieces += len(burst)
+                        burst += self.last()
                     break
                 if not event:
                     continue
@@ -77,51 +136,36 @@ class StreamDecoder:
                 if answer.error is not None:
                     self.error = from_event(answer.error)
                     break
-                self._take(answer, burst)
+                self.take(answer, burst)
+            else:
+                self._pieces += len(burst)
         except ProtocolError as error:
             self.error = error
         except _BROKEN as error:
             self.error = ProtocolError(f"the upstream sent an event that is not its wire: {error}")
         return burst
 
-    def end(self) -> None:
+    def end(self) -> Burst:
         """The bytes are over. Raises ProtocolError where a choice has no finish."""
-        error = self._missing_finish()
+        error = self.missing_finish()
         if error is not None:
             raise error
         self.done = True
-
-    def _take(self, answer: Answer, burst: Burst) -> None:
-        for choice in answer.choices or ():
-            self._take_choice(choice, burst)
-        if answer.usage is not None:
-            burst.append(Chunk(usage=usage_of(answer.usage)))
-
-    def _take_choice(self, choice: WireChoice, burst: Burst) -> None:
-        index = choice.index
-        finish: Finish | None = None
-        if choice.finish_reason is not None and index not in self._finished:
-            finish = _FINISH.get(choice.finish_reason, "stop")
-            self._finished.add(index)
-        text = choice.delta or choice.message or WireText(content=choice.text)
-        burst += chunks_of(index, text, choice.logprobs, finish)
-
-    def _missing_finish(self) -> ProtocolError | None:
-        missing = [i for i in range(self._choices) if i not in self._finished]
-        if not missing:
-            return None
-        return ProtocolError(
-            "the upstream ended its stream without a finish for choice "
-            + ", ".join(map(str, missing))
-        )
+        return self.last()
 
 
-def decode_whole(body: bytes, choices: int) -> Burst:
+def decode_whole(body: bytes, choices: int, estimate: Callable[[], int] | None = None) -> Burst:
     """A whole answer -> one burst. Raises ProtocolError where a choice is missing or open."""
     try:
         answer = decode_answer(body)
     except _BROKEN as error:
         raise ProtocolError(f"the upstream's answer is not its wire: {error}") from None
+    return whole_of(answer, choices, estimate)
+
+
+def whole_of(answer: Answer, choices: int, estimate: Callable[[], int] | None = None) -> Burst:
+    """The same of an answer that is decoded. ``estimate`` gives the input tokens where the server
+    tells no usage."""
     if answer.error is not None:
         raise from_event(answer.error)
     burst: Burst = []
@@ -137,6 +181,10 @@ def decode_whole(body: bytes, choices: int) -> Burst:
         burst += chunks_of(choice.index, text, choice.logprobs, finish, usage)
     if len(finished) < choices:
         raise ProtocolError(f"the upstream gave {len(finished)} choices, {choices} were asked for")
+    if answer.usage is None and estimate is not None:
+        output = sum(len(c.text) + len(c.reasoning) for c in burst) // CHARS
+        guess = Usage(input=estimate(), output=max(1, output), source="estimated")
+        burst.append(Chunk(usage=guess))
     return burst
 
 

@@ -15,7 +15,7 @@ import msgspec
 from actinium.errors import ConfigError, MissingCredentials
 from actinium.inference.deployment import Deployment
 
-from ..token import COMMAND, Tokens, find_tokens
+from ..token import COMMAND, Tokens, find_tokens, reference_of
 from .options import Options
 
 _PUBLIC: Final = "https://api.openai.com/v1"
@@ -60,7 +60,7 @@ def openai_door(deployment: Deployment, options: Options, environ: Mapping[str, 
     if url is None:
         url = environ.get("OPENAI_BASE_URL") or _PUBLIC
     own = re.match(r"https://api\.openai\.com(?::443)?(?:/|$)", url) is not None
-    reference = deployment.credentials
+    reference = reference_of(deployment)
     if reference is None and deployment.base_url is None and (
         own or environ.get("OPENAI_API_KEY")
     ):  # fmt: skip
@@ -90,7 +90,7 @@ def azure_door(deployment: Deployment, options: Options, environ: Mapping[str, s
             f"deployment {name!r}: {model[:80]!r} is no name of a deployment in Azure; set "
             "options.deployment to the name that the portal shows"
         )
-    reference = deployment.credentials
+    reference = reference_of(deployment)
     bearer = reference is not None and reference.startswith(COMMAND)
     if reference is None and deployment.base_url is None:
         if environ.get("AZURE_OPENAI_API_KEY"):

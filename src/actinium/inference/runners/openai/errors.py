@@ -57,7 +57,7 @@ def _by_status(status: int, said: _Said) -> InferenceError:
     text = said.message or f"no reason given (status {status})"
     words = f"{said.code} {said.kind}"
     if "context_length_exceeded" in words or _too_long(status, text):
-        return _context(text)
+        return context_of(text)
     if "insufficient_quota" in words or "billing" in words or status == 402:
         return QuotaExhausted(f"the upstream's quota is used up: {text}")
     if "content_filter" in words or "content_policy" in words:
@@ -92,7 +92,7 @@ def _too_long(status: int, text: str) -> bool:
     )
 
 
-def _context(text: str) -> ContextLengthExceeded:
+def context_of(text: str) -> ContextLengthExceeded:
     """The numbers of the text where they can be read."""
     limit, needs = _LIMIT.search(text), _NEEDS.search(text)
     numbers = [_int(m) for m in _NUMBER.findall(text)]

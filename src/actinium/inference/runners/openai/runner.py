@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from actinium.errors import InferenceError, ProtocolError
 from actinium.inference.chunk import Burst
 from actinium.inference.deployment import Deployment
+from actinium.inference.estimate import estimated_input
 from actinium.inference.http import parse_endpoint
 from actinium.inference.request import EmbedRequest, Request
 from actinium.inference.runner import Capabilities, Embedding
@@ -87,10 +89,10 @@ class OpenAIRunner(RemoteRunner):
         return head, encode_call(request, door.model, self._options, openai=door.own)
 
     def _decoder(self, request: Request) -> Decoder:
-        return StreamDecoder(request.n)
+        return StreamDecoder(request.n, partial(estimated_input, request))
 
     def _decode_whole(self, body: bytes, request: Request) -> Burst:
-        return decode_whole(body, request.n)
+        return decode_whole(body, request.n, partial(estimated_input, request))
 
     def _error(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> InferenceError:
         return from_answer(status, headers, body)
