@@ -16,6 +16,7 @@ from actinium.base.secret import Secret
 from actinium.core import Message, Ref, Report, System
 from actinium.errors import ConfigError
 from actinium.inference import Progress
+from actinium.inference.limits.parts import part_of
 from actinium.topology import GatewaySection, Plan
 
 from ..places import IN_MEMORY, open_store
@@ -58,7 +59,8 @@ async def serve_many(plan: Plan, key: Secret | None, screen: Screen) -> None:
             "serve keys with workers = 1"
         )
     for deployment in plan.deployments:
-        plan.runner(deployment)  # what is wrong with one is better said before anything starts
+        # What is wrong with one is better said before anything starts.
+        plan.runner(part_of(deployment, 1, plan.gateway.workers))
     if key is not None:
         os.environ[KEY_VARIABLE] = key.reveal()  # how the workers get to know it
     with StopSignals() as signals, _reserved(plan.gateway) as kept:
@@ -86,7 +88,7 @@ class _Crew:
         self.system = system
         self.serving: Serving
         self.members: list[Ref] = [
-            system.spawn(GatewayWorker, plan, place=number, name=f"gateway-{number}")
+            system.spawn(GatewayWorker, plan, number, place=number, name=f"gateway-{number}")
             for number in range(1, plan.gateway.workers + 1)
         ]
 

@@ -6,9 +6,12 @@ import logging
 import os
 from contextlib import AsyncExitStack
 
+import msgspec
+
 from actinium.core import Actor, Message, on
 from actinium.errors import ActiniumError
 from actinium.inference import ModelInfo
+from actinium.inference.limits.parts import part_of
 from actinium.serve import settle
 from actinium.topology import Plan
 
@@ -66,11 +69,14 @@ class GatewayWorker(Actor, concurrent=16):
     """Serves a plan on its port together with the others of its kind.
 
     It listens once its models are loaded. When its process dies, the system makes it anew in the
-    next one from the same plan, which holds no secrets: those come from the environment.
+    next one from the same plan, which holds no secrets: those come from the environment. Limits
+    and budgets are divided among the workers, of which it is number ``part``.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, part: int) -> None:
+        parts = plan.gateway.workers
+        deployments = tuple(part_of(d, part, parts) for d in plan.deployments)
+        self._plan = msgspec.structs.replace(plan, deployments=deployments)
         self._stack = AsyncExitStack()
         self._host: Host
         self._failed: ActiniumError | None = None
