@@ -356,21 +356,12 @@ def test_reference_of_the_admin_api_is_the_code() -> None:
     assert named == real
 
 
-def test_reference_of_measures_is_the_code() -> None:
-    from actinium.inference import Inference
-    from actinium.serve import Gateway
+def test_reference_of_measures_is_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from tools import metrics_reference as reference
 
-    inference = Inference([])
-    Gateway(inference, port=0)
-    right: list[tuple[str, ...]] = []
-    for measure in inference.registry:
-        kind = getattr(measure, "kind", "gauge")
-        name = f"actinium_{measure.name}" + ("_total" if kind == "counter" else "")
-        right.append((f"`{name}`", kind, ", ".join(measure.label_names), measure.help))
-    right.sort()
-    lines = "\n".join("| " + " | ".join(row) + " |" for row in right)
-    assert table_of("reference/gateway.md", "Measures") == right, (
-        f"docs/reference/gateway.md, replace the table's rows by:\n{lines}"
+    assert reference.PAGE.read_text() == asyncio.run(reference.page()), (
+        "docs/reference/metrics.md is not what the code says: python tools/metrics_reference.py"
     )
 
 

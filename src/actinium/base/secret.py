@@ -5,11 +5,16 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
+from weakref import WeakValueDictionary
 
 from actinium.errors import ConfigError, MissingCredentials
 
 _SHOWN = "Secret(***)"
+_LEAST: Final = 6
+"""Characters of a value that is looked for in texts; a shorter one would hide common words."""
+
+_living: WeakValueDictionary[int, Secret] = WeakValueDictionary()
 
 
 class Secret:
@@ -19,11 +24,12 @@ class Secret:
     JSON encoders refuse the type, and so does pickle.
     """
 
-    __slots__ = ("_value", "source")
+    __slots__ = ("__weakref__", "_value", "source")
 
     def __init__(self, value: str, source: str = "") -> None:
         self._value = value
         self.source = source
+        _living[id(self)] = self
 
     def reveal(self) -> str:
         """The value itself: call this where it is used and nowhere else."""
@@ -53,6 +59,15 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret cannot be pickled or copied; resolve its source where it is used")
+
+
+def hidden(text: str) -> str:
+    """The text with ``***`` for the value of every Secret that this process holds."""
+    for secret in list(_living.values()):
+        value = secret._value
+        if value in text and len(value) >= _LEAST:
+            text = text.replace(value, "***")
+    return text
 
 
 def read_secret(reference: str, environ: Mapping[str, str]) -> Secret:

@@ -84,6 +84,9 @@ def serve(
     """
     screen = Screen()
     with failures(screen, debug):
+        from actinium.ops.logs import LogSettings
+
+        from .logs import log_writer
         from .loop import new_runner
         from .serve.life import serve as run
         from .serve.options import ServeOptions, gateway_key, plan_from
@@ -104,6 +107,8 @@ def serve(
             insecure=insecure,
         )
         plan = plan_from(options, os.environ)
+        if plan.log != LogSettings():
+            log_writer(plan.log)
         key = gateway_key(api_key, plan, os.environ)
         with new_runner() as runner:
             runner.run(run(plan, key, screen))

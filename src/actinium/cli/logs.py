@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from enum import StrEnum
 
+from actinium.ops.logs import LogHandler, LogSettings, set_up_logs
+from actinium.ops.writer import Writer
+
 from .screen import Screen
 
 
@@ -33,3 +36,16 @@ def set_up(screen: Screen, level: Level) -> None:
     root.setLevel(level.upper())
     if level is not Level.debug:
         logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def log_writer(settings: LogSettings) -> Writer:
+    """The writer of the process's log, which goes through it from here on.
+
+    Lines for people stay as :func:`set_up` made them while no request is logged and nothing was
+    asked of the log.
+    """
+    root = logging.getLogger()
+    for handler in root.handlers:
+        if isinstance(handler, LogHandler):
+            return handler.writer
+    return set_up_logs(settings, root.level)

@@ -117,6 +117,8 @@ class Breaker:
         self._open_for = open
         self._under_way = 0
         self._good = 0
+        self.entered: dict[BreakerState, int] = {"closed": 0, "open": 0, "half_open": 0}
+        """How often each state was entered from another one."""
 
     @property
     def state(self) -> BreakerState:
@@ -172,6 +174,8 @@ class Breaker:
         self._enter("closed")
 
     def _enter(self, state: BreakerState) -> None:
+        if state != self._state:
+            self.entered[state] += 1
         self._state = state
         self._generation += 1
         self._under_way = self._good = self._calls = 0

@@ -28,6 +28,7 @@ TTFT_SECONDS: Final = (
     0.005, 0.01, 0.02, 0.035, 0.06, 0.11, 0.2, 0.35, 0.6, 1.1, 2.0, 3.5, 6.0, 11.0, 20.0, 35.0,
     60.0, 120.0,
 )  # fmt: skip
+SPEEDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 35.0, 60.0, 110.0, 200.0, 350.0, 600.0, 1100.0)
 GAP_SECONDS: Final = (
     0.0005, 0.001, 0.002, 0.0035, 0.006, 0.011, 0.02, 0.035, 0.06, 0.11, 0.2, 0.35, 0.6, 1.1,
     2.0, 5.0,
@@ -75,12 +76,18 @@ class PathMeasures:
         self.tokens = registry.counter(
             "tokens", "Tokens as the usage of answers tells them.", ("deployment", "kind")
         )
+        self.tenant_tokens = registry.counter(
+            "tenant_tokens", "The same for requests of a known tenant.", ("tenant", "kind")
+        )
+        self.speed = registry.histogram(
+            "output_tokens_per_second", "Output of streams after their first content.", SPEEDS, by
+        )
 
 
 class ReplicaMeasures:
     """The children of one deployment."""
 
-    __slots__ = ("_name", "_path", "gap", "ok", "queued", "seconds", "tokens", "ttft")
+    __slots__ = ("_name", "_path", "gap", "ok", "queued", "seconds", "speed", "tokens", "ttft")
 
     def __init__(self, path: PathMeasures, name: str) -> None:
         self._path = path
@@ -90,6 +97,7 @@ class ReplicaMeasures:
         self.ttft = path.ttft.labels(name)
         self.gap = path.gap.labels(name)
         self.queued = path.queued.labels(name)
+        self.speed = path.speed.labels(name)
         self.tokens = {
             kind: path.tokens.labels(name, kind)
             for kind in ("input", "cached", "output", "reasoning")
@@ -102,7 +110,7 @@ class ReplicaMeasures:
         )
         child.value += 1
 
-    def used(self, usage: Usage) -> None:
+    def used(self, usage: Usage, tenant: str | None) -> None:
         tokens = self.tokens
         tokens["input"].value += usage.input
         tokens["output"].value += usage.output
@@ -110,3 +118,7 @@ class ReplicaMeasures:
             tokens["cached"].value += usage.cached
         if usage.reasoning:
             tokens["reasoning"].value += usage.reasoning
+        if tenant is not None:
+            family = self._path.tenant_tokens
+            family.labels(tenant, "input").value += usage.input
+            family.labels(tenant, "output").value += usage.output

@@ -8,6 +8,8 @@ from contextlib import aclosing
 from time import monotonic
 from typing import Any, Literal
 
+from actinium.base.attributes import QUEUE_SPAN
+from actinium.base.trace import Span, current
 from actinium.errors import (
     ConfigError,
     EngineOverloaded,
@@ -30,6 +32,7 @@ from .runner import (
     Progress,
     WholeRunner,
 )
+from .spans import AttemptSpan, Described
 from .watch import Watch, Watches
 
 State = Literal["new", "loading", "ready", "failed", "draining", "closed"]
@@ -61,6 +64,7 @@ class Replica:
         limits = deployment.timeouts
         self._late_first = _timeout("first_byte", limits.first_byte)
         self._late_next = _timeout("inter_chunk", limits.inter_chunk)
+        self._described: Described | None = None
 
     @property
     def inflight(self) -> int:
@@ -85,11 +89,13 @@ class Replica:
         runner raises; after the first content only StreamInterrupted.
         """
         measures = self._measures
-        began = last = monotonic()
+        began = last = started = monotonic()
         failure: BaseException | None = None
         usage: Usage | None = None
         delivered = 0
         watch = self._accept(request)
+        parent = current.get()
+        span = None if parent is None else self._span(parent, request)
         try:
             if not self.slots.take_nowait():
                 await self._queue_up(watch)
@@ -112,7 +118,15 @@ class Replica:
                         if not burst:
                             continue  # a sign of life without content
                         now = monotonic()
-                        (measures.gap if delivered else measures.ttft).observe(now - last)
+                        if delivered:
+                            measures.gap.observe(now - last)
+                        else:
+                            measures.ttft.observe(now - last)
+                            started = now
+                            if span is not None:
+                                span.first_token()
+                        if span is not None:
+                            span.saw(burst)
                         last = now
                         delivered += len(burst)
                         usage = burst[-1].usage or usage
@@ -132,7 +146,11 @@ class Replica:
             failure = left
             raise
         finally:
-            self._end(watch, began, failure, usage)
+            if usage is not None and last > started:
+                measures.speed.observe(usage.output / (last - started))
+            self._end(watch, began, failure, usage, request.tenant)
+            if span is not None:
+                span.over(failure, usage)
 
     async def complete(self, request: Request) -> Burst:
         """The whole answer at once; the same as all of :meth:`generate`, and cheaper."""
@@ -140,6 +158,8 @@ class Replica:
         failure: BaseException | None = None
         usage: Usage | None = None
         watch = self._accept(request)
+        parent = current.get()
+        span = None if parent is None else self._span(parent, request)
         try:
             if not self.slots.take_nowait():
                 await self._queue_up(watch)
@@ -148,6 +168,8 @@ class Replica:
                 burst = await self._whole(request)
                 watch.leave()
                 usage = burst[-1].usage if burst else None
+                if span is not None:
+                    span.saw(burst)
                 return burst
             except asyncio.CancelledError:
                 self._explain(watch)
@@ -158,7 +180,9 @@ class Replica:
             failure = error
             raise
         finally:
-            self._end(watch, began, failure, usage)
+            self._end(watch, began, failure, usage, request.tenant)
+            if span is not None:
+                span.over(failure, usage)
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors, under the same admission and deadlines."""
@@ -166,6 +190,8 @@ class Replica:
         failure: BaseException | None = None
         usage: Usage | None = None
         watch = self._accept(None)
+        parent = current.get()
+        span = None if parent is None else self._span(parent, request)
         try:
             if not self.slots.take_nowait():
                 await self._queue_up(watch)
@@ -184,7 +210,9 @@ class Replica:
             failure = error
             raise
         finally:
-            self._end(watch, began, failure, usage)
+            self._end(watch, began, failure, usage, request.tenant)
+            if span is not None:
+                span.over(failure, usage)
 
     async def count(self, request: Request) -> int:
         """Input tokens of a request, exactly.
@@ -278,6 +306,8 @@ class Replica:
 
     async def _queue_up(self, watch: Watch) -> None:
         began = monotonic()
+        parent = current.get()
+        span = parent.child(QUEUE_SPAN) if parent is not None else None
         watch.enter(self.deployment.queue_timeout, self._late_in_queue)
         try:
             await self.slots.take()
@@ -288,8 +318,18 @@ class Replica:
             self._explain(watch)
             raise
         finally:
-            self._measures.queued.observe(monotonic() - began)
+            waited = monotonic() - began
+            self._measures.queued.observe(waited)
+            if span is not None:
+                span.end()
+                facts = span.trace.facts
+                facts["queue"] = facts.get("queue", 0.0) + waited
         watch.leave()
+
+    def _span(self, parent: Span, request: Request | EmbedRequest) -> AttemptSpan:
+        if self._described is None:
+            self._described = Described(self.deployment)
+        return AttemptSpan(parent, self._described, request)
 
     @staticmethod
     def _explain(watch: Watch) -> None:
@@ -311,15 +351,16 @@ class Replica:
         return float(min(60, max(1, round(rounds * self._service_seconds))))
 
     def _end(
-        self, watch: Watch, began: float, failure: BaseException | None, usage: Usage | None
-    ) -> None:
+        self, watch: Watch, began: float, failure: BaseException | None, usage: Usage | None,
+        tenant: str | None,
+    ) -> None:  # fmt: skip
         self._watches.close(watch)
         seconds = monotonic() - began
         self._service_seconds += 0.1 * (seconds - self._service_seconds)
         self._measures.seconds.observe(seconds)
         self._measures.ended(failure)
         if usage is not None:
-            self._measures.used(usage)
+            self._measures.used(usage, tenant)
 
 
 def _stopped() -> Exception:

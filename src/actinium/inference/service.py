@@ -242,6 +242,11 @@ class Inference:
             raise ModelNotFound(f"the model {name[:64]!r} does not exist here; there are: {known}")
         return found
 
+    def deployment_of(self, name: str) -> str | None:
+        """The deployment behind a public name, or None."""
+        found = self._table.names.get(name)
+        return found.deployment.name if found is not None else None
+
     def models(self) -> tuple[ModelInfo, ...]:
         """All public names in the order of the configuration."""
         return tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from actinium.base.measures import Count, Distribution, Family, Measure, Registry, View
 from actinium.errors import MissingExtra
@@ -21,6 +22,10 @@ except ImportError as error:
     raise MissingExtra("serve", "the page of metrics") from error
 
 PREFIX = "actinium_"
+_NUMBER: Final[dict[str, type[CounterMetricFamily] | type[GaugeMetricFamily]]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+}
 
 
 def render(registry: Registry, accept: str = "") -> tuple[bytes, str]:
@@ -49,14 +54,13 @@ def _family(measure: Measure) -> Metric:
     name = PREFIX + measure.name
     labels = measure.label_names
     if isinstance(measure, View):
-        gauge = GaugeMetricFamily(name, measure.help, labels=labels)
-        for values, reading in measure.read():
-            gauge.add_metric(values, reading)
-        return gauge
+        view = _NUMBER[measure.kind](name, measure.help, labels=labels)
+        for values, reading in measure.readings():
+            view.add_metric(values, reading)
+        return view
     if measure.kind == "histogram":
         return _histogram(name, measure)
-    kind = CounterMetricFamily if measure.kind == "counter" else GaugeMetricFamily
-    numbers = kind(name, measure.help, labels=labels)
+    numbers = _NUMBER[measure.kind](name, measure.help, labels=labels)
     for values, child in measure:
         assert isinstance(child, Count)
         numbers.add_metric(values, child.value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from time import monotonic
+from typing import TYPE_CHECKING
 
-from actinium.base.measures import Count, Registry
 from actinium.errors import ActiniumError, InferenceError, ModelNotReady
 
 from .access import Access, Visitor
@@ -13,6 +14,7 @@ from .context import Call, Context
 from .faults import Faults
 from .http.message import HttpRequest, answer, header
 from .http.reply import Reply
+from .measures import GatewayMeasures
 from .openai.errors import (
     INTERNAL,
     Detail,
@@ -24,6 +26,9 @@ from .routes import Route, Routes, faults_of
 
 _log = logging.getLogger("actinium.serve")
 
+if TYPE_CHECKING:
+    from .watch import Watch
+
 
 class GatewayApp:
     """See the module. GW-2: whatever comes in, the answer has its door's shape and a right status.
@@ -33,12 +38,14 @@ class GatewayApp:
     """
 
     def __init__(
-        self, context: Context, access: Access, routes: Routes, answers: Answers
+        self, context: Context, access: Access, routes: Routes, measures: GatewayMeasures,
+        watch: Watch | None = None,
     ) -> None:  # fmt: skip
         self.context = context
         self.access = access
         self.routes = routes
-        self._answers = answers
+        self._measures = measures
+        self._watch = watch
 
     def admit(self, request: HttpRequest) -> bytes | None:
         """Refuses by the head: unknown paths and methods, wrong keys, a draining server."""
@@ -72,26 +79,38 @@ class GatewayApp:
         visitor: Visitor | None = request.visitor
         context = self.context if visitor is None else visitor.context
         call = Call(request, reply, context.ids.new(route.prefix), context.limits)
+        began = monotonic()
+        works = route.scope == "use" and request.method == b"POST"
+        watch = self._watch if works else None
+        span = watch.begin(call) if watch is not None else None
+        failure: BaseException | None = None
         try:
             await route.handler(context, call)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as left:
             # The client left, or the server stops: either way nobody reads on.
+            failure = left
             reply.status = 499
             reply.ended = False
             raise
         except Exception as error:  # noqa: BLE001 - _fail logs what is not foreseen
+            failure = error
             self._fail(call, error)
         finally:
-            self._answers.count(route.name, reply.status)
+            if works:
+                self._measures.ended(call, began)
+            else:
+                self._measures.count(route.name, reply.status)
+            if span is not None and watch is not None:
+                watch.end(span, call, failure)
             reply.close()
 
     def refuse(self, status: int, text: str, code: str) -> bytes:
         """A request that is no proper HTTP, too large or too late."""
-        self._answers.count("none", status)
+        self._measures.count("none", status)
         return answer(status, error_body(text, code=code), keep_alive=False)
 
     def slow(self) -> None:
-        self._answers.slow.value += 1
+        self._measures.slow()
         _log.info("a reader took nothing for too long and was cut off")
 
     def _fail(self, call: Call, error: Exception) -> None:
@@ -114,7 +133,7 @@ class GatewayApp:
         allow = ", ".join(m.decode() for m in (*route.all_methods, b"OPTIONS"))
         allowed = header("allow", allow)
         if request.method == b"OPTIONS":
-            self._answers.count(route.name, 204)
+            self._measures.count(route.name, 204)
             return answer(204, b"", b"", allowed)
         text = f"{request.path.decode('latin-1')} takes {allow}, not {request.method.decode()}"
         return self._refusal(route.name, route.faults, 405, text, "method_not_allowed", allowed)
@@ -123,7 +142,7 @@ class GatewayApp:
         self, route: Route, error: InferenceError, *, keep_alive: bool = True
     ) -> bytes:  # fmt: skip
         status = route.faults.status(error)
-        self._answers.count(route.name, status)
+        self._measures.count(route.name, status)
         more = header("www-authenticate", "Bearer") if status == 401 else b""
         body = route.faults.body(detail_of(error), status, "")
         return answer(status, body, headers=more, keep_alive=keep_alive)
@@ -137,24 +156,6 @@ class GatewayApp:
         code: str,
         headers: bytes = b"",
     ) -> bytes:
-        self._answers.count(endpoint, status)
+        self._measures.count(endpoint, status)
         detail = Detail(text, "invalid_request_error", None, code)
         return answer(status, faults.body(detail, status, ""), headers=headers)
-
-
-class Answers:
-    """Counts answers by endpoint and status; a child is looked up by one small key."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.slow = registry.counter("stream_slow", "Readers cut off for not reading.").labels()
-        self._family = registry.counter(
-            "http_answers", "Answers of the gateway.", ("endpoint", "status")
-        )
-        self._children: dict[tuple[str, int], Count] = {}
-
-    def count(self, endpoint: str, status: int) -> None:
-        key = (endpoint, status)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._family.labels(endpoint, str(status))
-        child.value += 1

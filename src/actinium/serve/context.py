@@ -67,9 +67,12 @@ class Context:
 
 
 class Call:
-    """One request on its way through a handler; ``id`` links answer, log and upstream."""
+    """One request on its way through a handler; ``id`` links answer, log and upstream.
 
-    __slots__ = ("_limits", "id", "reply", "request")
+    ``model`` is the name that it asks for, once that is read.
+    """
+
+    __slots__ = ("_limits", "id", "model", "reply", "request")
 
     def __init__(
         self, request: HttpRequest, reply: Reply, id: str, limits: Callable[[], bytes] = _nothing
@@ -78,6 +81,7 @@ class Call:
         self.request = request
         self.reply = reply
         self.id = id
+        self.model = ""
 
     def headers(self, ignored: Iterable[str] = ()) -> bytes:
         """The headers of each answer; ``ignored`` names fields that had no effect."""
@@ -95,6 +99,7 @@ class Call:
 
         ``x-request-timeout-ms``: whole milliseconds. Raises BadRequest for anything else.
         """
+        self.model = request.model
         raw = self.request.headers.get(b"x-request-timeout-ms")
         if raw is None:
             return request

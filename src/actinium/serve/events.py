@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from time import monotonic
 from typing import Final, TypeVar
 
 from .http.reply import Reply
@@ -35,12 +36,16 @@ class Events:
     ) -> None:
         """Sends all items and the end; raises what ``source`` and ``end`` raise."""
         reply = self._reply
+        first = True
         async for item in source:
             piece = encode(item)
             if not piece:
                 continue
-            if not reply.begun:
-                reply.begin(_TYPE, self._headers)
+            if first:
+                first = False
+                if not reply.begun:
+                    reply.begin(_TYPE, self._headers)
+                reply.first = monotonic()
             await reply.write(piece)
         last = end()
         if not reply.begun:

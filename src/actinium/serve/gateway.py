@@ -19,12 +19,16 @@ from actinium.inference.tenants import Keyring
 from .access import Access
 from .admin.api import AdminApi
 from .admin.routes import admin_routes
-from .app import Answers, GatewayApp
+from .app import GatewayApp
 from .context import Context
 from .http.limits import Limits
+from .measures import GatewayMeasures
 from .routes import PUBLIC, Routes
 
 if TYPE_CHECKING:
+    from actinium.ops.requests import RequestLog
+    from actinium.ops.tracing import Tracing
+
     from .http.server import HttpServer
 
 _OPERATORS: Final = (b"/healthz", b"/readyz", b"/metrics")
@@ -51,7 +55,8 @@ class Gateway:
     An address that other machines reach is refused without any, unless ``insecure``. ``tls`` makes
     it https; ``admin`` turns the admin API on; ``shared`` lets further processes serve on the same
     port. The inference service stays its owner's: start it before or while the gateway runs
-    (``/readyz`` tells), close it after. Entering raises Unavailable where the address cannot be
+    (``/readyz`` tells), close it after. ``tracing`` and ``request_log`` (both off) watch requests
+    to models; their owner closes them. Entering raises Unavailable where the address cannot be
     bound, StoreError where the keys cannot be read; ConfigError for a setting that cannot be meant.
     """
 
@@ -68,6 +73,8 @@ class Gateway:
         tls: Tls | None = None,
         admin: Admin | None = None,
         shared: bool = False,
+        tracing: Tracing | None = None,
+        request_log: RequestLog | None = None,
     ) -> None:
         if not 0 <= port <= 65535:
             raise ConfigError(f"port: expected 0 to 65535 (0: any free one), got {port}")
@@ -91,7 +98,14 @@ class Gateway:
             admin=admin.token if admin is not None else None,
         )  # fmt: skip
         self._context.may_see_all = access.may_see_all
-        answers = Answers(inference.registry)
+        measures = GatewayMeasures(inference)
+        watch = None
+        if tracing is not None or request_log is not None:
+            from .watch import Watch
+
+            watch = Watch(tracing, request_log)
+            if tracing is not None:
+                tracing.watch(inference.registry)
         public = dict(PUBLIC)
         self._admin_server: HttpServer | None = None
         if admin is not None:
@@ -100,9 +114,9 @@ class Gateway:
                 public |= api
             else:
                 routes = Routes({**{path: PUBLIC[path] for path in _OPERATORS}, **api})
-                app = GatewayApp(self._context, access, routes, answers)
+                app = GatewayApp(self._context, access, routes, measures)
                 self._admin_server = HttpServer(app, admin.host, admin.port, limits, self._tls)
-        app = GatewayApp(self._context, access, Routes(public), answers)
+        app = GatewayApp(self._context, access, Routes(public), measures, watch)
         self._server = HttpServer(app, host, port, limits, self._tls, shared=shared)
         registry = inference.registry
         registry.view("http_connections", "Open client connections.", (), self._connections)

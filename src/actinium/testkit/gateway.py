@@ -10,6 +10,7 @@ from typing import Any
 from actinium.base.measures import Count, Distribution, Family
 from actinium.inference.deployment import Deployment
 from actinium.inference.service import Inference, Sessions
+from actinium.ops import RequestLog, Tracing
 from actinium.serve import Gateway, Limits
 
 from .provider import Provider
@@ -61,6 +62,8 @@ async def served(
     limits: Limits | None = None,
     sessions: Sessions | None = None,
     api_key: str | None = None,
+    tracing: Tracing | None = None,
+    request_log: RequestLog | None = None,
     **deployment: Any,
 ) -> AsyncGenerator[Served]:
     """A gateway for the deployment ``m`` (alias ``alias``) of a provider, on a free port."""
@@ -74,7 +77,10 @@ async def served(
         inference = Inference([described], sessions=sessions)
         await inference.start()
         try:
-            async with Gateway(inference, port=0, limits=limits, api_key=api_key) as gateway:
+            async with Gateway(
+                inference, port=0, limits=limits, api_key=api_key, tracing=tracing,
+                request_log=request_log,
+            ) as gateway:  # fmt: skip
                 yield Served(gateway, inference, upstream)
         finally:
             await inference.close(drain=0)

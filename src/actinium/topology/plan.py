@@ -16,13 +16,15 @@ from actinium.inference.choice import Route, choose
 from actinium.inference.deployment import wrong_fallback
 from actinium.inference.route import make_runner
 from actinium.inference.tenants.policy import DeclaredKey, Tenant
+from actinium.ops.logs import LogSettings
+from actinium.ops.tracing import TracingSettings
 
 from .positions import Path
 from .sections import GatewaySection, SystemSection
 from .shape import decode, toml_type
 from .source import Source
 
-_SECTIONS = ("system", "gateway", "deployment", "tenant", "key")
+_SECTIONS = ("system", "gateway", "tracing", "log", "deployment", "tenant", "key")
 _STORE_WORDS = ("memory", "none")
 _EMBEDDED = Deployment(name="embedded")
 
@@ -37,6 +39,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     system: SystemSection = SystemSection()
     gateway: GatewaySection = GatewaySection()
+    tracing: TracingSettings = TracingSettings()
+    log: LogSettings = LogSettings()
     deployments: tuple[Deployment, ...]
     routes: tuple[Route, ...]
     tenants: tuple[Tenant, ...] = ()
@@ -105,6 +109,8 @@ def _plan(source: Source, folder: FilePath, environ: Mapping[str, str]) -> Plan:
             raise source.unknown((key,), _SECTIONS, "section")
     system = decode(source, ("system",), table.get("system", {}), SystemSection)
     gateway = decode(source, ("gateway",), table.get("gateway", {}), GatewaySection)
+    tracing = decode(source, ("tracing",), table.get("tracing", {}), TracingSettings)
+    log = decode(source, ("log",), table.get("log", {}), LogSettings)
     if system.store is not None and system.store not in _STORE_WORDS:
         path = str(_expanded(source, ("system", "store"), folder, system.store))
         system = msgspec.structs.replace(system, store=path)
@@ -118,6 +124,8 @@ def _plan(source: Source, folder: FilePath, environ: Mapping[str, str]) -> Plan:
     return Plan(
         system=system,
         gateway=gateway,
+        tracing=tracing,
+        log=log,
         deployments=tuple(deployments),
         routes=tuple(routes),
         tenants=tuple(_named(source, "tenant", Tenant)),

@@ -44,9 +44,10 @@ def test_the_report() -> None:
 
 def test_only_model_work_is_counted() -> None:
     registry = Registry()
-    family = registry.counter("http_answers", "Answers.", ("endpoint", "status"))
-    family.labels("chat", "200").value += 2
-    family.labels("embeddings", "400").value += 1
-    family.labels("healthz", "200").value += 7
-    registry.counter("other", "Other.", ("endpoint", "status")).labels("chat", "200").value += 9
+    family = registry.counter("http_answers", "Answers.", ("endpoint", "deployment", "status"))
+    family.labels("chat", "m", "200").value += 2
+    family.labels("embeddings", "m", "400").value += 1
+    family.labels("healthz", "none", "200").value += 7
+    other = registry.counter("other", "Other.", ("endpoint", "status"))
+    other.labels("chat", "200").value += 9
     assert answers(registry) == (2, 1)

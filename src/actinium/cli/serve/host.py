@@ -16,11 +16,13 @@ from actinium.inference import Inference
 from actinium.inference.limits import Accounts
 from actinium.inference.session import SessionActors
 from actinium.inference.tenants import Keyring
+from actinium.ops import RequestLog, Tracing, TracingSettings, watch_system
 from actinium.serve import Admin, Gateway
 from actinium.store import Store
 from actinium.topology import GatewaySection, Plan
 
 from ..failures import CANNOT_BIND, CommandFailed
+from ..logs import log_writer
 from ..places import open_store
 from .signals import until
 
@@ -48,6 +50,8 @@ class Host:
             sessions=self.sessions,
             accounts=Accounts() if plan.keyed else None,
         )
+        watch_system(self.inference.registry, system)
+        self.tracing = _tracing(plan)
         keys = _keyring(plan, self.inference, system.store) if plan.keyed else None
         self.gateway = Gateway(
             self.inference,
@@ -59,6 +63,8 @@ class Host:
             insecure=where.insecure,
             tls=where.tls,
             shared=shared,
+            tracing=self.tracing,
+            request_log=_request_log(plan, self.inference),
         )
 
     @property
@@ -119,12 +125,26 @@ async def hosting(plan: Plan, key: Secret | None) -> AsyncIterator[Host]:
 async def bound(host: Host) -> AsyncIterator[Host]:
     """Listens while the block runs, and ends what stands behind it at its end."""
     async with AsyncExitStack() as stack:
+        if host.tracing is not None:
+            stack.callback(host.tracing.close)
         try:
             await stack.enter_async_context(host.gateway)
         except Unavailable as error:
             raise cannot_bind(host.where, error.__cause__ or error) from error
         stack.push_async_callback(host.inference.close, drain=0)
         yield host
+
+
+def _tracing(plan: Plan) -> Tracing | None:
+    return Tracing(plan.tracing) if plan.tracing != TracingSettings() else None
+
+
+def _request_log(plan: Plan, inference: Inference) -> RequestLog | None:
+    if not plan.log.requests:
+        return None
+    writer = log_writer(plan.log)
+    writer.watch(inference.registry)
+    return RequestLog(writer, plan.log)
 
 
 def _admin(plan: Plan) -> Admin | None:

@@ -44,7 +44,7 @@ def answers(registry: Registry) -> tuple[int, int]:
     for measure in registry:
         if measure.name != "http_answers" or not isinstance(measure, Family):
             continue
-        for (endpoint, status), child in measure:
+        for (endpoint, _, status), child in measure:
             if endpoint in _WORK and isinstance(child, Count):
                 good += int(child.value) if status == "200" else 0
                 bad += 0 if status == "200" else int(child.value)

@@ -87,6 +87,13 @@ class Chains:
             guards = self._guards.items()
             return [((name,), _STATES[guard.breaker.state]) for name, guard in guards]
 
+        def entered() -> list[Reading]:
+            return [
+                ((name, state), number)
+                for name, guard in self._guards.items()
+                for state, number in guard.breaker.entered.items()
+            ]
+
         def used() -> list[Reading]:
             return [
                 ((name, kind), ratio)
@@ -104,6 +111,10 @@ class Chains:
 
         by = ("deployment",)
         registry.view("upstream_breaker_state", "0 closed, 1 half-open, 2 open.", by, breakers)
+        registry.view(
+            "upstream_breaker_transitions", "How often a breaker changed to a state.",
+            ("deployment", "to"), entered, "counter",
+        )  # fmt: skip
         registry.view("limiter_waiting", "Requests that wait for a limit.", by, waiting)
         registry.view(
             "limiter_used_ratio", "The used part of a limit.", ("deployment", "limit"), used

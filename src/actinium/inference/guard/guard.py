@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
 
+from actinium.base.attributes import LIMITER_SPAN
+from actinium.base.trace import current
 from actinium.core.breaker import Breaker
 from actinium.errors import (
     BudgetExceeded,
@@ -172,12 +174,19 @@ class Guard:
     async def wait(self, need: Need, request: Request | EmbedRequest, until: float) -> Permit:
         """A permit in fair order. Raises RateLimited, EngineOverloaded."""
         began = _now()
+        parent = current.get()
+        span = parent.child(LIMITER_SPAN) if parent is not None else None
         try:
             priority = request.priority if isinstance(request, Request) else "normal"
             tenant = request.tenant or ""
             return await self.gate.take(need, tenant=tenant, priority=priority, until=until)
         finally:
-            self._waited.observe(_now() - began)
+            waited = _now() - began
+            self._waited.observe(waited)
+            if span is not None:
+                span.end()
+                facts = span.trace.facts
+                facts["limiter"] = facts.get("limiter", 0.0) + waited
 
     # -- after an attempt
 
@@ -211,6 +220,9 @@ class Guard:
             return 0
         cost = self._tariff.cost(usage)
         self._cost.value += cost / NANO
+        if (span := current.get()) is not None:
+            facts = span.trace.facts
+            facts["cost_usd"] = facts.get("cost_usd", 0.0) + cost / NANO
         return cost
 
     def pause(self, failures: int, error: InferenceError) -> float:

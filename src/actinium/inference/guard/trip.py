@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from math import inf
 from typing import TypeVar
 
 import msgspec
 
+from actinium.base import attributes as a
+from actinium.base.trace import Span, Value, current
 from actinium.errors import (
     ActiniumError,
     BudgetExceeded,
@@ -98,8 +100,28 @@ class Trip:
         guard.called(now)
         return attempt
 
-    async def next(self) -> Attempt:
+    def next(self) -> Awaitable[Attempt]:
         """The next attempt. Raises the trip's error where there is none."""
+        parent = current.get()
+        return self._next() if parent is None else self._watched(parent)
+
+    async def _watched(self, parent: Span) -> Attempt:
+        """The same, in a span of its own."""
+        span = parent.child(a.ROUTE_SPAN)
+        current.set(span)
+        try:
+            attempt = await self._next()
+        except BaseException as error:
+            span.end(error)
+            raise
+        else:
+            span.say(a.DEPLOYMENT, attempt.guard.name)
+            span.end()
+            return attempt
+        finally:
+            current.set(parent)
+
+    async def _next(self) -> Attempt:
         loop = asyncio.get_running_loop()
         while True:
             now = loop.time()
@@ -232,12 +254,17 @@ class Trip:
     def _begin(self, leg: _Leg, now: float) -> None:
         """Counts an attempt."""
         guard = leg.guard
+        span = current.get()
         if leg.tries:
+            if span is not None:
+                _noted(span, a.RETRY, "retries", guard.name)
             self._measures.retries.labels(guard.name).value += 1
         else:
             guard.called(now)
             first = self._legs[0]
             if leg is not first:
+                if span is not None:
+                    _noted(span, a.FALLBACK, "fallbacks", guard.name)
                 self._measures.fallbacks.labels(first.guard.name, guard.name).value += 1
         leg.tries += 1
 
@@ -245,6 +272,9 @@ class Trip:
         """Nothing can be sent now: later, if the retry policy waits for such, or never."""
         if leg.error is None or error.retry_after is not None:
             leg.error = error
+        if (span := current.get()) is not None:
+            said: dict[str, Value] = {a.DEPLOYMENT: leg.guard.name, a.ERROR: type(error).__name__}
+            span.event(a.REFUSED, said)
         wait = error.retry_after
         guard = leg.guard
         if (
@@ -306,3 +336,10 @@ class Trip:
         if errors:
             return errors[0]
         return RateLimited("no deployment can take this request now")
+
+
+def _noted(span: Span, what: str, fact: str, deployment: str) -> None:
+    """Writes an event of the route, and counts it for the request's line in the log."""
+    span.event(what, {a.DEPLOYMENT: deployment})
+    facts = span.trace.facts
+    facts[fact] = facts.get(fact, 0) + 1

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final
 
 from actinium.base.cork import Cork
+from actinium.base.trace import current, with_context
 from actinium.errors import ModelNotReady, NetworkError, UpstreamTimeout
 
 from .connection import Connection
@@ -42,8 +43,11 @@ class HttpClient:
         The caller ends the exchange with ``done()`` or ``abort()``. A request is written a
         second time only if it went out on a kept connection that closed before any byte of an
         answer came: the server had closed it while it was idle. Raises NetworkError,
-        ProtocolError and UpstreamTimeout(connect).
+        ProtocolError and UpstreamTimeout(connect). Where the request is traced, the context of
+        its span goes with it.
         """
+        if (span := current.get()) is not None:
+            message = with_context(message, span)
         connection = self._take()
         if connection is not None:
             try:

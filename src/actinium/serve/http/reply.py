@@ -32,12 +32,14 @@ class Reply:
 
     ``begun`` says whether the status is out already, so that an error can no longer change it.
     ``alive`` is called when nothing was written for long (``written`` tells how much was).
+    ``first`` is the monotonic time at which the first content of a stream was written, else 0.
     """
 
     status = 0
     begun = False
     ended = False
     written = 0
+    first = 0.0
     alive: Callable[[], None] | None = None
 
     def __init__(self, line: Line, request: HttpRequest) -> None:
