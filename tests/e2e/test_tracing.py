@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from otlp_receiver import attributes, receiving
 
 from actinium.base.trace import read_context
 from actinium.inference import Deployment, Inference, RateLimits
@@ -16,7 +17,6 @@ from actinium.serve import Gateway
 from actinium.testkit.gateway import served, until
 from actinium.testkit.provider import Fault, Provider
 from actinium.testkit.rawhttp import Client, ask, chat, post
-from tests.e2e.otlp_receiver import attributes, receiving
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TRACE = bytes.fromhex("0af7651916cd43dd8448eb211c80319c")
