@@ -14,13 +14,14 @@ from actinium.base import attributes as a
 from actinium.base.trace import Span, Value, current
 from actinium.errors import ConfigError, StreamInterrupted
 
+from .choice import choose
 from .chunk import Burst, Usage
 from .deployment import Deployment
 from .request import EmbedRequest, Request
-from .route import choose
 
 _encode: Final = msgspec.json.Encoder().encode
 _PROVIDERS: Final = {
+    "azure": "azure.ai.openai",
     "gemini": "gcp.gemini",
     "vertex": "gcp.vertex_ai",
     "onnx": "actinium",
