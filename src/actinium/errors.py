@@ -40,6 +40,13 @@
     ├── StoreError
     │   ├── SequenceConflict         another writer was first
     │   └── StoreCorrupt             a file that is not what was written
+    ├── GpuError
+    │   ├── LayoutError              fields without a fixed layout, or values that do not fit it
+    │   │   └── LayoutMismatch       two sides place a field differently
+    │   ├── UnsupportedType          a number type that the target lacks
+    │   ├── CompileError             a handler outside the language, with its line
+    │   ├── CompilerFailed           the C++ or CUDA compiler refused the generated text
+    │   └── DeviceFault              a handler stopped: assertion, bounds, division by zero
     └── InferenceError               see below: each class carries its own policy
 
 An error carries its policy as data (``retryable``, ``http`` ...), so that nobody ever has to
@@ -286,6 +293,80 @@ class SequenceConflict(StoreError):
 
 class StoreCorrupt(StoreError):
     """The store's file is damaged or is not a store."""
+
+
+class GpuError(ActiniumError):
+    """Something about actors and kernels that are compiled for a device."""
+
+
+class LayoutError(GpuError, TypeError):
+    """A declaration without a fixed layout, or a value that does not fit its field."""
+
+
+class LayoutMismatch(LayoutError):
+    """Two sides place a field differently; ``expected`` and ``got`` are (offset, bytes)."""
+
+    def __init__(self, struct: str, field: str, expected: object, got: object) -> None:
+        super().__init__(f"{struct}.{field}: expected (offset, bytes) {expected}, got {got}")
+        self.struct = struct
+        self.field = field
+        self.expected = expected
+        self.got = got
+
+
+class UnsupportedType(GpuError, TypeError):
+    """A number type that no target of this version has, or the chosen one lacks."""
+
+    def __init__(self, type_name: str, needs: str, where: str) -> None:
+        super().__init__(
+            f"{where}: {type_name} needs compute capability {needs}, and no target of this "
+            "version computes with it; write gpu.f16 or gpu.bf16"
+        )
+        self.type_name = type_name
+        self.needs = needs
+
+
+class CompileError(GpuError, SyntaxError):
+    """A program outside the language: where it is, what is wrong, and what to write.
+
+    ``code`` names the kind of refusal; it is stable, the text is for people.
+    """
+
+    def __init__(
+        self, code: str, text: str, write: str, file: str, line: int, column: int, source: str
+    ) -> None:
+        mark = f"\n    {source}\n    {' ' * column}^" if source else ""
+        message = f"{file}:{line}: {text} [{code}]{mark}\n  write: {write}"
+        ActiniumError.__init__(self, message)
+        self.msg = message
+        self.code = code
+        self.text = text
+        self.write = write
+        self.file = file
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        return self.msg
+
+
+class CompilerFailed(GpuError):
+    """A compiler refused generated text: a fault of this package. ``log`` is what it said."""
+
+    def __init__(self, compiler: str, log: str) -> None:
+        super().__init__(f"{compiler} refused the generated text:\n{log}")
+        self.compiler = compiler
+        self.log = log
+
+
+class DeviceFault(GpuError):
+    """A handler stopped by itself: ``fault`` (assert, bounds, divide) at ``line`` of ``file``."""
+
+    def __init__(self, fault: str, file: str, line: int) -> None:
+        super().__init__(f"{fault} at {file}:{line}")
+        self.fault = fault
+        self.file = file
+        self.line = line
 
 
 class InferenceError(ActiniumError):

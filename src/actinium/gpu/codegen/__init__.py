@@ -1,0 +1,1 @@
+"""One C++ text for CPU and CUDA, and what compiles it."""

@@ -1,0 +1,1 @@
+"""What runs a compiled program: the oracle in CPython, and the CPU."""

@@ -1,0 +1,1 @@
+"""The intrinsics: one table, from which calls, documents and tests are made."""

@@ -1,0 +1,1 @@
+"""The intermediate form: typed, structured, single assignment; and the passes over it."""

@@ -1,0 +1,67 @@
+"""Which type two operands meet in: the smallest that holds every value of both.
+
+Nothing is ever rounded unasked: where no type holds both exactly (i64 with f64, u64 with i64),
+there is none, and the program has to say what it wants.
+"""
+
+from __future__ import annotations
+
+from ..layout.scalar import BOOL, F64, FLOATS, I64, INTEGERS, Scalar
+
+WEAK_INT = Scalar("int", "i", 64, "q")
+WEAK_FLOAT = Scalar("float", "f", 64, "d", digits=53, exponent=1023)
+WEAK_INT.weak = WEAK_FLOAT.weak = True
+"""Types of locals that were only ever given literals, while their type is still looked for."""
+
+
+def holds(outer: Scalar, inner: Scalar) -> bool:
+    """Whether each value of ``inner`` is a value of ``outer``."""
+    if outer is inner:
+        return True
+    if BOOL in (outer, inner):
+        return False
+    if outer.is_float:
+        return inner.digits <= outer.digits and inner.exponent <= outer.exponent
+    if inner.is_float:
+        return False
+    if outer.kind == inner.kind:
+        return inner.bits <= outer.bits
+    return outer.kind == "i" and inner.bits < outer.bits
+
+
+def common(a: Scalar, b: Scalar) -> Scalar | None:
+    """The type of ``a + b``, or None where no type holds both."""
+    if a is b:
+        return a
+    if BOOL in (a, b):
+        return None
+    if a.weak and b.weak:
+        return WEAK_FLOAT
+    if a.weak or b.weak:
+        weak, strong = (a, b) if a.weak else (b, a)
+        if weak is WEAK_INT or strong.is_float:
+            return strong
+        a, b = strong, F64
+    for candidate in (*INTEGERS, *FLOATS):
+        if holds(candidate, a) and holds(candidate, b) and candidate in _smallest(a, b):
+            return candidate
+    return None
+
+
+def _smallest(a: Scalar, b: Scalar) -> tuple[Scalar, ...]:
+    """Integers stay integers; with a float among them the result is a float."""
+    return FLOATS if a.is_float or b.is_float else INTEGERS
+
+
+def quotient(a: Scalar, b: Scalar) -> Scalar | None:
+    """The type of ``a / b``: as ``a + b`` for floats, f64 for integers that f64 holds."""
+    if a.is_int and b.is_int:
+        if a.weak and b.weak:
+            return WEAK_FLOAT
+        fine = all(t.weak or holds(F64, t) for t in (a, b))
+        return F64 if fine else None
+    return common(a, b)
+
+
+DEFAULTS = {WEAK_INT: I64, WEAK_FLOAT: F64}
+"""What a local becomes that was only ever given literals: Python's own meaning."""

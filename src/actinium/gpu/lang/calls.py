@@ -1,0 +1,450 @@
+"""Calls: conversions, Python's own functions, intrinsics, records, and functions inlined."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+from types import FunctionType
+from typing import Any, NamedTuple
+
+from ..intrinsics.row import Row
+from ..intrinsics.table import MATH, TABLE, WHOLE_MATH
+from ..ir.nodes import Region, Value
+from ..layout.record import ArrayType, Record
+from ..layout.scalar import BOOL, F64, I64, Narrow, Scalar
+from . import marks
+from .builder import as_plain
+from .expressions import Expressions
+from .source import MISSING, Source
+from .values import Known, Lit, Operand, Place, Ranged, Static, named
+
+CASTS: dict[Any, Scalar] = {int: I64, float: F64, bool: BOOL}
+RANGES: dict[Any, str] = {range: "for", marks.prange: "par", marks.unroll: "unroll"}
+
+
+class Method(NamedTuple):
+    """A method of the actor, to be inlined with its self."""
+
+    function: Any
+    owner: Place
+
+
+class Calls(Expressions):
+    """From ``ast.Call`` to values."""
+
+    cls: type | None = None
+    """The actor class, whose plain methods may be called."""
+
+    def _Attribute(self, node: ast.Attribute) -> Known:
+        if isinstance(node.value, ast.Name) and self.cls is not None:
+            base = self.env.get(node.value.id)
+            if isinstance(base, Place) and base.root.kind == "state" and not base.path:
+                method = vars(self.cls).get(node.attr)
+                if node.attr not in base.type.types and isinstance(method, FunctionType):
+                    return Static(Method(method, base))
+        return super()._Attribute(node)
+
+    def call(self, node: ast.Call) -> Known:
+        callee = self.expression(node.func)
+        if not isinstance(callee, Static):
+            self.refuse(
+                node, "call", f"`{self.text(node.func)}` is {named(callee)} and cannot be called",
+                "a function with @gpu.function, or an intrinsic",
+            )  # fmt: skip
+        target = callee.value
+        found = self._find(node, target)
+        if found is not None:
+            return found
+        hint = "a function with @gpu.function, or an intrinsic of `actinium.gpu`"
+        if isinstance(target, FunctionType):
+            hint = f"`@gpu.function` above `def {target.__name__}`, with annotations"
+        if getattr(target, "__name__", "") == "print":
+            hint = "nothing: a device has no terminal; put numbers into the reply"
+        self.refuse(node, "unknown-call", f"`{self.text(node.func)}` cannot be compiled", hint)
+
+    def _find(self, node: ast.Call, target: Any) -> Known | None:
+        if isinstance(target, Narrow):
+            self.refuse(
+                node, "unsupported-type",
+                f"{target.name} needs compute capability {target.needs}, and no target computes with it",
+                "gpu.f16 or gpu.bf16",
+            )  # fmt: skip
+        if isinstance(target, Scalar):
+            return self.cast(node, target)
+        if isinstance(target, Row):
+            return self.intrinsic(node, target)
+        if isinstance(target, marks.Helper):
+            return self.inline(node, target.function, None)
+        if isinstance(target, Method):
+            return self.inline(node, target.function, target.owner)
+        if isinstance(getattr(target, "__gpu_record__", None), Record):
+            return self.make(node, target)
+        try:
+            if target in CASTS:
+                return self.cast(node, CASTS[target])
+            if target in RANGES:
+                return self.range(node, RANGES[target])
+            if target in MATH:
+                return self.intrinsic(node, MATH[target])
+            if target in WHOLE_MATH:
+                return self.intrinsic(node, TABLE[WHOLE_MATH[target]])
+        except TypeError:  # not hashable, so none of them
+            return None
+        name = {abs: "abs", min: "min", max: "max", len: "len", round: "round", pow: "pow", divmod: "divmod"}  # fmt: skip
+        if target is math.trunc:
+            return self.cast(node, I64)
+        if any(target is f for f in name):
+            return getattr(self, f"_{name[target]}")(node)  # type: ignore[no-any-return]
+        return None
+
+    def note(self, node: ast.Call, kind: str, what: Any) -> None:
+        """Tells the oracle how this call was understood."""
+        self.notes.calls[(node.lineno, node.col_offset, node.end_col_offset)] = (kind, what)
+
+    def operands(self, node: ast.Call, least: int, most: int | None = None) -> list[Operand]:
+        most = least if most is None else most
+        if node.keywords:
+            self.refuse(
+                node, "keyword", f"`{self.text(node.func)}` takes no keyword here",
+                "the operands by place",
+            )  # fmt: skip
+        if not least <= len(node.args) <= most:
+            wanted = f"{least}" if least == most else f"{least} to {most}"
+            self.refuse(
+                node, "operand-count",
+                f"`{self.text(node.func)}` takes {wanted} operands, got {len(node.args)}",
+                f"{wanted} operands",
+            )  # fmt: skip
+        return [self.operand(arg) for arg in node.args]
+
+    # Conversions and Python's own functions
+
+    def cast(self, node: ast.Call, type_: Scalar) -> Known:
+        (operand,) = self.operands(node, 1)
+        self.note(node, "cast", type_)
+        return self.converted(node, operand, type_)
+
+    def _abs(self, node: ast.Call) -> Known:
+        (operand,) = self.operands(node, 1)
+        type_ = self.type_of(operand)
+        if type_ is BOOL:
+            self.refuse(node, "bool-arithmetic", "`abs` of a truth value", "a number")
+        if isinstance(operand, Lit):
+            return Lit(abs(operand.value))
+        return self.emit(node, "abs", [operand], type_).result
+
+    def _extreme(self, node: ast.Call, name: str) -> Known:
+        operands = self.operands(node, 2, 8)
+        self.note(node, name, None)
+        best = operands[0]
+        for other in operands[1:]:
+            if isinstance(best, Lit) and isinstance(other, Lit):
+                best = Lit((min if name == "min" else max)(best.value, other.value))
+                continue
+            a, b, type_ = self.meet(node, best, other, f"`{name}`")
+            if type_ is BOOL:
+                self.refuse(node, "bool-arithmetic", f"`{name}` of truth values", "`and` or `or`")
+            best = self.emit(node, name, [a, b], type_).result
+        return best
+
+    def _min(self, node: ast.Call) -> Known:
+        return self._extreme(node, "min")
+
+    def _max(self, node: ast.Call) -> Known:
+        return self._extreme(node, "max")
+
+    def _len(self, node: ast.Call) -> Known:
+        known = self.expression(node.args[0]) if len(node.args) == 1 else Lit(0)
+        if isinstance(known, Place) and isinstance(known.type, ArrayType):
+            return Lit(known.type.length)
+        if isinstance(known, Place) and isinstance(known.type, marks.BufferType):
+            return self.emit(node, "length", [], I64, root=known.root).result
+        if type(known) is tuple:
+            return Lit(len(known))
+        self.refuse(
+            node, "len", f"`{self.text(node)}`", "`len` of a gpu.Array, a gpu.Buffer or a tuple"
+        )
+
+    def _round(self, node: ast.Call) -> Known:
+        (operand,) = self.operands(node, 1)
+        if self.type_of(operand).is_int:
+            return operand
+        self.note(node, "row", (TABLE["rint_i64"], None))
+        return self.apply(node, TABLE["rint_i64"], [operand])
+
+    def _pow(self, node: ast.Call) -> Known:
+        a, b = self.operands(node, 2)
+        return self.binary(node, "pow", a, b)
+
+    def _divmod(self, node: ast.Call) -> Known:
+        a, b = self.operands(node, 2)
+        return self.binary(node, "floordiv", a, b), self.binary(node, "mod", a, b)
+
+    def range(self, node: ast.Call, kind: str) -> Known:
+        bounds = self.operands(node, 1, 3)
+        for operand, arg in zip(bounds, node.args, strict=True):
+            if not self.type_of(operand).is_int:
+                self.refuse(
+                    arg, "range-type", f"a bound of {self.type_of(operand)}",
+                    f"an integer, such as `gpu.i32({self.text(arg)})`",
+                )  # fmt: skip
+        step = bounds[2] if len(bounds) == 3 else Lit(1)
+        if not isinstance(step, Lit) or not step.value:
+            self.refuse(
+                node.args[2], "range-step", f"the step `{self.text(node.args[2])}`",
+                "a constant other than 0, so that the direction is known",
+            )  # fmt: skip
+        if kind != "unroll":
+            self.note(node, "range", None)
+        low = bounds[0] if len(bounds) > 1 else Lit(0)
+        high = bounds[0] if len(bounds) == 1 else bounds[1]
+        return Ranged(kind, low, high, int(step.value))
+
+    # Intrinsics
+
+    def intrinsic(self, node: ast.Call, row: Row) -> Known:
+        if row.name.startswith("atomic_"):
+            return self.atomic(node, row)
+        operands = self.operands(node, len(row.params))
+        self.note(node, "row", (row, None))
+        return self.apply(node, row, operands)
+
+    def apply(self, node: ast.AST, row: Row, operands: list[Operand]) -> Known:
+        chosen = row.choose([self.type_of(x) for x in operands])
+        if chosen is None or any(
+            self.type_of(x) is BOOL and p != "bool32" and BOOL not in row.types
+            for x, p in zip(operands, row.params, strict=True)
+        ):
+            given = ", ".join(map(str, map(self.type_of, operands)))
+            types = ", ".join(map(str, row.types))
+            self.refuse(
+                node, "intrinsic-type", f"`{row.signature}` of ({given}), where T is {types}",
+                "a conversion of the operands, such as `gpu.f32(x)`",
+            )  # fmt: skip
+        if not row.effect and all(isinstance(x, Lit) for x in operands):
+            types_ = row.operand_types(chosen)
+            plain = [
+                self.literal(node, x, t).constant
+                for x, t in zip(operands, types_, strict=True)
+                if isinstance(x, Lit)
+            ]
+            return Lit(row.compute(chosen, *plain))
+        values = [
+            self.value(node, x, t) for x, t in zip(operands, row.operand_types(chosen), strict=True)
+        ]
+        return self.emit(node, "call", values, row.result_type(chosen), row=row, type=chosen).result
+
+    def atomic(self, node: ast.Call, row: Row) -> Known:
+        if not node.args or not isinstance(node.args[0], ast.Attribute | ast.Subscript):
+            self.refuse(
+                node, "atomic-place", f"`{row.name}` updates a place",
+                f"a field or an element first, such as `gpu.{row.name}(self.total, ...)`",
+            )  # fmt: skip
+        place = self.place(node.args[0])
+        if not isinstance(place.type, Scalar) or place.type not in row.types:
+            types = ", ".join(map(str, row.types))
+            self.refuse(
+                node, "atomic-type", f"`{row.name}` of a place of {place.type!r}",
+                f"a field of type {types}",
+            )  # fmt: skip
+        rest = ast.copy_location(ast.Call(node.func, node.args[1:], node.keywords), node)
+        operands = self.operands(rest, len(row.params) - 1)
+        type_ = place.type
+        values = [self.value(a, x, type_) for a, x in zip(rest.args, operands, strict=True)]
+        self.note(node, "atomic", (row, type_))
+        return self.emit(
+            node, "atomic", [*place.indices, *values], type_,
+            row=row, root=place.root, path=place.path, count=len(values),
+        ).result  # fmt: skip
+
+    def place(self, node: ast.expr) -> Place:
+        """Where an assignment or an atomic update goes."""
+        if isinstance(node, ast.Attribute):
+            base = self.expression(node.value)
+            if isinstance(base, Place) and isinstance(base.type, Record):
+                place = self.field(node, base)
+            else:
+                self.refuse(
+                    node, "assign-target", f"`{self.text(node)}`: {named(base)} cannot be assigned to",
+                    "a field of the state, or a local",
+                )  # fmt: skip
+        elif isinstance(node, ast.Subscript):
+            place = self.element(node, self.expression(node.value))
+        else:
+            self.refuse(
+                node, "assign-target", f"`{self.text(node)}` cannot be assigned to",
+                "a field of the state, or a local",
+            )  # fmt: skip
+        if not place.root.writable:
+            self.refuse(
+                node, "read-only", f"`{self.text(node)}` is part of a message, which never changes",
+                "a local, or a field of the state",
+            )  # fmt: skip
+        return place
+
+    # Records and functions
+
+    def make(self, node: ast.Call, cls: Any) -> Known:
+        record: Record = cls.__gpu_record__
+        given: dict[str, ast.expr] = {}
+        names = list(record.types)
+        if len(node.args) > len(names):
+            self.refuse(
+                node, "operand-count", f"{record!r} has {len(names)} fields, got {len(node.args)}",
+                f"{', '.join(names)}",
+            )  # fmt: skip
+        given.update(zip(names, node.args, strict=False))
+        for keyword in node.keywords:
+            if keyword.arg is None or keyword.arg not in record.types or keyword.arg in given:
+                self.refuse(
+                    node, "record-field", f"{record!r} takes each of its fields once, got `{keyword.arg}`",
+                    f"{', '.join(names)}",
+                )  # fmt: skip
+            given[keyword.arg] = keyword.value
+        values: list[Value] = []
+        for name, type_ in record.types.items():
+            if name in given:
+                values.append(self.field_value(given[name], type_, f"{record!r}.{name}"))
+                continue
+            default = as_plain(_default(cls, name))
+            if default is None or not isinstance(type_, Scalar):
+                self.refuse(node, "record-field", f"{record!r} needs `{name}`", f"`{name}=...`")
+            values.append(self.literal(node, Lit(default), type_))
+        self.note(node, "make", cls)
+        return self.emit(node, "make", values, record).result
+
+    def field_value(self, node: ast.expr, type_: Any, where: str) -> Value:
+        if isinstance(type_, Scalar):
+            return self.value(node, self.operand(node), type_)
+        known = self.expression(node)
+        if isinstance(type_, Record):
+            return self.record_value(node, known, type_)
+        self.refuse(
+            node, "array-value", f"{where} is a whole array ({type_!r})",
+            "a record in the state, filled element by element",
+        )  # fmt: skip
+
+    def record_value(self, node: ast.AST, known: Known, record: Record) -> Value:
+        if isinstance(known, Place) and known.type is record:
+            return self.load(node, known)
+        if isinstance(known, Value) and known.type is record:
+            return known
+        self.refuse(
+            node, "record-type", f"`{self.text(node)}` is {named(known)}, where {record!r} is needed",
+            f"`{record!r}(...)`",
+        )  # fmt: skip
+
+    def inline(self, node: ast.Call, function: Any, owner: Place | None) -> Known:
+        if function in self.session.stack:
+            self.refuse(
+                node, "recursion", f"`{self.text(node.func)}` calls itself", "a loop",
+            )  # fmt: skip
+        source = Source(function)
+        self.note(node, "function" if owner is None else "method", function)
+        bound = self._bind(node, source, owner)
+        child = type(self)(source, self.session, function)
+        child.cls = self.cls
+        result = child.declared_result()
+        for name, (argument, known) in bound.items():
+            child.env[name] = self._argument(node, source, name, argument, known)
+        region = Region()
+        outer = self.inside(region)
+        self.session.stack.append(function)
+        child.run(result)
+        self.session.stack.pop()
+        self.inside(outer)
+        types = [] if result is None else [result]
+        op = self.emit(node, "scope", [], *types)
+        op.regions = [region]
+        for leave in child.leaves:
+            leave.attrs["scope"] = op
+        return op.result if types else Static(None)
+
+    def _bind(
+        self, node: ast.Call, source: Source, owner: Place | None
+    ) -> dict[str, tuple[ast.AST, Known]]:
+        signature = inspect.signature(source.function)
+        known = [(arg, self.expression(arg)) for arg in node.args]
+        keywords = {k.arg: (k.value, self.expression(k.value)) for k in node.keywords if k.arg}
+        first: list[tuple[ast.AST, Known]] = [(node, owner)] if owner is not None else []
+        try:
+            bound = signature.bind(*first, *known, **keywords)
+        except TypeError as e:
+            self.refuse(
+                node, "arguments", f"`{self.text(node.func)}`: {e}",
+                f"`{source.function.__name__}{signature}`",
+            )  # fmt: skip
+        for name, parameter in signature.parameters.items():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise source.refuse(
+                    source.tree, "variadic", f"`{name}` takes any number of arguments",
+                    "each parameter by name",
+                )  # fmt: skip
+            if name not in bound.arguments:
+                bound.arguments[name] = (node, self.known(node, parameter.default))
+        return dict(bound.arguments)
+
+    def _argument(
+        self, node: ast.AST, source: Source, name: str, at: ast.AST, known: Known
+    ) -> Known:
+        if isinstance(known, Place) and known.root.kind == "state" and not known.path:
+            return known
+        type_ = declared(source, source.tree, name)
+        if isinstance(type_, Scalar):
+            return self.value(at, self.number(at, known), type_)
+        if isinstance(type_, Record):
+            if isinstance(known, Place) and known.type is type_:
+                return known
+            return self.record_value(at, known, type_)
+        if isinstance(known, Place) and repr(known.type) == repr(type_):
+            return known
+        self.refuse(
+            at, "argument-type", f"`{name}` is {named(known)}, where {type_!r} is needed",
+            f"a value of {type_!r}",
+        )  # fmt: skip
+
+    # What the statements add
+
+    def declared_result(self) -> Any:
+        raise NotImplementedError
+
+    def run(self, result: Any) -> None:
+        raise NotImplementedError
+
+    leaves: list[Any]
+
+
+def declared(source: Source, node: ast.AST, name: str) -> Any:
+    """The layout type a parameter or a result is annotated with."""
+    annotation = source.annotation(name)
+    what = "the result" if name == "return" else f"parameter `{name}`"
+    if annotation is MISSING:
+        raise source.refuse(
+            node, "no-annotation", f"{what} of `{source.function.__name__}` has no type",
+            "`-> gpu.f32`" if name == "return" else f"`{name}: gpu.f32`",
+        )  # fmt: skip
+    record = getattr(annotation, "__gpu_record__", None)
+    known = (Scalar, ArrayType, marks.BufferType, marks.GridType)
+    if isinstance(annotation, Narrow):
+        raise source.refuse(
+            node, "unsupported-type",
+            f"{annotation.name} needs compute capability {annotation.needs}, and no target computes with it",
+            "gpu.f16 or gpu.bf16",
+        )  # fmt: skip
+    if record is None and not isinstance(annotation, known):
+        instead = {int: "gpu.i64", float: "gpu.f32", bool: "gpu.bool32"}.get(annotation, "gpu.f32")
+        raise source.refuse(
+            node,
+            "annotation-type",
+            f"{what} has type {annotation!r}, which has no width",
+            f"`{instead}`",
+        )
+    return annotation if record is None else record
+
+
+def _default(cls: Any, name: str) -> Any:
+    fields = cls.__struct_fields__
+    defaults = cls.__struct_defaults__
+    at = list(fields).index(name) - (len(fields) - len(defaults))
+    return defaults[at] if at >= 0 else None
