@@ -7,7 +7,7 @@ The layers, lowest first; an import only goes down:
     store                bytes that outlive the process
     core                 actors in one process
     wire                 message <-> bytes
-    cluster              other processes: the same refs, supervised
+    cluster, gpu         other processes: the same refs, supervised; compiled handlers
     patterns             state machines, fan-out calls, routers
     inference, ops       deployments, runners, sessions; metrics
     topology             configuration file -> a checked plan

@@ -326,7 +326,7 @@ class UnsupportedType(GpuError, TypeError):
         self.needs = needs
 
 
-class CompileError(GpuError, SyntaxError):
+class CompileError(GpuError, UsageError):
     """A program outside the language: where it is, what is wrong, and what to write.
 
     ``code`` names the kind of refusal; it is stable, the text is for people.
@@ -337,17 +337,13 @@ class CompileError(GpuError, SyntaxError):
     ) -> None:
         mark = f"\n    {source}\n    {' ' * column}^" if source else ""
         message = f"{file}:{line}: {text} [{code}]{mark}\n  write: {write}"
-        ActiniumError.__init__(self, message)
-        self.msg = message
+        super().__init__(message)
         self.code = code
         self.text = text
         self.write = write
         self.file = file
         self.line = line
         self.column = column
-
-    def __str__(self) -> str:
-        return self.msg
 
 
 class CompilerFailed(GpuError):

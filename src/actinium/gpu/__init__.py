@@ -1,19 +1,31 @@
-"""Handlers and kernels in a typed part of Python, compiled for CPU and GPU from one text."""
+"""Handlers and kernels in a typed part of Python, compiled for CPU and GPU from one text.
+
+    layout       number types, records; C++ structs and Python views of them
+    intrinsics   one table of functions: types, texts, references
+    ir           typed, structured operations, and the passes over them
+    lang         the front end: from a function's source to operations
+    codegen      operations to C++; compilers and their cache
+    executors    the oracle in CPython, and the CPU
+
+This module is a door: what compiles and runs is imported when it is first used.
+"""
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from .executors.native import NativeActor, NativeKernel
-from .executors.oracle import OracleActor, OracleKernel
 from .intrinsics.table import TABLE
 from .lang.marks import Buffer, Grid, Kernel, actor, function, kernel, prange, stencil, unroll
 from .layout.declare import Array, message, record_of, state
 from .layout.record import Record
 from .layout.scalar import NARROW, SCALARS
-from .program import Program, compile
 
 if TYPE_CHECKING:
+    from .executors.native import NativeActor, NativeKernel
+    from .executors.oracle import OracleActor, OracleKernel
+    from .program import Program, compile
+
     # To a type checker a device number is the Python number that it is computed with.
     i8 = i16 = i32 = i64 = u8 = u16 = u32 = u64 = int
     f16 = bf16 = f32 = f64 = float
@@ -21,6 +33,15 @@ if TYPE_CHECKING:
 else:
     globals().update(SCALARS)
     globals().update(NARROW)
+
+_LATER = {
+    "NativeActor": "executors.native",
+    "NativeKernel": "executors.native",
+    "OracleActor": "executors.oracle",
+    "OracleKernel": "executors.oracle",
+    "Program": "program",
+    "compile": "program",
+}
 
 __all__ = [
     "Array",
@@ -45,16 +66,22 @@ __all__ = [
     "unroll",
 ]
 for _name in __all__:
-    globals()[_name].__module__ = __name__
+    if _name not in _LATER:
+        globals()[_name].__module__ = __name__
 del _name
 __all__ += sorted([*SCALARS, *NARROW, *TABLE])
 
 
 def __getattr__(name: str) -> Any:
-    row = TABLE.get(name)
-    if row is None:
+    if name in _LATER:
+        value = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+        value.__module__ = __name__
+    elif name in TABLE:
+        value = TABLE[name]
+    else:
         raise AttributeError(f"module 'actinium.gpu' has no attribute {name!r}")
-    return row
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -42,15 +42,9 @@ def common(a: Scalar, b: Scalar) -> Scalar | None:
         if weak is WEAK_INT or strong.is_float:
             return strong
         a, b = strong, F64
-    for candidate in (*INTEGERS, *FLOATS):
-        if holds(candidate, a) and holds(candidate, b) and candidate in _smallest(a, b):
-            return candidate
-    return None
-
-
-def _smallest(a: Scalar, b: Scalar) -> tuple[Scalar, ...]:
-    """Integers stay integers; with a float among them the result is a float."""
-    return FLOATS if a.is_float or b.is_float else INTEGERS
+    candidates = FLOATS if a.is_float or b.is_float else INTEGERS
+    fitting = [t for t in candidates if holds(t, a) and holds(t, b)]
+    return min(fitting, key=lambda t: t.bits, default=None)
 
 
 def quotient(a: Scalar, b: Scalar) -> Scalar | None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, dataclass_transform
 
 import msgspec
 
-from actinium.core import Message
 from actinium.errors import LayoutError, UnsupportedType
 
 from .header import RESERVED
@@ -151,6 +150,8 @@ def message(*, kind: int) -> Callable[[C], C]:
         LayoutError: a field has no fixed layout, or ``kind`` is out of range.
         UnsupportedType: a field's type exists on no target of this version.
     """
+    from actinium.core import Message  # here, so that layouts alone load no actors
+
     if isinstance(kind, bool) or not isinstance(kind, int) or not SYSTEM_KINDS <= kind <= 0xFFFF:
         raise LayoutError(f"kind must be 0x0100..0xFFFF, got {kind!r}")
 

@@ -19,7 +19,11 @@ typedef unsigned int ac_bool32;
 // Bits at rest; computed with as float.
 struct ac_f16 { unsigned short bits; };
 struct ac_bf16 { unsigned short bits; };
+#ifdef __CUDACC_RTC__  // NVRTC without headers has no other offsetof
+#define AC_OFFSET(type, field) __INTADDR__(&(((type*)0)->field))
+#else
 #define AC_OFFSET(type, field) __builtin_offsetof(type, field)
+#endif
 #endif
 """
 
@@ -101,77 +105,13 @@ def markdown(record: Record) -> str:
     return head + "| offset | bytes | field | type |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
-RESERVED = frozenset(
-    [
-        "alignas",
-        "alignof",
-        "and",
-        "asm",
-        "auto",
-        "bitand",
-        "bitor",
-        "bool",
-        "break",
-        "case",
-        "catch",
-        "char",
-        "class",
-        "compl",
-        "const",
-        "constexpr",
-        "continue",
-        "default",
-        "delete",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "explicit",
-        "export",
-        "extern",
-        "false",
-        "float",
-        "for",
-        "friend",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "mutable",
-        "namespace",
-        "new",
-        "not",
-        "nullptr",
-        "operator",
-        "or",
-        "private",
-        "protected",
-        "public",
-        "register",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "template",
-        "this",
-        "throw",
-        "true",
-        "try",
-        "typedef",
-        "typeid",
-        "typename",
-        "union",
-        "unsigned",
-        "using",
-        "virtual",
-        "void",
-        "volatile",
-        "while",
-        "xor",
-    ]
-) | set(SCALARS)
+_WORDS = """
+alignas alignof and asm auto bitand bitor bool break case catch char class compl const
+constexpr continue default delete do double else enum explicit export extern false float
+for friend goto if inline int long mutable namespace new not nullptr operator or private
+protected public register return short signed sizeof static struct switch template this
+throw true try typedef typeid typename union unsigned using virtual void volatile while
+xor
+"""
+RESERVED = frozenset(_WORDS.split()) | set(SCALARS)
 """Words that cannot name a field or a record, because they mean something in C++."""

@@ -186,7 +186,7 @@ def convert(type_: Scalar, value: Plain) -> Plain:
             return 0
         if value >= type_.high:
             return type_.high
-        return max(type_.low, math.trunc(value))
+        return type_.low if value <= type_.low else math.trunc(value)
     return wrap(type_, int(value))
 
 
