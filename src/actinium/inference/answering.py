@@ -7,6 +7,7 @@ from typing import Protocol
 
 from .chunk import Burst
 from .deployment import Deployment
+from .limits.line import Place
 from .request import EmbedRequest, Request
 from .runner import Capabilities, Embedding, ModelRunner
 
@@ -38,5 +39,8 @@ class Answering(Protocol):
     async def embed(self, request: EmbedRequest) -> Embedding: ...
 
     async def count(self, request: Request) -> int: ...
+
+    def place(self, id: str) -> Place | None:
+        """Where the request of this id stands that waits; None where none does."""
 
     def ignored(self, request: Request) -> tuple[str, ...]: ...

@@ -22,6 +22,10 @@ from actinium.errors import (
 from .admission import Slots
 from .chunk import Burst, Usage
 from .deployment import Deployment
+from .estimate import Expected, need_of
+from .limits.fair import Ticket as FairTicket
+from .limits.limiter import Need
+from .limits.line import Place, Waiter
 from .measures import ReplicaMeasures
 from .request import EmbedRequest, Request
 from .runner import (
@@ -34,6 +38,9 @@ from .runner import (
 )
 from .spans import AttemptSpan, Described
 from .watch import Watch, Watches
+
+Ticket = FairTicket[Waiter[None]] | None
+"""Of a request that had to wait for its place."""
 
 State = Literal["new", "loading", "ready", "failed", "draining", "closed"]
 
@@ -61,6 +68,7 @@ class Replica:
         self._whole = runner.complete if isinstance(runner, WholeRunner) else self._collect
         self._declares = runner if isinstance(runner, DeclaringRunner) else None
         self._service_seconds = 0.0
+        self._expected = Expected()
         limits = deployment.timeouts
         self._late_first = _timeout("first_byte", limits.first_byte)
         self._late_next = _timeout("inter_chunk", limits.inter_chunk)
@@ -93,12 +101,13 @@ class Replica:
         failure: BaseException | None = None
         usage: Usage | None = None
         delivered = 0
+        ticket = None
         watch = self._accept(request)
         parent = current.get()
         span = None if parent is None else self._span(parent, request)
         try:
             if not self.slots.take_nowait():
-                await self._queue_up(watch)
+                ticket = await self._queue_up(watch, request)
             try:
                 limits = self.deployment.timeouts
                 seconds, late = limits.first_byte, self._late_first
@@ -148,7 +157,7 @@ class Replica:
         finally:
             if usage is not None and last > started:
                 measures.speed.observe(usage.output / (last - started))
-            self._end(watch, began, failure, usage, request.tenant)
+            self._end(watch, began, failure, usage, request.tenant, ticket)
             if span is not None:
                 span.over(failure, usage)
 
@@ -157,12 +166,13 @@ class Replica:
         began = monotonic()
         failure: BaseException | None = None
         usage: Usage | None = None
+        ticket = None
         watch = self._accept(request)
         parent = current.get()
         span = None if parent is None else self._span(parent, request)
         try:
             if not self.slots.take_nowait():
-                await self._queue_up(watch)
+                ticket = await self._queue_up(watch, request)
             try:
                 watch.enter(self.deployment.timeouts.total, self._late_first)
                 burst = await self._whole(request)
@@ -180,7 +190,7 @@ class Replica:
             failure = error
             raise
         finally:
-            self._end(watch, began, failure, usage, request.tenant)
+            self._end(watch, began, failure, usage, request.tenant, ticket)
             if span is not None:
                 span.over(failure, usage)
 
@@ -189,12 +199,13 @@ class Replica:
         began = monotonic()
         failure: BaseException | None = None
         usage: Usage | None = None
+        ticket = None
         watch = self._accept(None)
         parent = current.get()
         span = None if parent is None else self._span(parent, request)
         try:
             if not self.slots.take_nowait():
-                await self._queue_up(watch)
+                ticket = await self._queue_up(watch, request)
             try:
                 watch.enter(self.deployment.timeouts.total, self._late_first)
                 answer = await self.runner.embed(request)
@@ -210,7 +221,7 @@ class Replica:
             failure = error
             raise
         finally:
-            self._end(watch, began, failure, usage, request.tenant)
+            self._end(watch, began, failure, usage, request.tenant, ticket)
             if span is not None:
                 span.over(failure, usage)
 
@@ -252,6 +263,10 @@ class Replica:
         # Metadata is the client's own note; it has no effect anywhere.
         extra = (name for name in request.extra if name != "metadata" and name not in can.extras)
         return (*extra, *declared)
+
+    def place(self, id: str) -> Place | None:
+        """Where the request of this id stands in the queue; None where it does not wait."""
+        return self.slots.place(id)
 
     def statistics(self) -> dict[str, Any]:
         return {
@@ -304,27 +319,34 @@ class Replica:
     async def _collect(self, request: Request) -> Burst:
         return await collected(self.runner.generate(request))
 
-    async def _queue_up(self, watch: Watch) -> None:
+    async def _queue_up(self, watch: Watch, request: Request | EmbedRequest) -> Ticket:
         began = monotonic()
         parent = current.get()
         span = parent.child(QUEUE_SPAN) if parent is not None else None
-        watch.enter(self.deployment.queue_timeout, self._late_in_queue)
+        seconds = self.deployment.queue_timeout
+        longest = min(seconds, watch.left())
+        cost = need_of(request, self.runner, self._expected).cost
+        priority = request.priority if isinstance(request, Request) else "normal"
+        watch.enter(seconds, self._late_in_queue)
         try:
-            await self.slots.take()
+            return await self.slots.take(
+                cost, tenant=request.tenant or "", priority=priority, longest=longest,
+                name=request.id,
+            )  # fmt: skip
         except EngineOverloaded as error:
-            error.retry_after = self._retry_after()
+            error.retry_after = self._retry_after(error.retry_after)
             raise
         except asyncio.CancelledError:
             self._explain(watch)
             raise
         finally:
+            watch.leave()
             waited = monotonic() - began
             self._measures.queued.observe(waited)
             if span is not None:
                 span.end()
                 facts = span.trace.facts
                 facts["queue"] = facts.get("queue", 0.0) + waited
-        watch.leave()
 
     def _span(self, parent: Span, request: Request | EmbedRequest) -> AttemptSpan:
         if self._described is None:
@@ -342,17 +364,19 @@ class Replica:
         error = EngineOverloaded(
             f"no place became free within {self.deployment.queue_timeout:g} s; try again later"
         )
-        error.retry_after = self._retry_after()
+        error.retry_after = self._retry_after(self.slots.seconds())
         return error
 
-    def _retry_after(self) -> float:
+    def _retry_after(self, seconds: float | None) -> float:
         """Whole seconds after which the queue of now should be served, 1 to 60."""
+        if seconds is not None:
+            return float(min(60, max(1, round(seconds))))
         rounds = 1 + self.slots.waiting / self.slots.size
         return float(min(60, max(1, round(rounds * self._service_seconds))))
 
     def _end(
         self, watch: Watch, began: float, failure: BaseException | None, usage: Usage | None,
-        tenant: str | None,
+        tenant: str | None, ticket: Ticket,
     ) -> None:  # fmt: skip
         self._watches.close(watch)
         seconds = monotonic() - began
@@ -361,6 +385,9 @@ class Replica:
         self._measures.ended(failure)
         if usage is not None:
             self._measures.used(usage, tenant)
+            if ticket is not None:
+                self._expected.saw(usage.output)
+                self.slots.correct(ticket, Need(usage.input, usage.output).cost)
 
 
 def _stopped() -> Exception:

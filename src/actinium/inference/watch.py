@@ -62,6 +62,10 @@ class Watch:
         if task is not None:
             self._cancels = task.cancelling()
 
+    def left(self) -> float:
+        """Seconds until the whole request's time is over."""
+        return self._deadline - self._loop.time()
+
     def leave(self) -> None:
         """The wait is over: from here on nothing cancels the task."""
         self._task = None

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from time import monotonic
 from typing import Final, TypeVar
 
+from actinium.inference.limits.line import Place
+
 from .http.reply import Reply
 
 _TYPE: Final = b"text/event-stream; charset=utf-8"
@@ -19,15 +21,20 @@ class Events:
     """Sends what a source gives as server-sent events.
 
     The status waits for the first item, so that an error before it is a proper HTTP error;
-    a client that hears nothing for long gets the status and ``alive`` instead. While the
-    client is behind, the source is not asked for more: its credits end there (ST-2).
+    a client that hears nothing for long gets the status and ``alive`` instead, with its place in
+    the queue where ``place`` tells one. While the client is behind, the source is not asked for
+    more: its credits end there (ST-2).
     """
 
-    __slots__ = ("_comment", "_headers", "_reply")
+    __slots__ = ("_comment", "_headers", "_place", "_reply")
 
-    def __init__(self, reply: Reply, headers: bytes, alive: bytes = ALIVE) -> None:
+    def __init__(
+        self, reply: Reply, headers: bytes, place: Callable[[], Place | None],
+        alive: bytes = ALIVE,
+    ) -> None:  # fmt: skip
         self._reply = reply
         self._comment = alive
+        self._place = place
         self._headers = headers + _HEADERS
         reply.alive = self._alive
 
@@ -56,4 +63,11 @@ class Events:
         reply = self._reply
         if not reply.begun:
             reply.begin(_TYPE, self._headers)
-        reply.push(self._comment)
+        place = self._place()
+        reply.push(self._comment if place is None else _queued(place) + self._comment)
+
+
+def _queued(place: Place) -> bytes:
+    """A comment of its own line: ``: queued, 3 before this one, about 12 s``."""
+    about = "" if place.seconds is None else f", about {max(1, round(place.seconds))} s"
+    return f": queued, {place.ahead} before this one{about}\n".encode()

@@ -9,6 +9,7 @@ from typing import Any
 
 from actinium.base.measures import Count, Distribution, Family
 from actinium.inference.deployment import Deployment
+from actinium.inference.limits.policy import RateLimits
 from actinium.inference.service import Inference, Sessions
 from actinium.ops import RequestLog, Tracing
 from actinium.serve import Gateway, Limits
@@ -64,14 +65,19 @@ async def served(
     api_key: str | None = None,
     tracing: Tracing | None = None,
     request_log: RequestLog | None = None,
+    rates: RateLimits | None = None,
     **deployment: Any,
 ) -> AsyncGenerator[Served]:
-    """A gateway for the deployment ``m`` (alias ``alias``) of a provider, on a free port."""
+    """A gateway for the deployment ``m`` (alias ``alias``) of a provider, on a free port.
+
+    ``limits`` are those of the gateway, ``rates`` those of the deployment.
+    """
     async with provider or Provider() as upstream:
         described = Deployment(
             name="m",
             model="upstream-model",
             base_url=upstream.base_url,
+            limits=rates,
             **{"aliases": ("alias",), "runtime": "openai", **deployment},
         )
         inference = Inference([described], sessions=sessions)

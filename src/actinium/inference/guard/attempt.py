@@ -14,12 +14,12 @@ from actinium.errors import (
 )
 
 from ..chunk import Burst, Usage
+from ..estimate import Tally
 from ..limits.budget import Reservation
 from ..limits.gate import Permit
 from ..limits.limiter import Need
 from ..replica import Replica
 from ..request import EmbedRequest, Request
-from .estimate import Tally
 
 if TYPE_CHECKING:
     from .guard import Guard

@@ -12,6 +12,7 @@ from actinium.errors import RequestDeadline
 from ..chunk import Burst, Usage
 from ..deployment import Deployment
 from ..limits.budget import Purse
+from ..limits.line import Place
 from ..replica import Replica
 from ..request import EmbedRequest, Request
 from ..runner import Capabilities, Embedding, ModelRunner
@@ -109,6 +110,18 @@ class Chain:
     async def count(self, request: Request) -> int:
         """Input tokens of a request, by its first deployment; see :meth:`Replica.count`."""
         return await self._first.count(request)
+
+    def place(self, id: str) -> Place | None:
+        """Where the request of this id stands, at whichever deployment it waits."""
+        for guard in self.guards:
+            place = guard.gate.place(id)
+            if place is not None:
+                return place
+            for replica in guard.pool.replicas:
+                place = replica.place(id)
+                if place is not None:
+                    return place
+        return None
 
     def ignored(self, request: Request) -> tuple[str, ...]:
         """The fields of a request that have no effect on its first deployment."""

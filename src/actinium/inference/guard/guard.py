@@ -26,6 +26,7 @@ from actinium.patterns import Retry
 
 from ..chunk import Usage
 from ..deployment import Deployment
+from ..estimate import Expected, need_of
 from ..limits.accounts import Accounts
 from ..limits.budget import Purse
 from ..limits.gate import Gate, Permit
@@ -39,7 +40,6 @@ from ..replica import Replica
 from ..request import EmbedRequest, Request
 from ..runner import TellsHeaders
 from .attempt import Attempt
-from .estimate import Expected, need_of
 from .measures import GuardMeasures
 from .pool import Pool
 
@@ -179,7 +179,9 @@ class Guard:
         try:
             priority = request.priority if isinstance(request, Request) else "normal"
             tenant = request.tenant or ""
-            return await self.gate.take(need, tenant=tenant, priority=priority, until=until)
+            return await self.gate.take(
+                need, tenant=tenant, priority=priority, until=until, name=request.id
+            )
         finally:
             waited = _now() - began
             self._waited.observe(waited)
@@ -240,6 +242,7 @@ class Guard:
             "breaker": self.breaker.state,
             "rest": max(0.0, self._rest_until - now),
             "limit_waiting": self.gate.waiting,
+            "shed": self.gate.line.shed,
             "used": self.gate.limiter.used_ratio(now),
             "budget": self.purse.used_ratio() if self.purse is not None else None,
         }

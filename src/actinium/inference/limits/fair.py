@@ -38,26 +38,28 @@ class Ticket(Generic[T]):
 class _Flow(Generic[T]):
     """The waiting of one tenant in one priority."""
 
-    __slots__ = ("band", "queue", "served", "version", "weight")
+    __slots__ = ("band", "cost", "queue", "served", "version", "weight")
 
     def __init__(self, band: _Band[T], weight: float) -> None:
         self.band = band
         self.weight = weight
         self.served = 0.0
         self.version = 0
+        self.cost = 0.0  # of those who wait
         self.queue: deque[Ticket[T]] = deque()
 
 
 class _Band(Generic[T]):
     """The tenants of one priority; ``served`` is the band's own counter among bands."""
 
-    __slots__ = ("clock", "flows", "heap", "most", "served", "waiting", "weight")
+    __slots__ = ("clock", "cost", "flows", "heap", "most", "served", "waiting", "weight")
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
         self.served = 0.0
         self.clock = 0.0
         self.waiting = 0
+        self.cost = 0.0
         self.most = _REMEMBERED
         self.flows: dict[str, _Flow[T]] = {}
         self.heap: list[tuple[float, int, int, _Flow[T]]] = []
@@ -124,6 +126,8 @@ class FairQueue(Generic[T]):
             band.entry(flow, self._order)
         ticket = Ticket(item, cost, flow)
         flow.queue.append(ticket)
+        flow.cost += cost
+        band.cost += cost
         band.waiting += 1
         self._waiting += 1
         return ticket
@@ -145,6 +149,65 @@ class FairQueue(Generic[T]):
         flow.served += ticket.cost / flow.weight
         self._leave(ticket)
         return ticket
+
+    @property
+    def cost(self) -> float:
+        """Of all who wait."""
+        return sum(band.cost for band in self._bands.values() if band.waiting)
+
+    def cost_before(self, tenant: str, priority: Priority, weight: float) -> float:
+        """The cost of those who would go before a newcomer of a tenant."""
+        band = self._bands[priority]
+        flow = band.flows.get(tenant)
+        own, served = (0.0, 0.0) if flow is None else (flow.cost, flow.served)
+        return self._before(band, max(served, band.clock) + own / weight)[1]
+
+    def before(self, ticket: Ticket[T]) -> tuple[int, float]:
+        """How many go before one that waits if nobody else comes, about, and their cost."""
+        flow = ticket.flow
+        number, own = 0, 0.0
+        for other in flow.queue:
+            if other is ticket:
+                break
+            number += 1
+            own += other.cost
+        ahead, cost = self._before(flow.band, flow.served + own / flow.weight, but=flow)
+        return ahead + number, cost
+
+    def _before(
+        self, band: _Band[T], start: float, but: _Flow[T] | None = None
+    ) -> tuple[int, float]:
+        """Number and cost of those who are served before a flow's counter is at ``start``; those
+        of the flow ``but`` are not numbered."""
+        number, cost = 0.0, 0.0
+        for flow in band.flows.values():
+            if flow.queue:
+                part = min(flow.cost, max(0.0, flow.weight * (start - flow.served)))
+                cost += part
+                if flow is not but:
+                    number += _part(len(flow.queue), part, flow.cost)
+        turn = max(band.served, 0.0 if band.waiting else self._clock) + cost / band.weight
+        for other in self._bands.values():
+            if other is not band and other.waiting:
+                part = min(other.cost, max(0.0, other.weight * (turn - other.served)))
+                cost += part
+                number += _part(other.waiting, part, other.cost)
+        return round(number), cost
+
+    def last_of_most(self, tenant: str, priority: Priority, weight: float) -> Ticket[T] | None:
+        """Who makes room for a newcomer: the last one of the tenant that waits the most for its
+        weight, of the lowest priority there is. None where that would be the newcomer itself."""
+        band = next((band for band in self._bands.values() if band.waiting), None)
+        mine = self._bands[priority]
+        if band is None or band.weight > mine.weight:
+            return None
+        most = max(band.flows.values(), key=lambda flow: len(flow.queue) / flow.weight)
+        if band is mine:
+            own = mine.flows.get(tenant)
+            waiting = 1 + (0 if own is None else len(own.queue))
+            if most is own or len(most.queue) / most.weight <= waiting / weight:
+                return None
+        return most.queue[-1]
 
     def remove(self, ticket: Ticket[T]) -> None:
         """One that waits goes away, and is not charged."""
@@ -168,6 +231,8 @@ class FairQueue(Generic[T]):
         flow = ticket.flow
         ticket.waiting = False
         flow.queue.remove(ticket)
+        flow.cost -= ticket.cost
+        flow.band.cost -= ticket.cost
         flow.band.waiting -= 1
         self._waiting -= 1
         flow.version += 1
@@ -178,3 +243,8 @@ class FairQueue(Generic[T]):
 
 def _served(band: _Band[T]) -> float:
     return band.served
+
+
+def _part(waiting: int, part: float, cost: float) -> float:
+    """So many of those who wait, as their part of the cost says."""
+    return waiting * part / cost if cost > 0 else 0.0

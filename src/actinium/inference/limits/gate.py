@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from math import inf
 
-from actinium.errors import EngineOverloaded, RateLimited
+from actinium.errors import EngineOverloaded, InferenceError, RateLimited
 
-from .fair import FairQueue, Ticket
+from .fair import Ticket
 from .headers import Told
 from .limiter import Allowance, Charge, Need
+from .line import Line, Place, Waiter
 from .policy import Priority
 
 
@@ -19,7 +20,7 @@ class Permit:
 
     __slots__ = ("_gate", "_ticket", "charge")
 
-    def __init__(self, gate: Gate, charge: Charge, ticket: Ticket[_Waiter] | None) -> None:
+    def __init__(self, gate: Gate, charge: Charge, ticket: Ticket[Waiter[Need]] | None) -> None:
         self._gate = gate
         self.charge = charge
         self._ticket = ticket
@@ -30,40 +31,29 @@ class Permit:
             self._gate._end(self.charge, self._ticket, real)
 
 
-class _Waiter:
-    """A request that waits, and what it needs."""
-
-    __slots__ = ("future", "need")
-
-    def __init__(self, need: Need, future: asyncio.Future[Permit]) -> None:
-        self.need = need
-        self.future = future
-
-
 class Gate:
     """A limiter with a queue. Everything happens on one event loop's thread.
 
     LM-4: nobody overtakes the queue; whoever cannot be served in time is told at once, with the
-    seconds after which it could be.
+    seconds after which it could be. What happens in a full queue is said at :class:`Line`.
     """
 
     def __init__(
         self, limiter: Allowance, *, queue: int, max_wait: float, weights: Mapping[str, float]
     ) -> None:
         self.limiter = limiter
-        self._size = queue
         self._max_wait = max_wait
         self._weights = weights
-        self._queue: FairQueue[_Waiter] = FairQueue()
+        self.line: Line[Need] = Line(queue)
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> int:
-        return len(self._queue)
+        return len(self.line)
 
     def try_take(self, need: Need, now: float) -> Permit | None:
         """A permit at once, or None where one would have to wait."""
-        if self._queue or self.limiter.wait(now, need) > 0:
+        if self.line.queue or self.limiter.wait(now, need) > 0:
             return None
         return Permit(self, self.limiter.take(now, need), None)
 
@@ -73,42 +63,49 @@ class Gate:
         return 0.0 if wait == inf else wait
 
     async def take(
-        self, need: Need, *, tenant: str = "", priority: Priority = "normal", until: float = inf
-    ) -> Permit:
-        """Waits for a permit until the loop's time ``until``.
+        self, need: Need, *, tenant: str = "", priority: Priority = "normal", until: float = inf,
+        name: str = "",
+    ) -> Permit:  # fmt: skip
+        """Waits for a permit until the loop's time ``until``; ``name`` is for :meth:`place`.
 
         Raises RateLimited where a limit, and EngineOverloaded where the places taken or a full
         queue are in the way; at once where the time cannot be met.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        permit = self.try_take(need, now)
-        if permit is not None:
-            return permit
+        at_once = self.try_take(need, now)
+        if at_once is not None:
+            return at_once
         longest = min(self._max_wait, until - now)
         wait = self.limiter.least_wait(now, need)
         if wait > longest:
             raise self._late(wait)
-        if len(self._queue) >= self._size:
-            raise self._full()
-        waiter = _Waiter(need, loop.create_future())
-        ticket = self._queue.push(
-            waiter, need.cost, tenant=tenant, priority=priority,
-            weight=self._weights.get(tenant, 1.0),
+        line = self.line
+        ticket = line.join(
+            need, need.cost, self._refusal, name=name, tenant=tenant, priority=priority,
+            weight=self._weights.get(tenant, 1.0), longest=longest,
         )  # fmt: skip
+        future = ticket.item.future
         self._pump()
         timer = loop.call_later(longest, self._give_up, ticket)
         try:
-            return await waiter.future
+            permit = await future
+            assert isinstance(permit, Permit)
+            return permit
         except asyncio.CancelledError:
-            if waiter.future.done() and not waiter.future.cancelled():
-                waiter.future.result().end(None)  # it came in the moment of leaving
+            if future.done() and not future.cancelled() and future.exception() is None:
+                permit = future.result()  # it came in the moment of leaving
+                assert isinstance(permit, Permit)
+                permit.end(None)
             raise
         finally:
             timer.cancel()
-            if ticket.waiting:
-                self._queue.remove(ticket)
+            if line.leave(name, ticket):
                 self._pump()
+
+    def place(self, name: str) -> Place | None:
+        """Where a request stands that waits; None where it does not."""
+        return self.line.place(name)
 
     def learn(self, told: Mapping[str, Told], now: float) -> float:
         """See :meth:`Allowance.learn`."""
@@ -116,12 +113,12 @@ class Gate:
         self._pump()
         return wait
 
-    def _end(self, charge: Charge, ticket: Ticket[_Waiter] | None, real: Need | None) -> None:
+    def _end(self, charge: Charge, ticket: Ticket[Waiter[Need]] | None, real: Need | None) -> None:
         self.limiter.settle(asyncio.get_running_loop().time(), charge, real)
         if ticket is not None:
             used = real.cost if real is not None else 0
-            self._queue.correct(ticket, used - charge.need.cost)
-        if self._queue:
+            self.line.queue.correct(ticket, used - charge.need.cost)
+        if self.line.queue:
             self._pump()
 
     def _pump(self) -> None:
@@ -130,38 +127,46 @@ class Gate:
             self._timer.cancel()
             self._timer = None
         loop = asyncio.get_running_loop()
-        while (ticket := self._queue.peek()) is not None:
-            waiter = ticket.item
-            if waiter.future.done():  # cancelled, and about to leave by itself
-                self._queue.remove(ticket)
-                continue
+        while (ticket := self.line.next()) is not None:
+            need = ticket.item.item
             now = loop.time()
-            wait = self.limiter.wait(now, waiter.need)
+            wait = self.limiter.wait(now, need)
             if wait > 0:
                 if wait != inf:
                     self._timer = loop.call_later(wait, self._pump)
                 return
-            self._queue.pop()
-            charge = self.limiter.take(now, waiter.need)
-            waiter.future.set_result(Permit(self, charge, ticket))
+            charge = self.limiter.take(now, need)
+            self.line.let_in(ticket, Permit(self, charge, ticket))
 
-    def _give_up(self, ticket: Ticket[_Waiter]) -> None:
+    def _give_up(self, ticket: Ticket[Waiter[Need]]) -> None:
         future = ticket.item.future
         if not future.done():
             now = future.get_loop().time()
-            wait = self.limiter.wait(now, ticket.item.need)
-            future.set_exception(self._full() if wait == inf else self._late(max(wait, 1.0)))
+            wait = self.limiter.wait(now, ticket.item.item)
+            after = self.line.seconds()
+            future.set_exception(
+                self._full(after) if wait == inf else self._late(max(wait, after or 1.0))
+            )
 
     def _late(self, wait: float) -> RateLimited:
         error = RateLimited(f"the deployment's own limit is reached; again in {wait:.3g} s")
         error.retry_after = None if wait == inf else wait
         return error
 
-    def _full(self) -> EngineOverloaded:
+    def _refusal(self, after: float | None) -> InferenceError:
+        """Of one that the line does not take, or puts out."""
+        now = asyncio.get_running_loop().time()
+        wait = self.limiter.wait(now, Need(0, 0))
+        if wait == inf or after is None:
+            return self._full(after)
+        return self._late(max(wait, after))
+
+    def _full(self, after: float | None) -> EngineOverloaded:
+        waiting = len(self.line)
         error = EngineOverloaded(
-            f"all {self.limiter.concurrent} places are taken and {len(self._queue)} requests wait"
+            f"all {self.limiter.concurrent} places are taken and {waiting} requests wait"
             if self.limiter.concurrent is not None
-            else f"{len(self._queue)} requests wait for the deployment's limits"
+            else f"{waiting} requests wait for the deployment's limits"
         )
-        error.retry_after = 1.0
+        error.retry_after = max(1.0, after or 1.0)
         return error

@@ -14,7 +14,7 @@ from actinium.errors import ModelNotFound
 
 from ..answering import Answering
 from ..chunk import Burst
-from ..guard.estimate import Expected, Tally, need_of
+from ..estimate import Expected, Tally, need_of
 from ..limits.limiter import Charge, Need
 from ..request import EmbedRequest, Request
 from ..runner import Embedding, Health

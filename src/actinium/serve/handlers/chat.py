@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 
 from actinium.inference.request import Request
 
@@ -36,7 +37,8 @@ async def chat(context: Context, call: Call) -> None:
             usage=door.usage,
         )
         headers = _headers(context, call, request, door)
-        await Events(call.reply, headers).send(source, encoder.events, encoder.end)
+        place = partial(inference.replica(request.model).place, request.id)
+        await Events(call.reply, headers, place).send(source, encoder.events, encoder.end)
 
 
 def _headers(context: Context, call: Call, request: Request, door: Door) -> bytes:

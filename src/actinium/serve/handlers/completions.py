@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 
 from actinium.inference.chunk import Burst, Chunk, Usage, total_of
 from actinium.inference.request import Request
@@ -38,7 +39,8 @@ async def completions(context: Context, call: Call) -> None:
             )
             numbered = _numbered(answers, requests)
             async with aclosing(numbered):
-                await Events(call.reply, headers).send(numbered, encoder.events, encoder.end)
+                place = partial(context.inference.replica(first.model).place, first.id)
+                await Events(call.reply, headers, place).send(numbered, encoder.events, encoder.end)
             return
         parts = [Collector(request.n) for request in requests]
         async for at, burst in answers:

@@ -34,9 +34,11 @@ async def messages(context: Context, call: Call) -> None:
         call.reply.send(200, body, headers=headers)
         return
     async with aclosing(inference.generate(request)) as source:
-        count = partial(inference.replica(request.model).runner.count_tokens, request)
+        replica = inference.replica(request.model)
+        count = partial(replica.runner.count_tokens, request)
         encoder = MessageStream(call.id, request.model, count)
-        await Events(call.reply, headers, PING).send(source, encoder.events, encoder.end)
+        place = partial(replica.place, request.id)
+        await Events(call.reply, headers, place, PING).send(source, encoder.events, encoder.end)
 
 
 async def count_tokens(context: Context, call: Call) -> None:

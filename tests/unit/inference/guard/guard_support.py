@@ -157,7 +157,8 @@ class Service:
 def request(model: str, text: str = "hello", **fields: Any) -> Request:
     sampling = Sampling(max_tokens=fields.pop("max_tokens", 20))
     messages = (Message(role="user", content=text),)
-    return Request(id="r", model=model, messages=messages, sampling=sampling, **fields)
+    named = {"id": "r", **fields}
+    return Request(model=model, messages=messages, sampling=sampling, **named)
 
 
 def run(test: Callable[[], Coroutine[Any, Any, T]]) -> T:

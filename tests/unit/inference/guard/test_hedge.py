@@ -132,11 +132,12 @@ def test_another_server_of_the_deployment_goes_before_a_fallback() -> None:
     async def test() -> None:
         slow, quick, b = Told(SLOW), Told(["quick", END]), Told()
         fields: dict[str, Any] = {
-            "hedge": Hedge(after=1.0), "fallback": ("b",), "base_url": "one", "replicas": ("two",),
+            "hedge": Hedge(after=1.0, budget=1.0), "fallback": ("b",), "base_url": "one",
+            "replicas": ("two",),
         }  # fmt: skip
         runners = {"one": slow, "two": quick, "a": Told(), "b": b}
         service = await started(Service(runners, a=fields))
-        answers = [await service.ask("a", f"question {n}") for n in range(4)]
+        answers = [await service.ask("a", f"question {n}") for n in range(40)]
         assert set(answers) == {"quick"} and not b.calls and slow.calls
 
     run(test)
