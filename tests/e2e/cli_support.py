@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +65,12 @@ class Server:
 
     def get(self, path: str, **headers: str) -> tuple[int, Any]:
         return self._ask("GET", path, None, headers)
+
+    def text(self, path: str) -> str:
+        """The body of a page."""
+        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+            found: bytes = answer.read()
+        return found.decode()
 
     def chat(self, text: str, **more: Any) -> tuple[int, Any]:
         session = more.pop("session", None)

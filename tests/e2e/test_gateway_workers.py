@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -40,6 +41,11 @@ def test_sessions_are_one_whichever_worker_is_met(tmp_path: Path) -> None:
         status, _ = server.chat("My name is Anna.", temperature=0, session="a")
         assert status == 200
         assert all("Anna" in name_of(server, "a") for _ in range(8))  # each a new connection
+        page = server.text("/metrics")
+        answers = r'actinium_http_answers_total{.*endpoint="chat",status="200"} (.*)'
+        assert re.findall(answers, page) == ["9.0"]
+        ready = r'actinium_deployment_ready{deployment="embedded",worker="(.)"} 1.0'
+        assert re.findall(ready, page) == ["1", "2"]
         server.signal(signal.SIGTERM)
         code, out, err = server.end()
     assert code == 0, err

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from actinium.base.measures import Count, Distribution, Family, Measure, Registry, View
+from actinium.base.measures import Count, Distribution, Family, Measure, View
 from actinium.errors import MissingExtra
 
 try:
@@ -28,25 +28,28 @@ _NUMBER: Final[dict[str, type[CounterMetricFamily] | type[GaugeMetricFamily]]] =
 }
 
 
-def render(registry: Registry, accept: str = "") -> tuple[bytes, str]:
+def render(
+    measures: Iterable[Measure], accept: str = "", *, process: bool = True
+) -> tuple[bytes, str]:
     """The page and its content type: OpenMetrics where ``accept`` asks for it, else text 0.0.4.
 
-    Names get the prefix ``actinium_``; those of the process (memory, CPU, files) are
+    Names get the prefix ``actinium_``; those of this ``process`` (memory, CPU, files) are
     Prometheus' own.
     """
     collectors = CollectorRegistry(auto_describe=False)
-    collectors.register(_Measures(registry))
-    ProcessCollector(registry=collectors)
+    collectors.register(_Measures(measures))
+    if process:
+        ProcessCollector(registry=collectors)
     encoder, content_type = choose_encoder(accept)
     return encoder(collectors), content_type
 
 
 class _Measures(Collector):
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(self, measures: Iterable[Measure]) -> None:
+        self._measures = measures
 
     def collect(self) -> Iterator[Metric]:
-        for measure in self._registry:
+        for measure in self._measures:
             yield _family(measure)
 
 

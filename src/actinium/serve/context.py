@@ -10,13 +10,15 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 
 from actinium.base.ids import Ids
-from actinium.base.measures import Registry
+from actinium.base.measures import Measure, Registry
 from actinium.errors import BadRequest
 from actinium.inference.request import Request
 from actinium.inference.tenants import Service
 
 from .http.message import HttpRequest, header
 from .http.reply import Reply
+
+Gather = Callable[[], Awaitable[Iterable[Measure]]]
 
 
 def _nothing() -> bytes:
@@ -27,7 +29,8 @@ class Context:
     """The inference service, the identifiers and the names of what answers.
 
     ``limits`` gives the finished lines that tell a client what is left of its own limits;
-    ``may_see_all`` says whether a client of an open endpoint may be told of all deployments.
+    ``may_see_all`` says whether a client of an open endpoint may be told of all deployments;
+    ``gather`` gives the measures of all processes where this is one of several.
     """
 
     def __init__(self, inference: Service, registry: Registry) -> None:
@@ -36,6 +39,7 @@ class Context:
         self.ids = Ids()
         self.draining = False
         self.limits: Callable[[], bytes] = _nothing
+        self.gather: Gather | None = None
         self.may_see_all: Callable[[HttpRequest], bool] = lambda request: True
         self._fingerprints: dict[str, str] = {}
         self._generation = 0
@@ -45,6 +49,7 @@ class Context:
         context = Context(inference, self.registry)
         context.ids = self.ids
         context.limits = limits
+        context.gather = self.gather
         return context
 
     @staticmethod

@@ -20,7 +20,7 @@ from .access import Access
 from .admin.api import AdminApi
 from .admin.routes import admin_routes
 from .app import GatewayApp
-from .context import Context
+from .context import Context, Gather
 from .http.limits import Limits
 from .measures import GatewayMeasures
 from .routes import PUBLIC, Routes
@@ -54,10 +54,11 @@ class Gateway:
     /metrics. With ``api_key`` clients must send it as a Bearer token, with ``keys`` one of those.
     An address that other machines reach is refused without any, unless ``insecure``. ``tls`` makes
     it https; ``admin`` turns the admin API on; ``shared`` lets further processes serve on the same
-    port. The inference service stays its owner's: start it before or while the gateway runs
-    (``/readyz`` tells), close it after. ``tracing`` and ``request_log`` (both off) watch requests
-    to models; their owner closes them. Entering raises Unavailable where the address cannot be
-    bound, StoreError where the keys cannot be read; ConfigError for a setting that cannot be meant.
+    port, and ``gather`` then gives the measures of all for /metrics. The inference service stays
+    its owner's: start it before or while the gateway runs (``/readyz`` tells), close it after.
+    ``tracing`` and ``request_log`` (both off) watch requests to models; their owner closes them.
+    Entering raises Unavailable where the address cannot be bound, StoreError where the keys cannot
+    be read; ConfigError for a setting that cannot be meant.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Gateway:
         tls: Tls | None = None,
         admin: Admin | None = None,
         shared: bool = False,
+        gather: Gather | None = None,
         tracing: Tracing | None = None,
         request_log: RequestLog | None = None,
     ) -> None:
@@ -93,6 +95,7 @@ class Gateway:
         self._keys = keys
         self._tls = ServerTls(tls) if tls is not None else None
         self._context = Context(inference, inference.registry)
+        self._context.gather = gather
         access = Access(
             self._context, api_key=key, keyring=keys,
             admin=admin.token if admin is not None else None,

@@ -18,6 +18,7 @@ from actinium.inference.session import SessionActors
 from actinium.inference.tenants import Keyring
 from actinium.ops import RequestLog, Tracing, TracingSettings, watch_system
 from actinium.serve import Admin, Gateway
+from actinium.serve.context import Gather
 from actinium.store import Store
 from actinium.topology import GatewaySection, Plan
 
@@ -35,11 +36,11 @@ _LAST_WORDS_SECONDS = 1.0
 class Host:
     """The gateway of a plan, and what stands behind it in a system that runs.
 
-    Models are loaded by ``inference``; ``shared`` lets further processes listen on the port.
+    Models are loaded by ``inference``; ``gather`` makes it one of several on its port.
     """
 
     def __init__(
-        self, plan: Plan, key: Secret | None, system: System, *, shared: bool = False
+        self, plan: Plan, key: Secret | None, system: System, *, gather: Gather | None = None
     ) -> None:
         self.where = where = plan.gateway
         self.system = system
@@ -62,7 +63,8 @@ class Host:
             admin=_admin(plan),
             insecure=where.insecure,
             tls=where.tls,
-            shared=shared,
+            shared=gather is not None,
+            gather=gather,
             tracing=self.tracing,
             request_log=_request_log(plan, self.inference),
         )

@@ -23,6 +23,7 @@ from ..places import IN_MEMORY, open_store
 from ..screen import Screen
 from .announce import KEY_VARIABLE
 from .host import cannot_bind
+from .hub import Hub, Members
 from .life import announce, say_stopping
 from .loading import loading
 from .report import Served
@@ -87,10 +88,12 @@ class _Crew:
     def __init__(self, plan: Plan, system: System) -> None:
         self.system = system
         self.serving: Serving
+        hub = system.spawn(Hub, place="local", name="gateway-hub")
         self.members: list[Ref] = [
-            system.spawn(GatewayWorker, plan, number, place=number, name=f"gateway-{number}")
+            system.spawn(GatewayWorker, plan, number, hub, place=number, name=f"gateway-{number}")
             for number in range(1, plan.gateway.workers + 1)
         ]
+        hub.tell(Members(tuple(self.members)))
 
     @classmethod
     async def make(cls, plan: Plan, stack: AsyncExitStack) -> _Crew:

@@ -8,7 +8,9 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
-from actinium.core import Actor, Message, on
+from actinium.base.measures import Measure
+from actinium.base.snapshot import joined, shots_of
+from actinium.core import Actor, Message, Ref, on
 from actinium.errors import ActiniumError
 from actinium.inference import ModelInfo
 from actinium.inference.limits.parts import part_of
@@ -17,6 +19,7 @@ from actinium.topology import Plan
 
 from .announce import KEY_VARIABLE
 from .host import Host, bound
+from .hub import Gather, Gathered, Measured, Shots
 from .options import gateway_key
 from .report import answers
 
@@ -73,18 +76,18 @@ class GatewayWorker(Actor, concurrent=16):
     and budgets are divided among the workers, of which it is number ``part``.
     """
 
-    def __init__(self, plan: Plan, part: int) -> None:
+    def __init__(self, plan: Plan, part: int, hub: Ref) -> None:
         parts = plan.gateway.workers
         deployments = tuple(part_of(d, part, parts) for d in plan.deployments)
         self._plan = msgspec.structs.replace(plan, deployments=deployments)
         self._stack = AsyncExitStack()
         self._host: Host
         self._failed: ActiniumError | None = None
-        self._cut_off = 0
+        self._hub = hub
 
     def started(self) -> None:
         key = gateway_key(os.environ.get(KEY_VARIABLE), self._plan, os.environ)
-        self._host = Host(self._plan, key, self.ctx.system, shared=True)
+        self._host = Host(self._plan, key, self.ctx.system, gather=self._gather)
         self.ctx.self_ref.tell(Load())
 
     @on
@@ -119,6 +122,10 @@ class GatewayWorker(Actor, concurrent=16):
         return self._host.unfinished
 
     @on
+    def measured(self, m: Measured) -> Shots:
+        return Shots(shots_of(self._host.inference.registry))
+
+    @on
     async def drain(self, m: Drain) -> bool:
         return await self._host.gateway.drain(m.seconds)
 
@@ -127,6 +134,10 @@ class GatewayWorker(Actor, concurrent=16):
         cut_off = await self._host.cut_off()
         answered, refused = answers(self._host.inference.registry)
         return Done(answered, refused, self._host.turns, cut_off)
+
+    async def _gather(self) -> list[Measure]:
+        gathered: Gathered = await self._hub.ask(Gather(), 5.0)
+        return joined(gathered.shots)
 
     async def stopping(self, reason: str) -> None:
         await self._stack.aclose()
