@@ -472,6 +472,7 @@ PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWOR
                          {"forward", method(cell_forward), METH_FASTCALL, nullptr},
                          {"put_back", cell_put_back, METH_O, nullptr},
                          {"set_behaviour", cell_set_behaviour, METH_O, nullptr},
+                         {"blocked_on", cell_blocked_on, METH_NOARGS, nullptr},
                          {"refusal", method(cell_refusal), METH_FASTCALL, nullptr},
                          {"pressure", cell_pressure, METH_NOARGS, nullptr},
                          {"retry_after", method(cell_retry_after), METH_FASTCALL, nullptr},

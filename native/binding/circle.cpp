@@ -20,6 +20,7 @@ struct Trail {
   const Cell* cells[kDeepest + 1];
   int length = 0;
   int visits = 0;
+  bool elsewhere = false;  // it leads to an actor of another process
 };
 
 // The handler that keeps a cell from taking its next message, or null.
@@ -37,6 +38,7 @@ bool leads_back(const Core* c, const Cell* target, const Cell* asker, Trail& tra
   if (trail.length > kDeepest || ++trail.visits > kMostVisits) return false;
   trail.cells[trail.length++] = target;
   if (target == asker) return true;
+  if ((target->state & kElsewhere) != 0) trail.elsewhere = true;
   const Activation* a = blocker(target);
   if (a != nullptr && a->waiting != nullptr && waits_for(c, a->waiting, asker, trail)) return true;
   trail.length--;
@@ -63,6 +65,16 @@ bool any_child(PyObject* join, F what) {
   }
   Py_DECREF(list);
   return found;
+}
+
+// Adds the replies behind what a handler waits for; false with an error raised.
+bool add_replies(const Core* c, PyObject* waiting, PyObject* list) {
+  if (Py_TYPE(waiting) == ReplyType) {
+    const auto* r = reinterpret_cast<const Reply*>(waiting);
+    return r->done || r->sleeping || PyList_Append(list, waiting) == 0;
+  }
+  if (!is_join(c, waiting)) return true;
+  return !any_child(waiting, [&](PyObject* child) { return !add_replies(c, child, list); });
 }
 
 bool waits_for(const Core* c, PyObject* waiting, const Cell* asker, Trail& trail) {
@@ -100,11 +112,30 @@ void fail_future(PyObject* future, PyObject* exc) {
 
 bool refuse_circle(Core* c, const Cell* asker, Reply* r) {
   Trail trail;
-  if (!leads_back(c, r->target, asker, trail)) return false;
-  PyObject* exc = error_of(c, asker, trail);
-  reply_fail(r, exc);
-  Py_DECREF(exc);
-  return true;
+  if (leads_back(c, r->target, asker, trail)) {
+    PyObject* exc = error_of(c, asker, trail);
+    reply_fail(r, exc);
+    Py_DECREF(exc);
+  } else if (trail.elsewhere) {
+    auto* cell = reinterpret_cast<PyObject*>(const_cast<Cell*>(asker));
+    PyObject* args[3] = {nullptr, cell, reinterpret_cast<PyObject*>(r)};
+    PyObject* x = PyObject_Vectorcall(c->hook_led_away, args + 1,
+                                      2 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+    if (x == nullptr) report_unraisable(cell);
+    Py_XDECREF(x);
+  }
+  return r->done != 0;
+}
+
+// -> the replies that the one handler at work waits for, if it keeps the actor from its next
+// message; None if nothing does. For circles that lead through other processes.
+PyObject* cell_blocked_on(PyObject* o, PyObject*) {
+  const auto* cell = reinterpret_cast<const Cell*>(o);
+  const Activation* a = blocker(cell);
+  if (a == nullptr || a->waiting == nullptr) Py_RETURN_NONE;
+  PyObject* list = PyList_New(0);
+  if (list != nullptr && !add_replies(cell->core, a->waiting, list)) Py_CLEAR(list);
+  return list;
 }
 
 // Of several replies those that close a circle fail; the others go on.

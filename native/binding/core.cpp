@@ -39,7 +39,7 @@ constexpr Hook kHooks[] = {
     {"spawn", &Core::hook_spawn},         {"noticed", &Core::hook_noticed},
     {"spawned", &Core::hook_spawned},     {"ended", &Core::hook_ended},
     {"pressed", &Core::hook_pressed},     {"shifted", &Core::hook_shifted},
-    {"memory", &Core::hook_memory},
+    {"memory", &Core::hook_memory},       {"led_away", &Core::hook_led_away},
 };
 
 PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {

@@ -22,7 +22,8 @@ struct Bytes {
   Py_ssize_t size;
   Py_ssize_t views;
   std::uint32_t generation;
-  bool sealed;  // a Block without its memory
+  bool sealed;      // a Block that is used no more
+  PyObject* owner;  // of a Payload: the Block that the memory belongs to, or null
 };
 
 Bytes* self_of(PyObject* o) { return reinterpret_cast<Bytes*>(o); }
@@ -62,7 +63,9 @@ void check(const Bytes* b) {
 void bytes_dealloc(PyObject* o) {
   PyTypeObject* type = Py_TYPE(o);
   Bytes* b = self_of(o);
-  if (b->memory != nullptr) {
+  if (b->owner != nullptr) {
+    Py_DECREF(b->owner);
+  } else if (b->memory != nullptr) {
     check(b);
     actinium::slab_free(b->memory, room_for(b->size), actinium::Region::payload);
   }
@@ -164,6 +167,21 @@ PyObject* block_seal(PyObject* o, PyObject*) {
   return reinterpret_cast<PyObject*>(payload);
 }
 
+// For who filled the block and knows that the views of it that are left write no more: the block
+// keeps the bytes, so that those views stay valid, and the Payload keeps the block.
+PyObject* block_lend(PyObject* o, PyObject*) {
+  Bytes* b = self_of(o);
+  if (!usable(b)) return nullptr;
+  Bytes* payload = self_of(PayloadType->tp_alloc(PayloadType, 0));
+  if (payload == nullptr) return nullptr;
+  payload->memory = b->memory;
+  payload->size = b->size;
+  payload->generation = b->generation;
+  payload->owner = Py_NewRef(o);
+  b->sealed = true;
+  return reinterpret_cast<PyObject*>(payload);
+}
+
 PyObject* payload_mutable_copy(PyObject* o, PyObject*) {
   return reinterpret_cast<PyObject*>(copy_of(BlockType, o));
 }
@@ -181,6 +199,7 @@ PyObject* bytes_repr(PyObject* o) {
 }
 
 PyMethodDef block_methods[] = {
+    {"lend", block_lend, METH_NOARGS, nullptr},
     {"seal", block_seal, METH_NOARGS,
      "Moves the bytes, uncopied, into a Payload that can be sent. The block is empty after that."},
     {nullptr, nullptr, 0, nullptr}};

@@ -403,11 +403,14 @@ PyObject* get_deadline(PyObject* o, void*) {
   return PyFloat_FromDouble(static_cast<double>(ns) / 1e9);
 }
 
+PyObject* get_urgent(PyObject* o, void*) { return PyBool_FromLong(self_of(o)->urgent); }
+
 PyGetSetDef getset[] = {
     {"_asyncio_future_blocking", get_blocking, set_blocking, nullptr, nullptr},
     {"target", get_target, nullptr, "The actor that was asked.", nullptr},
     {"_cancel_message", get_cancel_message, nullptr, nullptr, nullptr},
     {"deadline", get_deadline, nullptr, "On the core's clock in seconds, or None.", nullptr},
+    {"urgent", get_urgent, nullptr, "Whether a time was named for it.", nullptr},
     {"inherited", get_inherited, nullptr, "Whether the deadline came from an outer ask.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 

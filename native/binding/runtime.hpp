@@ -76,6 +76,7 @@ void close_inbox(Core* c);  // the core is closed from here on
 void init_circle();
 // Fails an ask whose answer would have to wait for itself; true if it did.
 bool refuse_circle(Core* c, const Cell* asker, Reply* r);
+PyObject* cell_blocked_on(PyObject* o, PyObject*);
 void refuse_circles(Core* c, const Cell* asker, PyObject* join);
 
 // ---- aside.cpp

@@ -18,6 +18,7 @@ PyObject* s_deadline;
 PyObject* s_priority;
 PyObject* s_timeout;
 PyObject* s_sender;
+PyObject* s_urgent;
 PyObject* s_forward;
 PyObject* s_lane[actinium::kLanes];
 
@@ -32,6 +33,7 @@ struct Options {
   std::int64_t timeout = -1;  // < 0: the default
   unsigned lane = actinium::kNormal;
   bool forever = false;
+  int urgent = -1;  // < 0: by whether a time was named
   PyObject* sender = nullptr;
 };
 
@@ -81,6 +83,8 @@ bool read_options(Core* c, PyObject* const* values, PyObject* names, Options* ou
       if (!read_seconds(value, "timeout", &out->timeout, &out->forever)) return false;
     } else if (PyUnicode_Compare(name, s_priority) == 0) {
       if (!read_lane(value, &out->lane)) return false;
+    } else if (PyUnicode_Compare(name, s_urgent) == 0) {
+      out->urgent = value == Py_True ? 1 : 0;
     } else if (PyUnicode_Compare(name, s_sender) == 0) {
       out->sender = PyObject_TypeCheck(value, CellType) ? value : nullptr;
     } else {
@@ -121,13 +125,18 @@ inline bool put(Core* c, Cell* cell, Item& it) {
 }  // namespace
 
 // A ref to an actor elsewhere has no mailbox; what its cell carries takes the message.
-static PyObject* send_on(Cell* cell, Item& it) {
+static PyObject* send_on(Cell* cell, Item& it, unsigned lane) {
   timer_arrived(it.extra);
-  PyObject* args[5] = {cell->extra, reinterpret_cast<PyObject*>(cell), it.msg,
+  PyObject* number = PyLong_FromUnsignedLong(lane);
+  PyObject* args[6] = {cell->extra,
+                       reinterpret_cast<PyObject*>(cell),
+                       it.msg,
                        it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
-                       it.extra ? it.extra : Py_None};
+                       it.extra ? it.extra : Py_None,
+                       number};
   PyObject* put =
-      PyObject_VectorcallMethod(s_forward, args, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+      PyObject_VectorcallMethod(s_forward, args, 6 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  Py_XDECREF(number);
   item_release(it);
   return put;
 }
@@ -170,7 +179,7 @@ PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
     return refuse(c, cell, it, held ? kIsHeld : kIsClosed);
   }
   if (cell->depth >= cell->straight) [[unlikely]] {
-    if ((cell->state & kElsewhere) != 0) return send_on(cell, it);
+    if ((cell->state & kElsewhere) != 0) return send_on(cell, it, lane);
     return offer_guarded(c, cell, it, lane, hurry);
   }
   if (!here) [[unlikely]] {
@@ -247,7 +256,7 @@ PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObje
   if (options.deadline != 0) {
     extra = reinterpret_cast<PyObject*>(envelope_new(kTell, nullptr, options.deadline));
     if (extra == nullptr) return nullptr;
-    reinterpret_cast<Envelope*>(extra)->urgent = 1;
+    reinterpret_cast<Envelope*>(extra)->urgent = options.urgent != 0;
   }
   Item it{Py_NewRef(msg), sender_now(c, options), extra};
   return offer(c, cell, it, options.lane);
@@ -312,7 +321,9 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
     r->inherited = 1;
   }
   const bool named = in_less_than_usual(c, options.timeout) || options.deadline != 0;
-  r->urgent = r->deadline != 0 && (named || (r->inherited && in_a_hurry(c)));
+  const bool hurry =
+      options.urgent < 0 ? named || (r->inherited && in_a_hurry(c)) : options.urgent != 0;
+  r->urgent = r->deadline != 0 && hurry;
   auto* reply = reinterpret_cast<PyObject*>(r);
   if ((cell->state & kClosed) == 0 && r->deadline != 0) {
     reply_time(c, r, options.timeout < 0 && options.deadline == 0 && !r->inherited);
@@ -359,8 +370,9 @@ PyObject* cell_sleep(PyObject* o, PyObject* seconds) {
 PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
   Cell* cell = self_of(o);
   Core* c = cell->core;
-  if (nargs != 3) {
-    PyErr_SetString(PyExc_TypeError, "open_stream() takes a message, a stream and seconds");
+  if (nargs < 3 || nargs > 4) {
+    PyErr_SetString(PyExc_TypeError,
+                    "open_stream() takes a message, a stream, seconds and whether it is urgent");
     return nullptr;
   }
   if (!check_message(c, Py_TYPE(args[0])) || not_from_here(c, "stream()")) return nullptr;
@@ -376,7 +388,7 @@ PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs)
   }
   Envelope* e = envelope_new(kStream, args[1], deadline);
   if (e == nullptr) return nullptr;
-  e->urgent = named || (inherited && in_a_hurry(c));
+  e->urgent = nargs == 4 ? args[3] == Py_True : named || (inherited && in_a_hurry(c));
   Item it{Py_NewRef(args[0]), current_sender(c), reinterpret_cast<PyObject*>(e)};
   return offer(c, cell, it, actinium::kNormal);
 }
@@ -437,6 +449,10 @@ PyObject* envelope_count(PyObject* o, void*) {
   return PyLong_FromUnsignedLong(reinterpret_cast<Envelope*>(o)->count);
 }
 
+PyObject* envelope_urgent(PyObject* o, void*) {
+  return PyBool_FromLong(reinterpret_cast<Envelope*>(o)->urgent);
+}
+
 PyObject* envelope_deadline(PyObject* o, void*) {
   const std::int64_t ns = reinterpret_cast<Envelope*>(o)->deadline;
   if (ns == 0) Py_RETURN_NONE;
@@ -446,6 +462,7 @@ PyObject* envelope_deadline(PyObject* o, void*) {
 PyGetSetDef envelope_getset[] = {{"stream", envelope_stream, nullptr, nullptr, nullptr},
                                  {"deadline", envelope_deadline, nullptr, nullptr, nullptr},
                                  {"count", envelope_count, nullptr, nullptr, nullptr},
+                                 {"urgent", envelope_urgent, nullptr, nullptr, nullptr},
                                  {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 PyType_Slot envelope_slots[] = {
@@ -465,6 +482,7 @@ int init_send(PyObject* module) {
   s_priority = PyUnicode_InternFromString("priority");
   s_timeout = PyUnicode_InternFromString("timeout");
   s_sender = PyUnicode_InternFromString("sender");
+  s_urgent = PyUnicode_InternFromString("urgent");
   s_forward = PyUnicode_InternFromString("forward");
   const char* lanes[] = {"critical", "high", "normal", "low"};
   for (int i = 0; i < actinium::kLanes; i++)

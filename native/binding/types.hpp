@@ -209,6 +209,7 @@ struct Core {
   PyObject* hook_stream;
   PyObject* hook_timeout;
   PyObject* hook_cycle;
+  PyObject* hook_led_away;
   PyObject* hook_idle;
   PyObject* hook_noticed;
   PyObject* hook_spawned;

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from actinium import _native
 from actinium.core.extra import extra_of
+from actinium.core.priority import PRIORITIES
 from actinium.core.put import Put
 from actinium.errors import ActiniumError, ActorStopped, DecodeError, SpawnError
 from actinium.wire import find_type
@@ -18,6 +19,7 @@ from . import entries as e
 from .address import PLACED, origin_of
 from .endings import end_cell
 from .flow import Outflow
+from .letter import NORMAL
 
 if TYPE_CHECKING:
     from .link import Link
@@ -120,25 +122,31 @@ class Arrivals:
             self._gone(link, entry, msg, sender, cell)
             return
         kind = type(entry)
-        left = entry.left
+        left = None if entry.due is None else max(0.0, entry.due - node.core.now())
         if kind is e.Post:
-            if left is None:
+            if left is None and entry.lane == NORMAL:
                 put = cell.tell(msg, sender=sender) if sender is not None else cell.tell(msg)
             else:
-                put = cell.tell(msg, sender=sender, deadline=max(0.0, left))
+                priority = PRIORITIES[entry.lane]
+                put = cell.tell(
+                    msg, sender=sender, deadline=left, priority=priority, urgent=entry.urgent
+                )
             if not put.ok:
                 node.refused_late += 1
         elif kind is e.Ask:
             # No time limit was given: then the asker has none either.
-            reply = cell.ask(msg, max(0.0, left) if left is not None else 1e10, sender=sender)
+            limit = left if left is not None else 1e10
+            priority = PRIORITIES[entry.lane]
+            reply = cell.ask(msg, limit, sender=sender, priority=priority, urgent=entry.urgent)
             link.serving[entry.id] = reply
             reply.add_done_callback(functools.partial(self._answer, link, entry.id))
+            node.circles.asked(link, entry.id, reply)
         elif kind is e.Open:
-            flow = Outflow(max(1, entry.window), link, entry.id, cell)
+            flow = Outflow(entry.window, link, entry.id, cell)
             link.serving[entry.id] = flow
-            cell.open_stream(msg, flow, max(0.0, left) if left is not None else None)
+            cell.open_stream(msg, flow, left, entry.urgent)
         else:
-            self._offer(link, entry.id, cell, msg, sender, max(0.0, left or 0.0))
+            self._offer(link, entry.id, cell, msg, sender, left or 0.0)
 
     def _gone(self, link: Link, entry: Any, msg: Any, sender: Any, error: BaseException) -> None:
         if type(entry) is e.Watch:

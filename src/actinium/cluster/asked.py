@@ -12,10 +12,10 @@ from actinium import _native
 from actinium.core.put import ACCEPTED, Put
 from actinium.core.stream import Channel
 from actinium.errors import DecodeError, WorkerDied
-from actinium.wire import Packed
 
 from . import entries as e
 from .flow import Reader
+from .letter import Letter
 from .link import Link
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Asked:
         self._node = node
         self._next = itertools.count(1)
         self._asked: dict[int, tuple[_native.Reply, Link]] = {}
+        self._numbers: dict[_native.Reply, tuple[int, int]] = {}  # and what had left before it
         self._offers: dict[int, tuple[asyncio.Future[Put], Link]] = {}
         self._readers: dict[int, tuple[Reader, Channel]] = {}
         self.takers: dict[type, Callable[[Link, Any, Any], None]] = {
@@ -38,46 +39,52 @@ class Asked:
             e.End: self._end,
         }
 
-    def request(
-        self, link: Link, to: e.To, origin: Any, number: int, packed: Packed, extra: Any,
-        offer: asyncio.Future[Put] | None,
-    ) -> Callable[[], Any]:  # fmt: skip
-        """What makes the entry of an ask, a stream, an offer, or a tell with a deadline."""
-        body = packed.raw()
-        fields: Any = packed.fields
-        deadline = getattr(extra, "deadline", None)
-
-        def left() -> float | None:
-            return None if deadline is None else deadline - self._node.core.now()
-
+    def request(self, link: Link, letter: Letter, head: Any) -> Callable[[], Any]:
+        """What makes the entry of an ask, a stream or an offer; its answer is waited for now."""
         own = next(self._next)
+        extra = letter.extra
+        deadline = getattr(extra, "deadline", None)
+        head += (deadline, letter.lane, getattr(extra, "urgent", False), own)
         if isinstance(extra, _native.Reply):
             self._asked[own] = (extra, link)
+            self._numbers[extra] = (own, link.session.sent)
             extra.add_done_callback(functools.partial(self._ask_done, own))
 
             def ask() -> Any:
-                if extra.done():
-                    return None
-                return e.Ask(to, origin, number, body, fields, left(), own)
+                return None if extra.done() else e.Ask(*head)
 
             return ask
-        if offer is not None:
-            self._offers[own] = (offer, link)
-            return lambda: e.Offer(to, origin, number, body, fields, left(), own)
-        channel = getattr(extra, "stream", None)
-        if isinstance(channel, Channel):
-            self._readers[own] = (Reader(link, own, channel), channel)
+        if letter.offer is not None:
+            self._offers[own] = (letter.offer, link)
+            return functools.partial(e.Offer, *head)
+        channel = extra.stream
+        head += (channel.window,)
+        self._readers[own] = (Reader(link, own, channel), channel)
 
-            def stream() -> Any:
-                if channel.ended:
-                    self._readers.pop(own, None)
-                    return None
-                return e.Open(to, origin, number, body, fields, left(), own, channel.window)
+        def stream() -> Any:
+            if channel.ended:
+                self._readers.pop(own, None)
+                return None
+            return e.Open(*head)
 
-            return stream
-        return lambda: e.Post(to, origin, number, body, fields, left())
+        return stream
+
+    def reply_of(self, number: int) -> _native.Reply | None:
+        """The reply of an ask under way."""
+        found = self._asked.get(number)
+        return found[0] if found is not None else None
+
+    def way_of(self, reply: _native.Reply) -> tuple[int, Link, bool] | None:
+        """Under which number, over which link an ask is under way, and whether it may have left
+        already."""
+        known = self._numbers.get(reply)
+        found = self._asked.get(known[0]) if known is not None else None
+        if known is None or found is None:
+            return None
+        return known[0], found[1], found[1].session.sent != known[1]
 
     def _ask_done(self, number: int, reply: _native.Reply) -> None:
+        self._numbers.pop(reply, None)
         found = self._asked.pop(number, None)
         if found is not None and found[1].up:  # cancelled or out of time here
             found[1].say(e.Cancel(number))

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from actinium.core.signals import Terminated
 from actinium.errors import WorkerDied
-from actinium.wire import Packed
 
 from . import entries as e
 from .address import PLACED, is_placed
-from .link import Link, Waiting
+from .link import Link
 from .way import Way
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ class Endings:
         """Stops an actor elsewhere, after the messages sent before."""
         if way.reason is not None:
             return
+        way.stopping = how
         link = self._node.link_for(way)
         if link is None:
             if isinstance(way.to, int) and way.to in self._node.cells:
@@ -41,8 +41,7 @@ class Endings:
                 self._once_joined(way, functools.partial(self.stop, way, how))
             return
         if link.waiting:
-            packed = Packed("", b"")
-            link.wait(Waiting(lambda: e.Stop(way.to, how), packed, None, None, None, (None, None)))
+            link.waiting.after_all(functools.partial(link.say, e.Stop(way.to, how)))
         else:
             link.say(e.Stop(way.to, how))
 
@@ -149,9 +148,12 @@ class Endings:
                 continue
             if isinstance(known, tuple) and len(known) == 3:
                 self.retire(ref, f"failed: WorkerDied: {error}", error)
-            elif way.asked_gone and is_placed(known):
-                way.asked_gone = False
-                self.want_gone(way)
+            elif is_placed(known):
+                if way.stopping:  # perhaps it died before it got the order
+                    self.stop(way, way.stopping)
+                if way.asked_gone:
+                    way.asked_gone = False
+                    self.want_gone(way)
 
 
 def end_cell(cell: Any, how: str) -> None:

@@ -6,7 +6,7 @@ streams are chosen by the side that asks, and are unique in its process.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,6 +20,9 @@ HELLO, WELCOME, REFUSED, BATCH, PULSE = 1, 2, 3, 4, 5
 
 To = int | tuple[str, str]
 """An actor of the receiving process: its number, its placed key, or an entity's class and key."""
+
+Lane = Annotated[int, msgspec.Meta(ge=0, le=3)]
+"""A priority, 0 the highest."""
 
 Address = tuple[int, int, To, str]
 """A ref on its way: process, incarnation of the process, actor there, path."""
@@ -65,17 +68,25 @@ class Sent(Entry, frozen=True, array_like=True):
 
 
 class Post(Sent, frozen=True, array_like=True, tag=0):
-    """A message told; ``left``: seconds to its deadline."""
+    """A message told.
+
+    ``due`` is its deadline on the machine's monotonic clock, which all its processes share: so
+    the time on the way counts. ``lane`` is its priority, ``urgent``: that time was named for it.
+    """
 
     fields: list[int] = []
-    left: float | None = None
+    due: float | None = None
+    lane: Lane = 2
+    urgent: bool = True
 
 
 class Request(Sent, frozen=True, array_like=True):
     """Base of the messages that something comes back for, under the ``id`` of the asker."""
 
     fields: list[int]
-    left: float | None
+    due: float | None
+    lane: Lane
+    urgent: bool
     id: int
 
 
@@ -86,7 +97,7 @@ class Ask(Request, frozen=True, array_like=True, tag=1):
 class Open(Request, frozen=True, array_like=True, tag=2):
     """A stream asked for; Items and then End or Failed come back."""
 
-    window: int
+    window: Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
 
 
 class Offer(Request, frozen=True, array_like=True, tag=3):
@@ -230,6 +241,19 @@ class Unreachable(Entry, frozen=True, array_like=True, tag=28):
     why: str
 
 
+class Probe(Entry, frozen=True, array_like=True, tag=29):
+    """Does the actor that the ask ``edge`` is for wait, over others, for the ask it began with?
+
+    That one has the number ``ask`` in the process ``node``; ``path`` names those in between.
+    """
+
+    node: int
+    incarnation: int
+    ask: int
+    edge: int
+    path: list[str]
+
+
 class Ready(Entry, frozen=True, array_like=True, tag=21):
     """A worker serves."""
 
@@ -279,12 +303,12 @@ class Fatal(Entry, frozen=True, array_like=True, tag=27):
 AnyEntry = (
     Post | Ask | Open | Offer | Answer | Failed | Cancel | Item | End | Credit | Grant | TypeName
     | Watch | Gone | Stop | Spawn | Spawned | Register | Locate | Located | Down | Ready | Tally
-    | Quiet | Closing | Finish | Exit | Fatal | Unreachable
+    | Quiet | Closing | Finish | Exit | Fatal | Unreachable | Probe
 )  # fmt: skip
 
 encode_entry = msgspec.msgpack.Encoder().encode
 decode_batch = msgspec.msgpack.Decoder(list[AnyEntry]).decode
 decode_pulse = msgspec.msgpack.Decoder(Pulse).decode
 
-UNCOUNTED = (Grant, TypeName, Quiet, Tally, Ready, Closing, Finish, Exit, Unreachable)
+UNCOUNTED = (Grant, TypeName, Quiet, Tally, Ready, Closing, Finish, Exit, Unreachable, Probe)
 """Entries that cause no work among actors; they do not keep a system from being quiet."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from actinium.base import faults
 from actinium.core.put import ACCEPTED
@@ -35,7 +35,9 @@ from .entries import (
     decode_pulse,
     encode_entry,
 )  # fmt: skip
+from .letter import NORMAL
 from .session import Session
+from .waiting import Queue, Waiting, weight
 
 if TYPE_CHECKING:
     from .node import Node
@@ -52,20 +54,6 @@ FLUSH = 512
 """Entries after which a frame leaves without waiting for the end of the turn."""
 
 _FLUSH_BYTES = 192 * 1024
-
-
-class Waiting(NamedTuple):
-    """A message without credit: what makes its entry, and what it takes to give it back.
-
-    ``make`` is called when it leaves, and says None if nobody wants it any more.
-    """
-
-    make: Callable[[], Any]
-    packed: Packed
-    cell: Any
-    msg: Any
-    sender: Any
-    extra: Any
 
 
 class Link:
@@ -89,7 +77,7 @@ class Link:
         """Names of types by the numbers the other side announced."""
         self.type_bytes: dict[type, bytes] = {}
         """Encoded numbers of types whose messages need nothing but the encoder."""
-        self.waiting: deque[Waiting] = deque()
+        self.waiting = Queue()
         self.batch: list[bytes] = []
         self.scheduled = False
         self.credit = 0
@@ -113,7 +101,6 @@ class Link:
         self._frames_in = 0
         self._unacknowledged = [0, 0]
         self._grant_is_late = False
-        self._waiting_bytes = 0
         self._for_room: list[asyncio.Future[None]] = []
         self._told = (-1, -1)  # in the last pulse
         self._late: deque[Frame] = deque()  # what a fault has delayed
@@ -232,17 +219,17 @@ class Link:
     def post(self, entry: Any, packed: Packed) -> None:
         """Sends a message; only while there is credit."""
         self.credit -= 1
-        self.credit_bytes -= _weight(packed)
+        self.credit_bytes -= weight(packed)
         self._add(entry, packed)
 
-    def wait(self, message: Waiting) -> bool:
-        """Lets a message wait for credit; False if too many wait already."""
-        size = _weight(message.packed)
-        if len(self.waiting) >= WAITING or self._waiting_bytes + size > WAITING_BYTES:
-            return False
-        self.waiting.append(message)
-        self._waiting_bytes += size
-        return True
+    def wait(self, message: Waiting) -> None:
+        """Lets a message wait for credit, where ``has_room_for`` it."""
+        self.waiting.put(message)
+
+    def has_room_for(self, packed: Packed) -> bool:
+        """Whether a message may wait."""
+        bytes_then = self.waiting.bytes + weight(packed)
+        return len(self.waiting) < WAITING and bytes_then <= WAITING_BYTES
 
     def has_credit(self) -> bool:
         """Whether a message may leave now."""
@@ -250,7 +237,7 @@ class Link:
 
     def has_room(self) -> bool:
         """Whether a message may leave or wait."""
-        return len(self.waiting) < WAITING and self._waiting_bytes < WAITING_BYTES
+        return len(self.waiting) < WAITING and self.waiting.bytes < WAITING_BYTES
 
     def room(self) -> asyncio.Future[None]:
         """Is done when there may be room for a message again, or the link is gone."""
@@ -279,11 +266,11 @@ class Link:
     def _let_go(self) -> None:
         """Sends what waits, as far as there is credit for it."""
         while self.waiting and self.credit > 0 and self.credit_bytes > 0:
-            message = self.waiting.popleft()
-            self._waiting_bytes -= _weight(message.packed)
+            message = self.waiting.pop()
             entry = message.make()
             if entry is not None:  # else nobody waits for it any more
                 self.post(entry, message.packed)
+        self.waiting.ends_due()
         if self._for_room and self.has_room():
             self._wake_senders()
 
@@ -417,6 +404,7 @@ class Link:
 
     def _take(self, body: Any, buffers: list[Any]) -> None:
         entries = decode_batch(body)
+        size = len(body) + sum(len(b) for b in buffers)
         node = self.node
         here, decoders, senders = node.cells, self._decoders, self._senders
         at = 0
@@ -426,7 +414,8 @@ class Link:
                 cell = here.get(entry.to)
                 decode = decoders.get(entry.type)
                 origin = entry.sender
-                if cell is not None and decode is not None and entry.left is None:
+                plain = entry.due is None and entry.lane == NORMAL
+                if cell is not None and decode is not None and plain:
                     sender = senders.get(origin) if type(origin) is int else None
                     if sender is not None or origin == 0:
                         try:
@@ -446,7 +435,7 @@ class Link:
         self.heard += len(entries) - sum(1 for entry in entries if type(entry) in UNCOUNTED)
         self._frames_in += 1
         self._unacknowledged[0] += len(entries)
-        self._unacknowledged[1] += len(body) + sum(len(b) for b in buffers)
+        self._unacknowledged[1] += size
         self.acknowledge()
 
     def known_sender(self, number: int, ref: Any) -> None:
@@ -481,7 +470,3 @@ class Link:
         self._grant_is_late = False
         if self.up:
             self.acknowledge()
-
-
-def _weight(packed: Packed) -> int:
-    return len(packed.body) + sum(len(b) for b in packed.buffers)

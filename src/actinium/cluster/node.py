@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from . import entries as e
 from .address import PLACED
 from .arrivals import Arrivals
 from .asked import Asked
+from .circles import Circles
 from .endings import Endings
 from .known import Known
 from .link import Link
@@ -74,11 +74,13 @@ class Node:
         self.sending = Sending(self)
         self.asked = Asked(self)
         self.endings = Endings(self)
+        self.circles = Circles(self)
         self.arrivals = Arrivals(self)
         self.takers: dict[type, Callable[[Link, Any, Any], None]] = {
             e.TypeName: self._type_name,
             e.Grant: lambda link, entry, _: link.granted(entry.frames),
             e.Located: self._located,
+            e.Probe: self.circles.probed,
             **self.asked.takers,
             **self.endings.takers,
             **self.arrivals.takers,
@@ -267,16 +269,9 @@ class Node:
         self.endings.joined()
 
     def _take_back(self, link: Link) -> None:
-        """Gives back the messages that still waited for credit of a link that broke."""
-        waiting, link.waiting = link.waiting, deque()
-        for message in waiting:
-            if message.cell is None:
-                continue
-            extra, offer = message.extra
-            way: Way = message.cell.extra
-            put = self.sending.send(way, message.cell, message.msg, message.sender, extra, offer)
-            if not put.ok:
-                self.refused_late += 1
+        """Sends again what still waited for credit of a link that ended."""
+        for letter in link.waiting.drain():
+            self.sending.send_again(letter)
 
     # -- quiet, and counting
 

@@ -12,6 +12,7 @@ import msgspec
 
 from actinium import _native
 from actinium.core.deadletters import Reason
+from actinium.core.priority import PRIORITIES
 from actinium.core.put import ACCEPTED, Put
 from actinium.core.remote import RemoteRef
 from actinium.core.stream import Channel
@@ -20,8 +21,9 @@ from actinium.errors import ActorStopped, MailboxFull, WorkerDied
 from actinium.wire import Packed
 
 from . import entries as e
-from .link import Link, Waiting
-from .way import Way
+from .letter import Letter
+from .link import Link
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     from .node import Node
@@ -35,86 +37,77 @@ class Sending:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._held: dict[Any, deque[tuple[Any, ...]]] = {}  # by what ``Way.known`` says
+        self._held: dict[Any, deque[Letter]] = {}  # by what ``Way.known`` says
         self._held_count = 0
 
-    def send(
-        self,
-        way: Way,
-        cell: Any,
-        msg: Any,
-        sender: Any,
-        extra: Any,
-        offer: asyncio.Future[Put] | None,
-    ) -> Put:
+    def send(self, letter: Letter) -> Put:
         """Sends a message to where its actor is; holds it while the actor is on its way."""
-        packed = self._node.codec.pack(msg)
+        node, way = self._node, letter.way
+        packed = node.codec.pack(letter.msg)
         if way.reason is not None:
-            return self._refuse(way, cell, msg, sender, extra, offer)
-        link = self._node.link_for(way)
+            return self._refuse(letter)
+        link = node.link_for(way)
         if link is None or way.known in self._held:  # what was held goes first (MS-2)
-            return self._hold(way, cell, msg, sender, extra, offer)
-        if self._depart(link, way, cell, msg, sender, extra, offer, packed):
-            way.link = link
-            if not packed.fields and not packed.buffers and self._node.codec.is_simple(type(msg)):
-                link.type_bytes[type(msg)] = msgspec.msgpack.encode(link.number(packed.type))
-            return ACCEPTED
-        return Put(ok=False, code="rejected")
+            return self._hold(letter)
+        if not self._depart(link, letter, packed):
+            return self._refuse_full(letter)
+        way.link = link
+        kind = type(letter.msg)
+        if not packed.fields and not packed.buffers and node.codec.is_simple(kind):
+            link.type_bytes[kind] = msgspec.msgpack.encode(link.number(packed.type))
+        return ACCEPTED
 
-    def _depart(
-        self, link: Link, way: Way, cell: Any, msg: Any, sender: Any, extra: Any,
-        offer: asyncio.Future[Put] | None, packed: Packed,
-    ) -> bool:  # fmt: skip
-        number = link.number(packed.type)
-        fields = list(packed.fields)
+    def _depart(self, link: Link, letter: Letter, packed: Packed) -> bool:
+        """Sends a message over a link, or lets it wait there; False if too many wait."""
+        sender = letter.sender
         if sender is None:
             origin: Any = 0
         elif isinstance(sender, RemoteRef):
             origin = tuple(self._node.known.pack_ref(sender))
         else:
             origin = self._node.known.id_of(sender)
-        if extra is None and offer is None:
-            if link.has_credit():
-                link.post(e.Post(way.to, origin, number, packed.raw(), fields), packed)
-                return True
-            make: Callable[[], Any] = functools.partial(
-                e.Post,
-                way.to,
-                origin,
-                number,
-                packed.raw(),
-                fields,
-            )
+        if not link.has_credit() and not link.has_room_for(packed):
+            return False
+        number = link.number(packed.type)
+        head: Any = (letter.way.to, origin, number, packed.raw(), list(packed.fields))
+        make = self._maker(link, letter, head)
+        if link.has_credit():
+            entry = make()
+            if entry is not None:
+                link.post(entry, packed)
         else:
-            make = self._node.asked.request(link, way.to, origin, number, packed, extra, offer)
-            if link.has_credit():
-                entry = make()
-                if entry is not None:
-                    link.post(entry, packed)
-                return True
-        if link.wait(Waiting(make, packed, cell, msg, sender, (extra, offer))):
-            return True
-        self._refuse_full(way, cell, msg, sender, extra, offer)
-        return False
+            link.wait(Waiting(make, packed, letter))
+        return True
 
-    def _hold(self, way: Way, cell: Any, msg: Any, sender: Any, extra: Any, offer: Any) -> Put:
+    def _maker(self, link: Link, letter: Letter, head: Any) -> Callable[[], Any]:
+        extra, lane = letter.extra, letter.lane
+        if extra is None and letter.offer is None:
+            head += (None, lane)
+            return functools.partial(e.Post, *head)
+        plain = letter.offer is None and not isinstance(extra, _native.Reply)
+        if plain and not isinstance(extra.stream, Channel):
+            head += (extra.deadline, lane, extra.urgent)
+            return functools.partial(e.Post, *head)
+        return self._node.asked.request(link, letter, head)
+
+    def _hold(self, letter: Letter) -> Put:
         """Keeps a message until its actor is somewhere, or refuses it if it will be nowhere."""
+        way = letter.way
         to, known = way.to, way.known
         if isinstance(known, tuple) and len(known) == 3:
             if known[:2] in self._node.gone_nodes:
-                self._node.endings.retire_with_process(cell)
-                return self._refuse(way, cell, msg, sender, extra, offer, unreachable=True)
+                self._node.endings.retire_with_process(letter.cell)
+                return self._refuse(letter, unreachable=True)
         elif isinstance(to, tuple):
             if self._node.owner(*to) == 0:
-                return self._refuse(way, cell, msg, sender, extra, offer, unreachable=True)
+                return self._refuse(letter, unreachable=True)
         elif to in self._node.cells:
-            self._deliver_here(self._node.cells[to], msg, sender, extra, offer)
+            self._deliver_here(self._node.cells[to], letter)
             return ACCEPTED
         if self._held_count >= HELD:
-            self._refuse_full(way, cell, msg, sender, extra, offer)
-            return Put(ok=False, code="rejected")
+            return self._refuse_full(letter)
         new = known not in self._held
-        self._held.setdefault(known, deque()).append((way, cell, msg, sender, extra, offer))
+        self._held.setdefault(known, deque()).append(letter)
         self._held_count += 1
         if new and isinstance(known, int):
             self._node.locate(known)  # may answer at once, and then what is held leaves
@@ -122,13 +115,17 @@ class Sending:
 
     def release(self, known: Any) -> None:
         """Sends on what was held for an actor."""
-        for way, cell, msg, sender, extra, offer in self._held.pop(known, ()):
+        for letter in self._held.pop(known, ()):
             self._held_count -= 1
-            if isinstance(extra, _native.Reply) and extra.done():
-                continue
-            put = self.send(way, cell, msg, sender, extra, offer)
-            if not put.ok:
-                self._node.refused_late += 1
+            self.send_again(letter)
+
+    def send_again(self, letter: Letter) -> None:
+        """Sends a message that was accepted before; refused now, it is a dead letter."""
+        extra = letter.extra
+        if isinstance(extra, _native.Reply) and extra.done():
+            return
+        if not self.send(letter).ok:
+            self._node.refused_late += 1
 
     def holds(self) -> bool:
         """Whether messages are held."""
@@ -139,49 +136,43 @@ class Sending:
         for known in [k for k in self._held if isinstance(k, tuple) and wanted(k)]:
             self.release(known)
 
-    def _deliver_here(self, cell: Any, msg: Any, sender: Any, extra: Any, offer: Any) -> None:
+    def _deliver_here(self, cell: Any, letter: Letter) -> None:
         """An actor turned out to be in this very process."""
-        now = self._node.core.now()
+        msg, sender, extra = letter.msg, letter.sender, letter.extra
         deadline = getattr(extra, "deadline", None)
-        left = None if deadline is None else max(0.0, deadline - now)
+        left = None if deadline is None else max(0.0, deadline - self._node.core.now())
         if isinstance(extra, _native.Reply):
-            inner = cell.ask(msg, left, sender=sender)
+            inner = cell.ask(msg, left, sender=sender, urgent=extra.urgent)
             inner.add_done_callback(functools.partial(_pass_on, extra))
         elif isinstance(getattr(extra, "stream", None), Channel):
-            cell.open_stream(msg, extra.stream, left)
+            cell.open_stream(msg, extra.stream, left, extra.urgent)
         else:
-            put = cell.tell(msg, sender=sender, deadline=left)
-            if offer is not None and not offer.done():
-                offer.set_result(put)
+            put = cell.tell(msg, sender=sender, deadline=left, priority=PRIORITIES[letter.lane])
+            if letter.offer is not None and not letter.offer.done():
+                letter.offer.set_result(put)
 
     # -- refusing
 
-    def _refuse(
-        self, way: Way, cell: Any, msg: Any, sender: Any, extra: Any, offer: Any,
-        unreachable: bool = False,
-    ) -> Put:  # fmt: skip
-        self._undeliverable(
-            "node_unreachable" if unreachable or isinstance(way.failure, WorkerDied)
-            else "actor_stopped",
-            cell, msg, sender, extra, offer, way.error(),
-        )  # fmt: skip
+    def _refuse(self, letter: Letter, unreachable: bool = False) -> Put:
+        way = letter.way
+        gone = unreachable or isinstance(way.failure, WorkerDied)
+        self._undeliverable("node_unreachable" if gone else "actor_stopped", letter, way.error())
         return Put(ok=False, code="closed")
 
-    def _refuse_full(
-        self, way: Way, cell: Any, msg: Any, sender: Any, extra: Any, offer: Any
-    ) -> None:
-        error = MailboxFull(f"the link to {way.path()} is full: its process is too slow")
-        self._undeliverable("link_full", cell, msg, sender, extra, offer, error)
+    def _refuse_full(self, letter: Letter) -> Put:
+        error = MailboxFull(f"the link to {letter.way.path()} is full: its process is too slow")
+        self._undeliverable("link_full", letter, error)
+        return Put(ok=False, code="rejected")
 
-    def _undeliverable(
-        self, reason: Reason, cell: Any, msg: Any, sender: Any, extra: Any, offer: Any,
-        error: BaseException,
-    ) -> None:  # fmt: skip
+    def _undeliverable(self, reason: Reason, letter: Letter, error: BaseException) -> None:
+        offer = letter.offer
         if offer is not None:
             if not offer.done():
                 offer.set_exception(error)
-        elif not tell_asker(extra, error):
-            self._node.life.dead_letters.record(reason, cell, sender, msg, error)
+        elif not tell_asker(letter.extra, error):
+            self._node.life.dead_letters.record(
+                reason, letter.cell, letter.sender, letter.msg, error
+            )
 
 
 def _pass_on(outer: _native.Reply, inner: _native.Reply) -> None:

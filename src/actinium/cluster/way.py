@@ -15,6 +15,7 @@ from actinium.core.room import wake_next
 from actinium.errors import ActorStopped, MailboxFull
 
 from .address import is_placed
+from .letter import NORMAL, Letter
 from .link import FLUSH
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Way(Remote):
         "node",
         "node_incarnation",
         "node_index",
+        "stopping",
         "to",
         "waiting_for_end",
     )
@@ -56,6 +58,8 @@ class Way(Remote):
         """Where the last message went, while nothing has changed since."""
         self._head = b"\x95\0" + msgspec.msgpack.encode(to)  # of a Post of five parts, tag first
         self.asked_gone = False
+        self.stopping = ""
+        """How it was told to end."""
         self.waiting_for_end: list[asyncio.Future[str]] = []
         self._offer: asyncio.Future[Put] | None = None
 
@@ -81,7 +85,7 @@ class Way(Remote):
             return self.failure
         return ActorStopped(f"{self.path()} has stopped")
 
-    def forward(self, cell: Any, msg: Any, sender: Any, extra: Any) -> Put:
+    def forward(self, cell: Any, msg: Any, sender: Any, extra: Any, lane: int) -> Put:
         node = self.node
         link = self.link
         if link is not None and extra is None and link.credit > 0 and link.credit_bytes > 0:
@@ -92,9 +96,9 @@ class Way(Remote):
                 try:
                     entry = self._head + origin + number + node.encode(msg)
                 except Exception:  # noqa: BLE001 - the long way finds out what is wrong
-                    return node.sending.send(self, cell, msg, sender, extra, None)
+                    return node.sending.send(Letter(self, cell, msg, sender, extra, None, lane))
                 size = len(entry)
-                if size < 4096 and self._offer is None:
+                if size < 4096 and self._offer is None and lane == NORMAL:
                     link.credit -= 1
                     link.credit_bytes -= size
                     link.batch.append(entry)
@@ -105,10 +109,11 @@ class Way(Remote):
                     return ACCEPTED
         if get_ident() != node.thread:
             node.codec.pack(msg)  # what cannot travel is refused where it is told
-            node.loop.call_soon_threadsafe(node.sending.send, self, cell, msg, sender, extra, None)
+            letter = Letter(self, cell, msg, sender, extra, None, lane)
+            node.loop.call_soon_threadsafe(node.sending.send_again, letter)
             return ACCEPTED
         offer, self._offer = self._offer, None
-        return node.sending.send(self, cell, msg, sender, extra, offer)
+        return node.sending.send(Letter(self, cell, msg, sender, extra, offer, lane))
 
     def refusal(self) -> int | None:
         if self.reason is not None:

@@ -69,6 +69,9 @@ class Afterlife:
     def cycle(self, path: tuple[Any, ...]) -> Exception:
         return ActorStopped(f"{path[1].path} has stopped: {_GONE}")
 
+    def led_away(self, asker: Any, reply: Any) -> None:
+        """No ask is under way any more."""
+
     def stream(self, cell: Any, generator: Any, channel: Channel) -> Any:
         raise ActorStopped(f"{cell.path} has stopped: {_GONE}")
 

@@ -75,7 +75,7 @@ class LocalRef(_Cell[A_co]):
 
     if TYPE_CHECKING:
 
-        def tell(
+        def tell(  # type: ignore[override]  # the runtime's own keywords are nobody else's
             self,
             msg: Any,
             /,

@@ -44,8 +44,9 @@ class Remote(Extra):
         """Where the actor lives in the tree of its process, as far as it is known here."""
         raise NotImplementedError
 
-    def forward(self, cell: Any, msg: Any, sender: Any, extra: Any) -> Put:
-        """Sends a message on; ``extra`` is the Reply of an ask or the Envelope of a stream."""
+    def forward(self, cell: Any, msg: Any, sender: Any, extra: Any, lane: int) -> Put:
+        """Sends a message on; ``extra`` is the Reply of an ask or the Envelope of a stream,
+        ``lane`` the level of its priority."""
         raise NotImplementedError
 
     def refusal(self) -> int | None:

@@ -61,6 +61,14 @@ def messages_of(msg: Any, extra: Any) -> Sequence[Any]:
     return (msg,)
 
 
+def circle_of(names: Sequence[str]) -> AskCycle:
+    """The error of an ask that would wait for itself; the names begin and end with the asker's."""
+    return AskCycle(
+        f"{' -> '.join(names)}: the ask would wait for itself; "
+        "use tell, or give one of the classes or handlers concurrent=2"
+    )
+
+
 class Undelivered:
     """The hooks for what is refused, expired, unhandled, or left behind by the dead.
 
@@ -162,8 +170,4 @@ class Undelivered:
 
     def cycle(self, path: tuple[Cell, ...]) -> AskCycle:
         """``path`` begins and ends with the actor whose ask closed the circle."""
-        names = " -> ".join(cell.path for cell in path)
-        return AskCycle(
-            f"{names}: the ask would wait for itself; "
-            "use tell, or give one of the classes or handlers concurrent=2"
-        )
+        return circle_of([cell.path for cell in path])

@@ -10,12 +10,16 @@ import msgspec
 from actinium import _native
 from actinium.errors import DecodeError, MessageError, MessageTooLarge, NotEncodable
 
+from .frame import MAX_BUFFER
 from .kinds import LEAVES, Shape, blob_fields, is_ref, may_travel
 from .names import find_type, name_of
-from .tree import TreeReader, TreeWriter, take_buffer
+from .tree import TreeReader, TreeWriter, as_kind, take_buffer
 
 MAX_MESSAGE = 16 * 1024 * 1024
 """Most bytes of one encoded message, the buffers beside it not counted."""
+
+MAX_PAYLOAD = MAX_BUFFER - 16 * 1024 * 1024
+"""Most bytes of the buffers beside one message."""
 
 BLOB = 16 * 1024
 """From this many bytes on, a buffer goes beside its message instead of inside."""
@@ -134,6 +138,14 @@ class Codec:
                 len(packed.body),
                 self._max,
             )
+        if packed.buffers and sum(len(b) for b in packed.buffers) > MAX_PAYLOAD:
+            size = sum(len(b) for b in packed.buffers)
+            raise MessageTooLarge(
+                f"the buffers of a {cls.__qualname__} have {size:,} bytes; the limit is "
+                f"{MAX_PAYLOAD:,}. Send them in parts (a stream)",
+                size,
+                MAX_PAYLOAD,
+            )
         return packed
 
     def _plan(self, cls: type) -> _Plan:
@@ -159,6 +171,8 @@ class Codec:
     def _outward(self, value: Any) -> Any:
         if isinstance(value, _native.Cell) or type(value).__name__ == "EntityRef":
             return msgspec.msgpack.Ext(_REF, msgspec.msgpack.encode(self._pack_ref(value)))
+        if isinstance(value, _native.Payload):
+            return memoryview(value)
         raise NotEncodable(f"a message holds a {type(value).__qualname__}, which cannot travel")
 
     # -- in
@@ -176,9 +190,7 @@ class Codec:
             msg = decoder.decode(body)
             for index, field in enumerate(fields):
                 name, kind = blobs[field]
-                data = take_buffer(buffers, index)
-                maker: Any = kind
-                value = maker(data) if maker is not memoryview else maker(data).toreadonly()
+                value = as_kind(kind, take_buffer(buffers, index))
                 msgspec.structs.force_setattr(msg, name, value)
             return msg
         except DecodeError:
@@ -211,6 +223,8 @@ def _inward(annotation: Any, value: Any) -> Any:
         isinstance(value, _native.Cell) or type(value).__name__ == "EntityRef"
     ):
         return value
+    if annotation is _native.Payload and isinstance(value, bytes):
+        return _native.Payload(value)
     raise DecodeError(f"expected a {annotation}, got a {type(value).__qualname__}")
 
 

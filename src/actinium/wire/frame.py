@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from actinium import _native
 from actinium.errors import DecodeError, MessageTooLarge
 
 MAGIC = b"ACT1"
@@ -30,7 +31,10 @@ _SIZE = 256 * 1024
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One frame. A body that lies in the reader's own memory is valid until the next read."""
+    """One frame. A body that lies in the reader's own memory is valid until the next read.
+
+    Each buffer has a block of its own, which a Payload takes over as it is.
+    """
 
     kind: int
     body: Any
@@ -64,6 +68,7 @@ class FrameReader:
         self._view = memoryview(bytearray(self._size))
         self._end = 0  # bytes of the memory that are filled
         self._target: memoryview | None = None  # the piece that is being filled directly
+        self._block: _native.Block | None = None  # it is the memory of this buffer
         self._filled = 0
         self._kind = -1
         self._number = 0
@@ -98,8 +103,8 @@ class FrameReader:
             self._filled += n
             if self._filled < len(self._target):
                 return found
-            self._parts.append(self._target)
-            self._target = None
+            self._parts.append(self._block if self._block is not None else self._target)
+            self._target = self._block = None
             self._finish(found)
         else:
             self._end += n
@@ -171,9 +176,15 @@ class FrameReader:
         if size <= self._end - at:
             piece = self._view[at : at + size]
             # Buffers are kept by messages, and a body whose buffers are still to come by this.
-            self._parts.append(memoryview(bytearray(piece)) if self._todo or self._parts else piece)
+            if self._parts:
+                block = _native.Block(size)
+                memoryview(block)[:] = piece
+                self._parts.append(block)
+            else:
+                self._parts.append(memoryview(bytearray(piece)) if self._todo else piece)
             return at + size
-        target = memoryview(bytearray(size))
+        self._block = _native.Block(size) if self._parts else None
+        target = memoryview(self._block if self._block is not None else bytearray(size))
         here = self._end - at
         target[:here] = self._view[at : self._end]
         self._target, self._filled = target, here

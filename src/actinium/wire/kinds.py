@@ -23,7 +23,8 @@ LEAVES: frozenset[type] = frozenset((
     datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal, uuid.UUID,
 ))  # fmt: skip
 PLAIN: frozenset[type] = frozenset((type(None), bool, int, float, str, bytes, bytearray,
-                                    memoryview, tuple, list, set, frozenset, dict))  # fmt: skip
+                                    memoryview, tuple, list, set, frozenset, dict,
+                                    _native.Payload))  # fmt: skip
 
 
 def is_record(cls: type) -> bool:
@@ -43,7 +44,8 @@ def advice(cls: type) -> str:
         return "ac.Unchecked shares an object within one process; it cannot go to another one"
     return (
         f"a {name} cannot go to another process; send an ac.Message, a dataclass, or values of "
-        "numbers, text, bytes, tuple, list, dict, set, date and time, Decimal, UUID or Enum"
+        "numbers, text, bytes, ac.Payload, tuple, list, dict, set, date and time, Decimal, UUID "
+        "or Enum"
     )
 
 
@@ -66,7 +68,9 @@ class Shape:
         self.exact = True
         self.inside: set[type] = set()
         try:
-            self._walk(msgspec.inspect.type_info(cls))
+            for field in _fields_of(msgspec.inspect.type_info(cls)):
+                if not _is_payload(field):
+                    self._walk(field.type)
         except (NameError, TypeError, AttributeError):
             self.exact = False  # annotations that cannot be resolved describe nothing
         self.inside.discard(cls)
@@ -96,6 +100,15 @@ class Shape:
                     self._walk(part)
 
 
+def _fields_of(info: Any) -> Any:
+    return info.fields
+
+
+def _is_payload(field: Any) -> bool:
+    kind = field.type
+    return isinstance(kind, msgspec.inspect.CustomType) and kind.cls is _native.Payload
+
+
 def blob_fields(cls: type) -> tuple[tuple[str, type], ...]:
     """Fields of a struct that hold bytes and may go beside the encoded message, uncopied.
 
@@ -110,9 +123,11 @@ def blob_fields(cls: type) -> tuple[tuple[str, type], ...]:
         msgspec.inspect.MemoryViewType: memoryview,
     }
     info = msgspec.inspect.type_info(cls)
-    found = []
-    for field in info.fields:  # type: ignore[attr-defined]
+    found: list[tuple[str, type]] = []
+    for field in _fields_of(info):
         kind = kinds.get(type(field.type))
-        if kind is not None and field.type.min_length is None and field.type.max_length is None:
+        if _is_payload(field):
+            found.append((field.name, _native.Payload))
+        elif kind is not None and field.type.min_length is None and field.type.max_length is None:
             found.append((field.name, kind))
     return tuple(found)

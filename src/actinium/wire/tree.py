@@ -26,7 +26,7 @@ DEPTH = 64
 _CONTAINERS: dict[type, int] = {list: LIST, tuple: TUPLE, set: SET, frozenset: FROZENSET}
 _MAKERS: dict[int, Callable[[Any], Any]] = {LIST: list, TUPLE: tuple, SET: set,
                                             FROZENSET: frozenset}  # fmt: skip
-_BLOBS: dict[int, Callable[[Any], Any]] = {0: bytes, 1: bytearray, 2: memoryview}
+_BLOBS: tuple[type, ...] = (bytes, bytearray, memoryview, _native.Payload)
 
 
 class TreeWriter:
@@ -46,7 +46,7 @@ class TreeWriter:
         if depth > DEPTH:
             raise NotEncodable(f"a message is nested deeper than {DEPTH} levels")
         below = depth + 1
-        if cls is bytes or cls is bytearray or cls is memoryview:
+        if cls in _BLOBS:
             return self._buffer(value)
         code = _CONTAINERS.get(cls)
         if code is not None:
@@ -67,7 +67,7 @@ class TreeWriter:
         raise NotEncodable(advice(cls))
 
     def _buffer(self, value: Any) -> Any:
-        kind = (bytes, bytearray, memoryview).index(type(value))
+        kind = _BLOBS.index(type(value))
         view = memoryview(value)
         if view.nbytes >= self._threshold and view.contiguous and len(self._buffers) < 1024:
             self._buffers.append(view.cast("B"))
@@ -114,7 +114,7 @@ class TreeReader:
             kind, data = payload
             if isinstance(data, int):
                 data = take_buffer(self._buffers, data)
-            return _BLOBS[kind](data) if kind != 2 else memoryview(data).toreadonly()
+            return as_kind(_BLOBS[kind], data)
         if code == REF:
             return self._ref(payload)
         if code == ENUM:
@@ -144,6 +144,13 @@ def _expect(name: str, base: Any) -> Any:
     if not issubclass(cls, base):
         raise DecodeError(f"expected {name} to be a {base.__name__}")
     return cls
+
+
+def as_kind(kind: Any, data: Any) -> Any:
+    """The value of a kind that these bytes are; a Payload takes a block over, uncopied."""
+    if kind is _native.Payload:
+        return data.lend() if isinstance(data, _native.Block) else kind(data)
+    return memoryview(data).toreadonly() if kind is memoryview else kind(data)
 
 
 def take_buffer(buffers: list[Any], index: int) -> Any:

@@ -10,7 +10,9 @@ import msgspec
 
 from actinium.cluster import entries as e
 from actinium.cluster.connection import Connection
-from actinium.cluster.link import Link, Waiting
+from actinium.cluster.letter import Letter
+from actinium.cluster.link import Link
+from actinium.cluster.waiting import Waiting
 from actinium.wire import Packed
 
 
@@ -81,7 +83,8 @@ class End:
         if self.link.has_credit():
             self.link.post(entry, packed)
         else:
-            self.link.wait(Waiting(lambda: entry, packed, None, None, None, (None, None)))
+            letter = Letter(None, None, number, None, None)  # type: ignore[arg-type]
+            self.link.wait(Waiting(lambda: entry, packed, letter))
 
 
 class Pair:

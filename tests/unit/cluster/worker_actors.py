@@ -77,6 +77,9 @@ class Counter(ac.Actor, mailbox=ac.Unbounded()):
                 return self.ctx.self_ref
             case "remaining":
                 return self.ctx.remaining
+            case "urgent":
+                current = self.ctx.current
+                return current is not None and current[2].urgent
             case "refuse":
                 raise Refused("no", 7)
             case "fail":
@@ -209,3 +212,116 @@ class Saboteur(Counter):
     def block(self, m: float) -> float:
         time.sleep(m)
         return m
+
+
+class Lanes(ac.Actor, mailbox=ac.Mailbox(capacity=100, lanes=4)):
+    """Notes in which order messages come."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    @ac.on
+    def note(self, m: int) -> int:
+        self.seen.append(m)
+        return m
+
+    @ac.on
+    def block(self, m: float) -> None:
+        time.sleep(m)
+
+    @ac.on
+    def told(self, m: str) -> tuple[int, ...]:
+        return tuple(self.seen)
+
+
+class Through(ac.Message):
+    """Asks the first of ``to``, which asks the next one."""
+
+    to: tuple[ac.Ref, ...]
+    late: float = 0.0
+
+
+class Start(ac.Message):
+    """Asks ``to`` (which may be busy) by itself, some time from now."""
+
+    to: ac.Ref
+    after: float
+
+
+class Asker(ac.Actor):
+    """One message at a time; its errors are its answers."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    @ac.on(raises=(ac.ActiniumError,))
+    async def through(self, m: Through) -> str:
+        if not m.to:
+            return "end"
+        asked = m.to[0].ask(Through(m.to[1:], m.late), 20.0)
+        if m.late:
+            await asyncio.sleep(m.late)  # the ask has left long before it is awaited
+        return f"-{await asked}"
+
+    @ac.on
+    async def start(self, m: Start) -> None:
+        await asyncio.sleep(m.after)
+        try:
+            await m.to.ask("name", 20.0)
+        except ac.ActiniumError as error:
+            self.errors.append(f"{type(error).__name__}: {error}")
+
+    @ac.on
+    def name(self, m: str) -> str:
+        return "\n".join(self.errors)
+
+    @ac.on
+    def child(self, m: int) -> Any:
+        return self.ctx.spawn(Asker)
+
+
+class Wide(Asker, concurrent=2):
+    """Takes another message while it waits."""
+
+
+class Parcel(ac.Message):
+    label: str
+    data: ac.Payload
+
+
+class Parcels(ac.Message):
+    """Payloads in the depth of a message."""
+
+    all: tuple[ac.Payload, ...]
+    maybe: ac.Payload | None = None
+
+
+class Store(ac.Actor):
+    """Keeps one payload and says what it is."""
+
+    def __init__(self) -> None:
+        self.kept: ac.Payload | None = None
+
+    @ac.on
+    def payload(self, m: ac.Payload) -> ac.Payload:
+        return m
+
+    @ac.on
+    def parcel(self, m: Parcel) -> tuple[str, int, int]:
+        self.kept = m.data
+        return m.label, len(m.data), sum(memoryview(m.data)[:100])
+
+    @ac.on
+    def parcels(self, m: Parcels) -> Parcels:
+        return m
+
+    @ac.on
+    async def pieces(self, m: int) -> AsyncIterator[ac.Payload]:
+        for n in range(m):
+            yield ac.Payload(bytes([n]) * 30_000)
+
+    @ac.on
+    def memory(self, m: str) -> int:
+        if m == "drop":
+            self.kept = None
+        return ac.memory_use().regions["payload"].bytes
