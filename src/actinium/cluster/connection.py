@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from actinium.errors import ActiniumError
 from actinium.wire import FrameReader, frame
 
 if TYPE_CHECKING:
@@ -62,7 +61,8 @@ class Connection(asyncio.BufferedProtocol):
                     self.link.arrived(self, found)
                 if self.transport.is_closing():
                     return
-        except (ActiniumError, msgspec.MsgspecError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other side's words caused it
+            _log.debug("what a process said could not be taken", exc_info=error)
             link, self.link = self.link, None
             self.transport.abort()
             if link is None:

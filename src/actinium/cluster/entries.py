@@ -6,11 +6,13 @@ streams are chosen by the side that asks, and are unique in its process.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from actinium.wire import Failure
+
+from .place import ByKey
 
 VERSION = 1
 """Of this protocol. Both sides have to speak the same."""
@@ -205,7 +207,7 @@ class Register(Entry, frozen=True, array_like=True, tag=17):
     body: bytes
     node: int
     incarnation: int
-    place: Any
+    place: int | str | ByKey
     name: str = ""
 
 

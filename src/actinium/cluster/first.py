@@ -13,7 +13,7 @@ from . import entries as e
 from .address import origin_of
 from .endings import end_cell
 from .link import Link
-from .place import Place
+from .place import Place, check_place
 from .placing import PlacingNode
 from .registry import Placed, Registry
 
@@ -63,7 +63,7 @@ class FirstNode(PlacingNode):
 
     def _on_register(self, link: Link, entry: e.Register, _: Any) -> None:
         node = entry.node if self._is_up(entry.node, entry.incarnation) else 0
-        place = tuple_to_place(entry.place)
+        place = check_place(entry.place, self.workers)
         self._add(
             entry.key, Placed(entry.cls, entry.body, node, entry.incarnation, place, entry.name)
         )
@@ -241,10 +241,3 @@ class FirstNode(PlacingNode):
             if sums == before and sums[0] == sums[1]:
                 return
             before = sums
-
-
-def tuple_to_place(place: Any) -> Place:
-    """A place as it came over the wire."""
-    from .place import ByKey
-
-    return ByKey(place["key"]) if isinstance(place, dict) else place
