@@ -138,8 +138,14 @@ void wait_for_reply(Core* c, Activation* a, PyObject* awaited) {
     return;
   }
   const Cell* target = r->target;
-  const bool led = target == a->cell || (target->state & (kBusy | kElsewhere)) != 0;
-  if (!r->sleeping && led && is_alone(a)) [[unlikely]] {
+  if (!r->sleeping && (target == a->cell || (target->state & kBusy) != 0) && is_alone(a))
+      [[unlikely]] {
+    if (refuse_circle(c, a->cell, r)) {
+      schedule_activation(a);
+      return;
+    }
+  }
+  if ((target->state & kElsewhere) != 0 && is_alone(a)) [[unlikely]] {
     if (refuse_circle(c, a->cell, r)) {
       schedule_activation(a);
       return;
