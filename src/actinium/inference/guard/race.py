@@ -33,38 +33,47 @@ class Race(Generic[T]):
 
     async def winner(self) -> tuple[Attempt, T]:
         """The attempt that brought something, and what. Raises what the trip raises."""
+        try:
+            won, brought = await self._first()
+        except BaseException:
+            await self._stop()
+            raise
+        try:
+            await self._stop()
+        except BaseException as left:
+            won.end(left)
+            await self._undo(won, brought)
+            raise
+        return won, brought
+
+    async def _first(self) -> tuple[Attempt, T]:
         trip, running = self._trip, self._running
         beside: Attempt | None = None
-        try:
-            while True:
-                first = await trip.next()
-                self._start(first)
-                hedge = first.guard.deployment.hedge if beside is None else None
-                while running:
-                    seconds = hedge.after if hedge is not None else None
-                    done, _ = await asyncio.wait(
-                        running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    hedge = None
-                    if not done and (beside := self._second(first)) is not None:
-                        self._start(beside)
-                    for task in done:
-                        error = task.exception()
-                        if error is None:
-                            won = running.pop(task)
-                            self._count(first, beside, won)
-                            return won, task.result()
-                    for task in done:
-                        failed = running.pop(task)
-                        error = task.exception()
-                        assert error is not None
-                        failed.end(error)
-                        if not isinstance(error, Exception):
-                            raise error
-                        trip.failed(failed, error)
-        finally:
-            if running:
-                await self._stop()
+        while True:
+            first = await trip.next()
+            self._start(first)
+            hedge = first.guard.deployment.hedge if beside is None else None
+            while running:
+                seconds = hedge.after if hedge is not None else None
+                done, _ = await asyncio.wait(
+                    running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                )
+                hedge = None
+                if not done and (beside := self._second(first)) is not None:
+                    self._start(beside)
+                for task in done:
+                    if _failure(task) is None:
+                        won = running.pop(task)
+                        self._count(first, beside, won)
+                        return won, task.result()
+                for task in done:
+                    failed = running.pop(task)
+                    error = _failure(task)
+                    assert error is not None
+                    failed.end(error)
+                    if not isinstance(error, Exception):
+                        raise error
+                    trip.failed(failed, error)
 
     def _start(self, attempt: Attempt) -> None:
         self._running[asyncio.ensure_future(self._begin(attempt))] = attempt
@@ -80,14 +89,35 @@ class Race(Generic[T]):
             self._measures.hedges.labels(first.guard.name, which).value += 1
 
     async def _stop(self) -> None:
-        """Stops all that still run, and ends them."""
+        """Stops all that still run and ends them, also where the client leaves meanwhile."""
         losers = dict(self._running)
+        self._running.clear()
+        left: asyncio.CancelledError | None = None
         for task in losers:
             task.cancel()
-        await asyncio.gather(*losers, return_exceptions=True)
+        while pending := [task for task in losers if not task.done()]:
+            try:
+                await asyncio.wait(pending)
+            except asyncio.CancelledError as error:
+                left = error
+        late = []
         for task, attempt in losers.items():
-            if task.cancelled() or (error := task.exception()) is not None:
-                attempt.end(asyncio.CancelledError() if task.cancelled() else error)
+            failure = _failure(task)
+            if failure is None:
+                late.append((attempt, task.result()))
             else:
-                await self._undo(attempt, task.result())
+                attempt.end(failure)
+        for attempt, brought in late:
+            try:
+                await self._undo(attempt, brought)
+            except asyncio.CancelledError as error:
+                left = error
+            finally:
                 attempt.end(asyncio.CancelledError())
+        if left is not None:
+            raise left
+
+
+def _failure(task: asyncio.Future[T]) -> BaseException | None:
+    """How a task that is done has failed, if it has."""
+    return asyncio.CancelledError() if task.cancelled() else task.exception()

@@ -64,8 +64,8 @@ class Meter:
 
     def wait(self, now: float, amount: int, back: int = 0) -> float:
         """Seconds until an amount fits; 0 when it does. More than the limit fits when nothing
-        else is used; ``inf`` where there is no limit left at all. ``back`` of what is used is
-        taken as given back by then."""
+        else is used, but never more than a share, since others have the rest; ``inf`` where it
+        cannot. ``back`` of what is used is taken as given back by then."""
         counters = self.counters
         first = int(now) - SPAN + 1
         if first > counters.first:
@@ -77,7 +77,8 @@ class Meter:
             return 0.0  # the usual case
         if limit is None:
             return 0.0
-        missing = self.used(now) - back + min(amount, limit) - limit
+        wanted = amount if self.shares is not None else min(amount, limit)
+        missing = self.used(now) - back + wanted - limit
         if missing <= 0 and limit > 0:
             return 0.0
         for window, total in counters.totals():

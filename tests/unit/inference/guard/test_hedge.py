@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 from guard_support import END, Service, Step, Told, now, run, started
 
 from actinium.errors import BadRequest, ConfigError, ServerError
-from actinium.inference import Budget, Deployment, Hedge, Price
+from actinium.inference import Budget, Burst, Deployment, Hedge, Price, Request
 
 PRICE = Price(input=1.0, output=2.0)
 SLOW: list[Step] = [10.0, "slow", END]
@@ -115,6 +116,29 @@ def test_inf_cx_1_a_client_that_leaves_stops_both(at: float) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert not a.live and not b.live and service.at_rest()
+
+    run(test)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_inf_rq_2_a_client_that_leaves_while_the_loser_is_stopped(whole: bool) -> None:
+    class Slow(Told):
+        async def generate(self, request: Request) -> AsyncGenerator[Burst]:
+            try:
+                async for burst in super().generate(request):
+                    yield burst
+            finally:
+                await asyncio.sleep(1.0)  # a backend that takes its time to stop
+
+    async def test() -> None:
+        a, b = Slow(SLOW), Told(["fast", END])
+        service = await started(chain(a, b, price=PRICE, budget=Budget(per_day=1.0)))
+        task = asyncio.create_task(service.whole("a") if whole else service.ask("a"))
+        await asyncio.sleep(1.5)
+        assert b.calls and not task.done(), "the second has won, the first is being stopped"
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert now() == pytest.approx(2.0) and service.at_rest()
 
     run(test)
 

@@ -1,0 +1,233 @@
+"""Laws of the routing table and of the exchange of rights, over random programs and networks."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actinium.inference.limits.affinity import Chooser
+from actinium.inference.limits.exchange import EVERY, Exchange, Wish, Word, merged_words
+from actinium.inference.limits.meter import Meter
+from actinium.inference.limits.shares import Shares
+from actinium.inference.routing import Entry, Load, RoutingTable, Table, merged_tables
+
+NODES = ("a", "b", "c", "d", "e")
+KEYS = [("m", f"r{n}") for n in range(4)]
+
+ENTRIES = st.builds(
+    Entry, node=st.sampled_from(NODES), generation=st.integers(0, 3), version=st.integers(0, 3),
+    removed=st.booleans(), state=st.sampled_from(["loading", "serving", "draining", "stopped"]),
+)  # fmt: skip
+LOADS = st.builds(Load, stamp=st.integers(0, 5), inflight=st.integers(0, 9))
+TABLES = st.dictionaries(st.sampled_from(KEYS), st.tuples(ENTRIES, LOADS), max_size=4)
+WORDS = st.builds(
+    Word,
+    st.dictionaries(st.tuples(st.sampled_from(NODES), st.sampled_from(NODES)), st.integers(0, 9)),
+    st.dictionaries(st.sampled_from(NODES), st.builds(Wish, st.integers(0, 3), st.integers(0, 9))),
+)
+
+
+@given(TABLES, TABLES, TABLES)
+def test_inf_ro_1_tables_merge_in_any_order_any_number_of_times(
+    a: Table, b: Table, c: Table
+) -> None:
+    assert merged_tables(a, b) == merged_tables(b, a), "RO-1: commutative"
+    assert merged_tables(merged_tables(a, b), c) == merged_tables(a, merged_tables(b, c))
+    assert merged_tables(a, a) == a and merged_tables(merged_tables(a, b), b) == merged_tables(a, b)
+
+
+@given(WORDS, WORDS, WORDS)
+def test_inf_lm_1_words_merge_in_any_order_any_number_of_times(a: Word, b: Word, c: Word) -> None:
+    assert merged_words(a, b) == merged_words(b, a), "LM-1: commutative"
+    assert merged_words(merged_words(a, b), c) == merged_words(a, merged_words(b, c))
+    assert merged_words(a, a) == a
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "remove", "report", "send", "again"]), st.integers(0, 4),
+        st.integers(0, 4), st.integers(0, 3),
+    ),
+    max_size=60,
+)  # fmt: skip
+
+
+@given(STEPS)
+def test_inf_ro_1_copies_converge_and_nobody_returns_without_a_new_generation(
+    steps: list[tuple[str, int, int, int]],
+) -> None:
+    """Five nodes, each with one replica; words come late, twice, or in another order."""
+    tables = [RoutingTable(node) for node in NODES]
+    keys = [("m", f"r{n}") for n in range(5)]
+    generation = [0] * 5
+    late: list[tuple[int, Table]] = []
+    gone: set[tuple[int, int]] = set()  # replica, generation
+
+    def look() -> None:
+        for table in tables:
+            table_gone = {key for key, (entry, _) in table.state().items() if entry.removed}
+            assert not table_gone & {key for key, _ in table.serving("m")}
+
+    for op, at, other, number in steps:
+        table = tables[at]
+        match op:
+            case "put":
+                if (at, generation[at]) in gone:
+                    generation[at] += 1
+                table.put(keys[at], generation=generation[at], state="serving")
+            case "remove":
+                known = table.state().get(keys[other])
+                if known is not None:
+                    gone.add((other, known[0].generation))
+                    table.remove(keys[other])
+            case "report":
+                if keys[at] in table.state():
+                    table.report(keys[at], Load(number, number))
+            case "send":
+                tables[other].merge(table.state())
+                late.append((other, table.state()))
+            case "again" if late:
+                to, old = late[number % len(late)]
+                tables[to].merge(old)
+        look()
+    for table in tables * 2:
+        for source in tables:
+            table.merge(source.state())
+    assert all(table.state() == tables[0].state() for table in tables), "RO-1: copies converge"
+    for key, (entry, _) in tables[0].state().items():
+        if (keys.index(key), entry.generation) in gone:
+            assert entry.removed, "RO-1: a removed replica never returns without a new generation"
+
+
+def test_complaint_31_inf_ro_1_an_older_incarnation_means_nothing() -> None:
+    a, b = RoutingTable("a"), RoutingTable("b")
+    assert a.put(("m", "r"), generation=1, state="serving")
+    b.merge(a.state())
+    with pytest.raises(ValueError, match="runs on 'a'"):
+        b.put(("m", "r"), generation=1, state="draining")
+    b.remove(("m", "r"))
+    a.merge(b.state())
+    assert not a.put(("m", "r"), generation=1, state="serving")
+    assert a.put(("m", "r"), generation=2, state="serving") and list(a.serving("m"))
+    a.forget([("m", "r")])
+    assert list(a.serving("m")), "what lives is not forgotten"
+    a.remove(("m", "r"))
+    a.forget([("m", "r")])
+    assert not a.state()
+
+
+def test_inf_ro_2_picks_between_two_reports_spread() -> None:
+    """10,000 picks between two reports over 8 equal replicas: the most is 1.15 of the mean."""
+    table = RoutingTable("a")
+    keys = [("m", f"r{n}") for n in range(8)]
+    for key in keys:
+        table.put(key, generation=1, state="serving")
+        table.report(key, Load(1, 5))
+    chooser = Chooser(8, random.Random(4))
+    got = [0] * 8
+    for _ in range(10_000):
+        place = chooser.choose((), [table.load(key) for key in keys])
+        table.sent(keys[place])
+        got[place] += 1
+    assert max(got) <= 1.15 * sum(got) / 8
+    for place, key in enumerate(keys):
+        for _ in range(got[place]):
+            table.ended(key)
+        assert table.load(key) == 5, "RO-2: all is counted back"
+        table.sent(key)
+        table.report(key, Load(2, 6))
+        table.ended(key)
+        assert table.load(key) == 6, "the report has counted it"
+
+
+def simulated(
+    nodes: int, limit: int, sizes: tuple[int, int], *, parted: bool
+) -> tuple[list[tuple[float, int]], float]:
+    """Five minutes of a limit over nodes whose load moves, with lost and doubled words and clocks
+    that differ by up to 5 s: what was admitted when, and the rights under way at the end."""
+    chance = random.Random(nodes)
+    names = [f"n{i}" for i in range(nodes)]
+    skew = {name: chance.uniform(0, 5) for name in names}
+    meters = {n: Meter(limit, n, Shares(n, names, limit)) for n in names}
+    keep = max(sizes[1], limit // (50 * nodes))
+    exchanges = {n: Exchange(meters[n], keep) for n in names}
+    admitted: list[tuple[float, int]] = []
+    waiting: dict[str, list[int]] = {name: [] for name in names}
+    for step in range(int(300 / EVERY)):
+        at = 100 + step * EVERY
+        busy = names[int(at // 90) % nodes]  # the load moves on
+        for name in names:
+            meter, now, line = meters[name], at + skew[name], waiting[name]
+            most = 40 if name == busy else 1
+            while len(line) < most and (name == busy or step % 25 == 0):
+                line.append(chance.randint(*sizes))
+            while line and meter.wait(now, line[0]) == 0:
+                meter.charge(now, line[0])
+                admitted.append((at, line.pop(0)))
+        for name in names:
+            word = exchanges[name].say(at + skew[name], sum(waiting[name]))
+            for other in names:
+                apart = parted and (names.index(name) < nodes // 2) != (
+                    names.index(other) < nodes // 2
+                )
+                if other == name or apart or chance.random() < 0.05:
+                    continue
+                for _ in range(1 + (chance.random() < 0.05)):
+                    exchanges[other].hear(word)
+        held = sum(shares.own for n in names if (shares := meters[n].shares) is not None)
+        assert held <= limit, "LM-2: shares and rights under way exceed the limit"
+    return admitted, held
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 400)], ids=["requests", "tokens"])
+@pytest.mark.parametrize("parted", [False, True], ids=["whole", "parted"])
+@pytest.mark.parametrize("nodes", [2, 4, 8])
+def test_inf_lm_2_complaint_10_nodes_share_one_limit_and_waste_little(
+    nodes: int, parted: bool, sizes: Any
+) -> None:
+    """With N replicas the limit is N times the limit.
+
+    Never more than the limit in any 60 s; while all hear each other at most 5 % unused.
+    """
+    limit = 1200 if sizes == (1, 1) else 200_000
+    admitted, _ = simulated(nodes, limit, sizes, parted=parted)
+    most = start = inside = 0
+    for at, amount in admitted:
+        inside += amount
+        while admitted[start][0] <= at - 60:
+            inside -= admitted[start][1]
+            start += 1
+        most = max(most, inside)
+    assert most <= limit, f"LM-2: {most} in 60 s"
+    if not parted:
+        used = sum(amount for at, amount in admitted if at >= 160) / 4
+        assert used >= 0.95 * limit, f"only {used:.0f} of {limit} a minute were used"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 60), st.booleans()),
+             max_size=60)
+)  # fmt: skip
+@settings(max_examples=60)
+def test_inf_lm_2_no_right_is_held_twice_whatever_is_lost_late_or_doubled(
+    steps: list[tuple[int, int, int, bool]],
+) -> None:
+    names = ["a", "b", "c"]
+    meters = [Meter(90, n, Shares(n, names, 90)) for n in names]
+    exchanges = [Exchange(meter, 0) for meter in meters]
+    kept: list[Word] = []
+    now = 1000.0
+    for at, to, amount, old in steps:
+        now += 0.7
+        if meters[at].wait(now, amount) == 0:
+            meters[at].charge(now, amount)
+        word = exchanges[at].say(now, amount)
+        kept.append(word)
+        exchanges[to].hear(kept[amount % len(kept)] if old else word)
+        own = [m.shares.own for m in meters if m.shares is not None]
+        assert sum(own) <= 90 and min(own) >= 0, "LM-2"
+        assert all(m.used(now) <= s for m, s in zip(meters, own, strict=True)), "LM-2"
