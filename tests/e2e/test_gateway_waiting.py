@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -174,3 +175,30 @@ def test_complaint_12_more_clients_than_room_are_told_when_to_come_back() -> Non
             assert sum(a.status == 200 for a in served) == 10
 
     run(body, max_concurrent=1, queue=10)
+
+
+def test_inf_gw_3_a_drain_loses_no_accepted_request() -> None:
+    async def body(s: Served) -> None:
+        s.provider.plan = lambda _: Fault(hold=True)
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(await Client.to(s.port)) for _ in range(12)
+            ]
+            for n, client in enumerate(clients):
+                client.send(post(chat(stream=n % 2 == 0)))
+            await until(lambda: len(s.provider.seen) == 4 and _queued(s) == 8)
+            draining = asyncio.create_task(s.gateway.drain(10))
+            await asyncio.sleep(0)
+            s.provider.release()
+            answers = await asyncio.gather(*(client.answer() for client in clients))
+        assert {a.status for a in answers} == {200}, "those under way and those that waited"
+        assert all(a.events[-1] == "[DONE]" for a in answers[::2])
+        assert await draining
+        with pytest.raises(ConnectionRefusedError):
+            await Client.to(s.port)
+
+    run(body, max_concurrent=4)
+
+
+def _queued(s: Served) -> int:
+    return int(s.inference.statistics()["m"]["waiting"])

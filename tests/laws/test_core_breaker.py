@@ -76,8 +76,17 @@ class Model:
             self.enter("open")
             self.wait = now + OPEN
 
+    def force_open(self, now: float, seconds: float) -> None:
+        self.enter("open")
+        self.wait = now + seconds
+
+    def force_close(self) -> None:
+        self.length = OPEN
+        self.enter("closed")
+
 
 STEPS = ("call", "success", "failure", "neutral", "later")
+FORCED = (*STEPS, "force open", "force close")
 DEPTH = 12
 
 
@@ -98,6 +107,12 @@ def replay(program: tuple[str, ...]) -> tuple[object, ...]:
     for step in program:
         if step == "later":
             clock.now += OPEN
+        elif step == "force open":
+            breaker.force_open(OPEN / 2)
+            model.force_open(clock.now, OPEN / 2)
+        elif step == "force close":
+            breaker.force_close()
+            model.force_close()
         elif step == "call":
             call, era = breaker.try_call(), model.admit(clock.now)
             assert (call is None) == (era is None), f"BR-1: {program}"
@@ -119,21 +134,24 @@ def replay(program: tuple[str, ...]) -> tuple[object, ...]:
     return key(model, clock.now, [era for _, era in flying])
 
 
-def test_BR_1_every_program_to_depth_12_equals_the_table() -> None:
+@pytest.mark.parametrize(("steps", "depth"), [(STEPS, DEPTH), (FORCED, 8)], ids=["", "forced"])
+def test_BR_1_every_program_to_depth_12_equals_the_table(
+    steps: tuple[str, ...], depth: int
+) -> None:
     """Programs that reach the same state go on alike, so each state is gone on from once."""
     frontier: list[tuple[str, ...]] = [()]
     seen = set()
     states = set()
-    for depth in range(1, DEPTH + 1):
+    for length in range(1, depth + 1):
         further = []
         for program in frontier:
-            for step in STEPS:
+            for step in steps:
                 reached = replay((*program, step))
                 states.add(reached[0])
                 if reached not in seen and len(reached[6]) <= 3:  # type: ignore[arg-type]
                     seen.add(reached)
                     further.append((*program, step))
-        assert further, f"nothing new at depth {depth}"
+        assert further, f"nothing new at depth {length}"
         frontier = further
     assert states == {"closed", "open", "half_open"}
 

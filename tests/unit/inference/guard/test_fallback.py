@@ -329,6 +329,47 @@ def test_inf_cb_1_half_open_lets_one_probe_through_and_closes_after_good_ones() 
     run(test)
 
 
+def test_inf_cb_1_a_thousand_callers_of_a_half_open_breaker_are_one_call_upstream() -> None:
+    async def test() -> None:
+        a = Told([NetworkError("x")], [NetworkError("still ill")], [1.0, "ok", END])
+        policy = BreakerPolicy(failures=1, open=10, probes=1, successes=1)
+        service = await started(Service({"a": a}, a={"breaker": policy, "max_concurrent": 2000}))
+        with pytest.raises(NetworkError):
+            await service.ask("a")
+        for calls, wait in ((2, 11.1), (3, 22.1)):  # a failed probe doubles the time
+            await asyncio.sleep(wait)
+            answers = await asyncio.gather(
+                *(service.ask("a") for _ in range(1000)), return_exceptions=True
+            )
+            assert a.calls == calls, "CB-1: one probe"
+            assert sum(isinstance(x, UpstreamOpen) for x in answers) == 999
+        assert answers.count("ok") == 1, "well again within a second of its time"
+        assert await service.ask("a") == "ok" and service.at_rest()
+
+    run(test)
+
+
+def test_complaint_16_an_operator_opens_and_closes_a_breaker() -> None:
+    async def test() -> None:
+        a = Told()
+        service = await started(Service({"a": a}, a={"breaker": BreakerPolicy(probes=1)}))
+        guard = service.inference.guard("a")
+        assert guard is not None
+        guard.breaker.force_open(60.0)
+        for _ in range(3):
+            with pytest.raises(UpstreamOpen) as caught:
+                await service.ask("a")
+            assert caught.value.retry_after == pytest.approx(60.0 - now())
+            await asyncio.sleep(19)
+        await asyncio.sleep(4)
+        assert await service.ask("a") == "hi", "it opens again by itself"
+        guard.breaker.force_open(600.0)
+        guard.breaker.force_close()
+        assert await service.ask("a") == "hi" and a.calls == 2
+
+    run(test)
+
+
 def test_all_breakers_open_is_said_at_once() -> None:
     async def test() -> None:
         fields = {"a": {"fallback": ("b",), "retry": RetryPolicy()}, "b": {"retry": RetryPolicy()}}
