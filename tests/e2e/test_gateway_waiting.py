@@ -181,9 +181,7 @@ def test_inf_gw_3_a_drain_loses_no_accepted_request() -> None:
     async def body(s: Served) -> None:
         s.provider.plan = lambda _: Fault(hold=True)
         async with AsyncExitStack() as stack:
-            clients = [
-                await stack.enter_async_context(await Client.to(s.port)) for _ in range(12)
-            ]
+            clients = [await stack.enter_async_context(await Client.to(s.port)) for _ in range(12)]
             for n, client in enumerate(clients):
                 client.send(post(chat(stream=n % 2 == 0)))
             await until(lambda: len(s.provider.seen) == 4 and _queued(s) == 8)
