@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from actinium.errors import ConfigError
 from actinium.inference import BreakerPolicy, Deployment, Inference
 from actinium.serve import Gateway
+from actinium.serve.process import file_limit, raise_file_limit
 from actinium.testkit.gateway import Served, served, until
 from actinium.testkit.provider import Fault, Provider
 from actinium.testkit.rawhttp import Client, ask, chat, get, post
@@ -107,6 +109,25 @@ def test_complaint_13_a_dead_backend_blocks_nobody_else() -> None:
             await a.until(lambda p: p.live == 0)
 
     asyncio.run(main())
+
+
+def test_complaint_15_the_ceiling_of_connections_is_raised_and_told() -> None:
+    """~32 k concurrent connections is a wall."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (300, before[1]))
+
+        async def body(s: Served) -> None:
+            for limit in (file_limit, raise_file_limit):
+                files = limit()
+                measures = (await ask(s.port, get("/metrics"))).body.decode()
+                room = min(4096, files // 2)
+                assert f"actinium_http_connections_limit {float(room)}" in measures
+
+        run(body)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_complaint_16_the_breaker_opens_and_everybody_can_see_it() -> None:

@@ -23,6 +23,7 @@ from .app import GatewayApp
 from .context import Context, Gather
 from .http.limits import Limits
 from .measures import GatewayMeasures
+from .process import file_limit
 from .routes import PUBLIC, Routes
 
 if TYPE_CHECKING:
@@ -123,6 +124,13 @@ class Gateway:
         self._server = HttpServer(app, host, port, limits, self._tls, shared=shared)
         registry = inference.registry
         registry.view("http_connections", "Open client connections.", (), self._connections)
+        self._most = (limits or Limits()).connections
+        registry.view(
+            "http_connections_limit",
+            "Client connections that there may be; files of the process bound it too.",
+            (),
+            self._room,
+        )
 
     @property
     def url(self) -> str:
@@ -169,6 +177,10 @@ class Gateway:
         """
         self._context.draining = True
         return await self._server.drain(seconds)
+
+    def _room(self) -> list[Reading]:
+        # A request needs a file for its client and one for its upstream.
+        return [((), float(min(self._most, file_limit() // 2)))]
 
     def _connections(self) -> list[Reading]:
         return [((), float(self._server.connections))]
