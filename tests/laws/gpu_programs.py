@@ -118,11 +118,10 @@ class Maker:
             before = dict(self.locals)
             self.locals[name] = SCALARS["i64"]
             body = self.nested(depth, True)
-            if "gpu.prange" not in lines[0] and draw.random() < 0.4:
-                body += [
-                    f"    if {self.expr(BOOL, 1)}:",
-                    f"        {draw.choice(('break', 'continue'))}",
-                ]
+            if draw.random() < 0.6:  # before or after the body: what was carried so far stays
+                ways = ("continue",) if "prange" in lines[0] else ("break", "continue")
+                leave = [f"    if {self.expr(BOOL, 1)}:", f"        {draw.choice(ways)}"]
+                body = leave + body if draw.random() < 0.7 else body + leave
             self.locals = before
             return lines + body
         self.fresh += 1

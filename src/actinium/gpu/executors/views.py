@@ -42,11 +42,24 @@ def seen(type_: Any, container: Any, key: Any) -> Any:
 
 
 def put(type_: Any, container: Any, key: Any, value: Any) -> None:
-    """Writes a place; a record is copied."""
+    """Writes a place; a record is copied into it, so that other views of the place see it."""
     if isinstance(type_, Scalar):
         container[key] = type_(plain(value))
     else:
-        container[key] = opened(type_, closed(type_, value.data))
+        _copy(type_, opened(type_, closed(type_, value.data)), container[key])
+
+
+def _copy(type_: Any, source: Any, target: Any) -> None:
+    places = (
+        [(i, type_.element) for i in range(type_.length)]
+        if isinstance(type_, ArrayType)
+        else [(field.name, field.type) for field in type_.fields]
+    )
+    for key, inner in places:
+        if isinstance(inner, Scalar):
+            target[key] = source[key]
+        else:
+            _copy(inner, source[key], target[key])
 
 
 class RecordView:

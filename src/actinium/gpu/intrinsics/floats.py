@@ -120,7 +120,16 @@ _add("fmin", "T,T->T", "fmin{f}({0}, {1})", _fmin, "the smaller; NaN loses", BAS
 _add("fmax", "T,T->T", "fmax{f}({0}, {1})", _fmax, "the larger; NaN loses", BASIC)
 _add("copysign", "T,T->T", "copysign{f}({0}, {1})", lambda _, a, b: math.copysign(a, b), "size of the first, sign of the second", BASIC)  # fmt: skip
 _add("nextafter", "T,T->T", "nextafter{f}({0}, {1})", _next, "the next value of the type towards the second", BASIC)  # fmt: skip
-_add("ldexp", "T,i32->T", "ldexp{f}({0}, {1})", lambda t, x, n: quiet(math.ldexp)(t, x, n), "x * 2**n", BASIC)  # fmt: skip
+
+
+def _ldexp(_: Scalar, x: float, n: int) -> float:
+    try:
+        return math.ldexp(x, n)
+    except OverflowError:
+        return math.copysign(math.inf, x)
+
+
+_add("ldexp", "T,i32->T", "ldexp{f}({0}, {1})", _ldexp, "x * 2**n", BASIC)
 _add("logb", "T->T", "logb{f}({0})", lambda _, x: float(math.frexp(x)[1] - 1) if x else -math.inf, "exponent of two", BASIC, 0, (1e-3, 1e6))  # fmt: skip
 _add("ilogb", "T->i32", "ilogb{f}({0})", lambda _, x: math.frexp(x)[1] - 1, "exponent of two as an integer", BASIC, 0, (1e-3, 1e6))  # fmt: skip
 _add("significand", "T->T", "ac_significand({0})", lambda _, x: math.frexp(x)[0], "frexp's fraction, 0.5 to 1", BASIC)  # fmt: skip

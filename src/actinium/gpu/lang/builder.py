@@ -232,7 +232,11 @@ class Builder(ABC):
             self.refuse(
                 node, "division-by-zero", f"`{self.text(node)}` divides by zero", "another divisor"
             )
-        except (OverflowError, ValueError, TypeError) as e:
+        except OverflowError:
+            self.refuse(
+                node, "constant", f"`{self.text(node)}` is too large a number", "another constant"
+            )
+        except (ValueError, TypeError) as e:
             self.refuse(
                 node, "constant", f"`{self.text(node)}` cannot be computed: {e}", "another constant"
             )

@@ -20,6 +20,9 @@ from .source import MISSING, Source
 from .values import Known, Lit, Operand, Place, Ranged, Static, named
 
 CASTS: dict[Any, Scalar] = {int: I64, float: F64, bool: BOOL}
+BUILTINS: dict[Any, str] = {
+    abs: "abs", min: "min", max: "max", len: "len", round: "round", pow: "pow", divmod: "divmod",
+}  # fmt: skip
 RANGES: dict[Any, str] = {range: "for", marks.prange: "par", marks.unroll: "unroll"}
 
 
@@ -80,23 +83,26 @@ class Calls(Expressions):
             return self.inline(node, target.function, target.owner)
         if isinstance(getattr(target, "__gpu_record__", None), Record):
             return self.make(node, target)
+        return self._builtin(node, target)
+
+    def _builtin(self, node: ast.Call, target: Any) -> Known | None:
+        """Functions of Python and of ``math``."""
         try:
-            if target in CASTS:
-                return self.cast(node, CASTS[target])
-            if target in RANGES:
-                return self.range(node, RANGES[target])
-            if target in MATH:
-                return self.intrinsic(node, MATH[target])
-            if target in WHOLE_MATH:
-                return self.intrinsic(node, TABLE[WHOLE_MATH[target]])
-        except TypeError:  # not hashable, so none of them
+            hash(target)
+        except TypeError:
             return None
-        name = {abs: "abs", min: "min", max: "max", len: "len", round: "round", pow: "pow", divmod: "divmod"}  # fmt: skip
+        if target in CASTS:
+            return self.cast(node, CASTS[target])
         if target is math.trunc:
             return self.cast(node, I64)
-        if any(target is f for f in name):
-            return getattr(self, f"_{name[target]}")(node)  # type: ignore[no-any-return]
-        return None
+        if target in RANGES:
+            return self.range(node, RANGES[target])
+        if target in MATH:
+            return self.intrinsic(node, MATH[target])
+        if target in WHOLE_MATH:
+            return self.intrinsic(node, TABLE[WHOLE_MATH[target]])
+        name = BUILTINS.get(target)
+        return None if name is None else getattr(self, f"_{name}")(node)
 
     def note(self, node: ast.Call, kind: str, what: Any) -> None:
         """Tells the oracle how this call was understood."""
@@ -111,10 +117,10 @@ class Calls(Expressions):
             )  # fmt: skip
         if not least <= len(node.args) <= most:
             wanted = f"{least}" if least == most else f"{least} to {most}"
+            wanted += " operand" if wanted == "1" else " operands"
             self.refuse(
                 node, "operand-count",
-                f"`{self.text(node.func)}` takes {wanted} operands, got {len(node.args)}",
-                f"{wanted} operands",
+                f"`{self.text(node.func)}` takes {wanted}, got {len(node.args)}", wanted,
             )  # fmt: skip
         return [self.operand(arg) for arg in node.args]
 

@@ -26,7 +26,6 @@ REFUSED: dict[type[ast.AST], tuple[str, str, str]] = {
     ast.Set: ("set", "a set is memory on the heap", "a bit set in an integer, or a gpu.Array of bool32"),
     ast.Lambda: ("lambda", "a lambda has no types", "a function with @gpu.function and annotations"),
     ast.JoinedStr: ("f-string", "there are no strings on a device", "a number that stands for the text"),
-    ast.Await: ("await", "a handler on a device never waits", "the work after the await in a handler of its own"),
     ast.Yield: ("yield", "a handler gives one reply", "`return`, or several messages"),
     ast.YieldFrom: ("yield-from", "a handler gives one reply", "`return`, or several messages"),
     ast.NamedExpr: ("walrus", "`:=` assigns within an expression", "an assignment on a line of its own"),

@@ -27,8 +27,6 @@ REFUSED: dict[type[ast.AST], tuple[str, str, str]] = {
     ast.FunctionDef: ("nested-def", "a function within a function", "`@gpu.function` at the top of the file"),
     ast.AsyncFunctionDef: ("nested-def", "a function within a function", "`@gpu.function` at the top of the file"),
     ast.ClassDef: ("nested-class", "a class within a function", "`@gpu.state` at the top of the file"),
-    ast.AsyncFor: ("async-for", "a handler on a device never waits", "a plain `for`"),
-    ast.AsyncWith: ("async-with", "a handler on a device never waits", "plain statements"),
     ast.TryStar: ("try", "there are no exceptions on a device", "a test before the operation"),
 }  # fmt: skip
 
@@ -57,6 +55,9 @@ class Statements(Calls):
             if isinstance(inner, ast.AugAssign) and isinstance(inner.target, ast.Name):
                 self.stores[inner.target.id] = self.stores.get(inner.target.id, 0) + 1
         self.stored_names = frozenset(self.stores)
+        in_loops = [name for node in ast.walk(source.tree) for name in _targets(node)]
+        self.indices = {name for name in in_loops if in_loops.count(name) == self.stores[name]}
+        """Names that only ``for`` binds: each loop has one of its own, of its own type."""
 
     def declared_result(self) -> Any:
         if self.source.annotation("return") in (None, MISSING):
@@ -193,17 +194,18 @@ class Statements(Calls):
     def local(self, target: ast.Name, known: Known, at: ast.AST | None = None) -> None:
         """Binds a local; each has one type in the whole function."""
         name = target.id
+        if name in self.indices:
+            self.env[name] = known
+            return
         if isinstance(known, Static) and known.value is None:
             self.refuse(target, "none", f"`{name}` would be None", "a value")
         once = self.stores[name] == 1 and name not in self.annotated
         if not isinstance(known, Lit | Value) or (
             isinstance(known, Value) and isinstance(known.type, Record)
         ):
-            if not once and not isinstance(self.env.get(name, known), type(known)):
-                self.refuse(
-                    target, "retype", f"`{name}` was {named(self.env[name])} and becomes {named(known)}",
-                    "another name",
-                )  # fmt: skip
+            there = self.env.get(name, known)
+            if not once and (name in self.notes.locals or named(there) != named(known)):
+                self.other_kind(target, name, there, known)
             self.env[name] = known
             return
         if isinstance(known, Lit) and once:
@@ -216,6 +218,11 @@ class Statements(Calls):
         before = (
             self.annotated.get(name) or self.notes.locals.get(name) or self.session.hints.get(key)
         )
+        there = self.env.get(name, operand)
+        if not isinstance(there, Lit) and not (
+            isinstance(there, Value) and isinstance(there.type, Scalar)
+        ):
+            self.other_kind(node, name, there, operand)
         given = self.type_of(operand)
         type_ = given if before is None else before
         if before is not None and before.weak and given is not before:
@@ -235,6 +242,14 @@ class Statements(Calls):
         if name in self.annotated:
             return self.value(at, operand, type_)
         self.retype(node, name, type_, given)
+
+    def other_kind(self, node: ast.AST, name: str, before: Known, known: Known) -> NoReturn:
+        self.refuse(
+            node,
+            "retype",
+            f"`{name}` was {named(before)} and becomes {named(known)}",
+            "another name",
+        )
 
     def retype(self, node: ast.AST, name: str, before: Any, given: Scalar) -> NoReturn:
         wide = common(before, given) or given
@@ -438,9 +453,11 @@ class Statements(Calls):
                 node.orelse[0], "loop-else", "`else` of a loop", "a flag that is tested after it"
             )
         over = self.expression(node.iter)
+        for name in _targets(node):
+            if name in self.indices:
+                self.env.pop(name, None)
         if isinstance(over, Place) and isinstance(over.type, ArrayType):
-            over = (over, over.type.length)
-            self._over_array(node, *over)
+            self._over_array(node, over, over.type.length)
             return
         if type(over) is tuple:
             self._unrolled(node, list(over))
@@ -501,10 +518,7 @@ class Statements(Calls):
         for item in items:
             if self.session.region.last is not None:
                 break
-            if isinstance(node.target, ast.Name) and self.stores[node.target.id] == 1:
-                self.env[node.target.id] = item
-            else:
-                self.assign(node.target, item, node.iter)
+            self.assign(node.target, item, node.iter)
             self.block(node.body)
         self.loops.pop()
 
@@ -561,6 +575,17 @@ class Statements(Calls):
                 return
             condition = self.session.constant(BOOL, False, (self.source, node))
         self.emit(node, "check", [condition])
+
+
+def _targets(node: ast.AST) -> list[str]:
+    """The names that a ``for`` binds, in order; none for other nodes."""
+    if not isinstance(node, ast.For):
+        return []
+    return [
+        inner.id
+        for inner in ast.walk(node.target)
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
+    ]
 
 
 def _breaks(region: Region) -> list[Op]:

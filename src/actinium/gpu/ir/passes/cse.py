@@ -1,6 +1,7 @@
 """Common subexpressions: what was computed before on every path here is not computed again.
 
-Only pure operations: an effect, a fault and a read of what may change stay as often as written.
+An effect and a read of what may change stay as often as they were written. What may fault is
+shared too: where the second would stop the handler, the first has done so.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def run(function: Function) -> bool:
         kept = []
         for op in region.ops:
             op.args = [same.get(a, a) for a in op.args]
-            if op.pure and not op.regions and not op.info.terminator:
+            if (op.pure or op.info.pure) and not op.regions and not op.info.terminator:
                 first = known.setdefault(_key(op), op)
                 if first is not op:
                     same.update(zip(op.results, first.results, strict=True))

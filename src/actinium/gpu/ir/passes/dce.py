@@ -8,15 +8,18 @@ from __future__ import annotations
 from ..nodes import Function, Op, Region, Value, walk
 
 
-def _quiet(op: Op) -> bool:
-    """Whether the operation and all within it have no effect but their results."""
-    if op.name in ("if", "for", "par", "scope"):
-        return all(
-            inner.name in ("yield", "continue") or _quiet(inner)
-            for region in op.regions
-            for inner in region.ops
-        )
-    return op.removable
+def _quiet(op: Op, ends: tuple[str, ...] = ("yield",)) -> bool:
+    """Whether the operation and all within it have no effect but their results.
+
+    ``ends`` are the terminators that stay within it: an inner ``break`` ends an inner loop.
+    """
+    if op.name in ("for", "par"):
+        ends = ("yield", "continue", "break")
+    elif op.name != "if":
+        return op.removable
+    return all(
+        inner.name in ends or _quiet(inner, ends) for region in op.regions for inner in region.ops
+    )
 
 
 def _prune(op: Op, used: set[Value]) -> bool:

@@ -1,0 +1,194 @@
+"""Programs of each kind and level, which several tests use."""
+
+from __future__ import annotations
+
+import actinium as ac
+from actinium import gpu
+
+
+@gpu.message(kind=0x0110)
+class Add:
+    amount: gpu.i64
+    who: gpu.u32 = 0
+
+
+@gpu.message(kind=0x0111)
+class Read:
+    which: gpu.u32 = 0
+
+
+@gpu.actor(level="thread")
+class Counter:
+    """One thread: a total, and how much each of 16 callers added."""
+
+    total: gpu.i64 = 0
+    by: gpu.Array[gpu.i64, 16]  # type: ignore[valid-type]
+
+    @ac.on
+    def add(self, m: Add) -> gpu.i64:
+        assert m.amount >= 0
+        self.total += m.amount
+        self.by[m.who % 16] += m.amount
+        return self.total
+
+    @ac.on
+    def read(self, m: Read) -> gpu.i64:
+        return self.by[m.which]
+
+
+@gpu.message(kind=0x0120)
+class Window:
+    n: gpu.i32
+    scale: gpu.f32
+    values: gpu.Array[gpu.f32, 64]  # type: ignore[valid-type]
+
+
+@gpu.message(kind=0x0121)
+class Histogram:
+    n: gpu.i32
+    values: gpu.Array[gpu.u8, 64]  # type: ignore[valid-type]
+
+
+@gpu.state
+class Summary:
+    count: gpu.i64
+    mean: gpu.f64
+    low: gpu.f32
+    high: gpu.f32
+    all_positive: gpu.bool32
+
+
+@gpu.actor(level="block")
+class Statistics:
+    """A block: running count, mean and extremes of what comes in windows, and a histogram."""
+
+    count: gpu.i64
+    total: gpu.f64
+    low: gpu.f32 = 3e38
+    high: gpu.f32 = -3e38
+    kept: gpu.Array[gpu.f32, 64]  # type: ignore[valid-type]
+    bins: gpu.Array[gpu.i32, 16]  # type: ignore[valid-type]
+    rounds: gpu.i32
+
+    @ac.on
+    def window(self, m: Window) -> Summary:
+        for i in gpu.prange(m.n):
+            self.kept[i] = m.values[i] * m.scale
+        total = 0.0
+        low = self.low
+        high = self.high
+        negative = 0
+        for i in gpu.prange(m.n):
+            value = self.kept[m.n - 1 - i]
+            total += gpu.f64(value)
+            low = min(low, value)
+            high = max(high, value)
+            if value < 0.0:
+                negative += 1
+        self.total += gpu.reduce_add(total)
+        self.low = gpu.reduce_min(low)
+        self.high = gpu.reduce_max(high)
+        self.count += m.n
+        if self.count > 100:
+            self.rounds += 1
+            self.count -= 100
+        mean = self.total / gpu.f64(max(self.count, 1))
+        return Summary(self.count, mean, self.low, self.high, gpu.reduce_add(negative) == 0)
+
+    @ac.on
+    def histogram(self, m: Histogram) -> gpu.i32:
+        for i in gpu.prange(len(self.bins)):
+            self.bins[i] = 0
+        for i in gpu.prange(m.n):
+            gpu.atomic_add(self.bins[m.values[i] % 16], 1)
+        best: gpu.i32 = 0
+        for i in range(16):
+            if self.bins[i] > self.bins[best]:
+                best = gpu.i32(i)
+        return best
+
+
+@gpu.message(kind=0x0130)
+class Logits:
+    top_k: gpu.i32
+    u: gpu.f32
+    values: gpu.Array[gpu.f32, 128]  # type: ignore[valid-type]
+
+
+@gpu.actor(level="warp")
+class Sampler:
+    """A warp: a token from the k best of 128 logits, by the inverse of the distribution."""
+
+    weights: gpu.Array[gpu.f32, 128]  # type: ignore[valid-type]
+    drawn: gpu.i64
+
+    @ac.on
+    def sample(self, m: Logits) -> gpu.i32:
+        peak = m.values[0]
+        for i in gpu.prange(128):
+            peak = max(peak, m.values[i])
+        peak = gpu.reduce_max(peak)
+        for i in gpu.prange(128):
+            better: gpu.i32 = 0
+            for j in range(128):
+                other = m.values[j]
+                if other > m.values[i] or (other == m.values[i] and j < i):
+                    better += 1
+            self.weights[i] = gpu.exp(m.values[i] - peak) if better < m.top_k else gpu.f32(0)
+        mass: gpu.f32 = 0.0
+        for i in gpu.prange(128):
+            mass += self.weights[i]
+        left = gpu.reduce_add(mass) * m.u
+        token: gpu.i32 = -1
+        for i in range(128):
+            weight = self.weights[i]
+            if weight > 0.0:
+                token = gpu.i32(i)
+                left -= weight
+                if left < 0.0:
+                    break
+        self.drawn += 1
+        return token
+
+
+@gpu.kernel
+def axpy(a: gpu.f32, x: gpu.Buffer[gpu.f32], y: gpu.Buffer[gpu.f32]) -> None:
+    """y += a * x"""
+    for i in gpu.prange(len(x)):
+        y[i] = a * x[i] + y[i]
+
+
+@gpu.kernel
+def count_bytes(data: gpu.Buffer[gpu.u8], bins: gpu.Buffer[gpu.u32]) -> None:
+    """A histogram."""
+    for i in gpu.prange(len(data)):
+        gpu.atomic_add(bins[data[i]], 1)
+
+
+@gpu.stencil(dims=2, boundary="clamp")
+def heat(t: gpu.Grid[gpu.f32], k: gpu.f32) -> gpu.f32:
+    """One explicit step of the heat equation."""
+    around = t[-1, 0] + t[1, 0] + t[0, -1] + t[0, 1]
+    return t[0, 0] + k * (around - 4.0 * t[0, 0])
+
+
+@gpu.stencil(dims=3, boundary="periodic")
+def wave(now: gpu.Grid[gpu.f64], before: gpu.Grid[gpu.f64], c: gpu.f64) -> gpu.f64:
+    """One leapfrog step of the wave equation."""
+    around = (
+        now[-1, 0, 0] + now[1, 0, 0] + now[0, -1, 0] + now[0, 1, 0] + now[0, 0, -1] + now[0, 0, 1]
+    )
+    return 2.0 * now[0, 0, 0] - before[0, 0, 0] + c * (around - 6.0 * now[0, 0, 0])
+
+
+@gpu.stencil(dims=2, boundary="zero")
+def blur(t: gpu.Grid[gpu.f16]) -> gpu.f16:
+    """The mean of nine, in 16-bit floats; beyond the edge is 0."""
+    total: gpu.f16 = 0.0
+    for row in gpu.unroll(-1, 2):
+        for column in gpu.unroll(-1, 2):
+            total += t[row, column]
+    return total / 9
+
+
+PROGRAMS = (Counter, Statistics, Sampler, axpy, count_bytes, heat, wave, blur)
