@@ -141,7 +141,7 @@ class Program:
             parameters.append(f"{stored(function.result)}* reply")
         parameters += [f"{held(value.type)} v{value.id}" for _, value in function.params]
         body = "\n".join(writer.lines)
-        return f"AC_FN {result} {function.name}({', '.join(parameters)}) {{\n  (void)ctx;\n{body}\n}}\n"
+        return f"AC_FN {result} {function.symbol}({', '.join(parameters)}) {{\n  (void)ctx;\n{body}\n}}\n"
 
     def _dispatch(self) -> str:
         """One entry for all kinds, and a CUDA kernel that handles one message with it."""
@@ -156,7 +156,7 @@ class Program:
             if function.result is not None:
                 arguments.append(f"({stored(function.result)}*)reply")
             cases.append(
-                f"    case {message.__gpu_kind__:#06x}: {function.name}({', '.join(arguments)}); break;"
+                f"    case {message.__gpu_kind__:#06x}: {function.symbol}({', '.join(arguments)}); break;"
             )
         body = "\n".join(cases)
         level = LEVELS[self.level]
@@ -185,7 +185,7 @@ class Program:
         axes = "zyx"[3 - function.shape :] if function.shape else ""
         arguments += [f"{axis}, a.n{axis}" for axis in axes]
         arguments += [_argument(name, value) for name, value in function.params]
-        call = f"{function.name}({', '.join(arguments)})"
+        call = f"{function.symbol}({', '.join(arguments)})"
         if function.shape:
             cells = " * ".join(f"a.n{axis}" for axis in axes)
             places = ["ac_i64 rest = (ac_i64)t;"]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 
-def test_gpu_1_nothing_of_cuda_is_imported() -> None:
+def test_nothing_of_cuda_is_imported() -> None:
     code = "import json, sys, actinium.gpu\nprint(json.dumps(sorted(sys.modules)))"
     loaded = json.loads(subprocess.check_output([sys.executable, "-c", code]))
     assert not [

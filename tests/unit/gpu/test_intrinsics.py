@@ -23,6 +23,7 @@ from actinium.gpu.layout.scalar import BOOL, Scalar
 
 CASES = [(row, type_) for row in TABLE.values() for type_ in row.types]
 DRAWS = 40
+PAGE = Path(__file__).parents[3] / "docs/reference/intrinsics.md"
 
 
 def _code(type_: Scalar) -> str:
@@ -143,6 +144,8 @@ def test_the_table_is_one_list_without_gaps() -> None:
         assert row.name == name and row.doc and row.types
         assert set(row.params) | {row.result} <= {"T"} | set(gpu.SCALARS)
         assert f"| `{row.signature}` |" in markdown()
+    assert markdown() in PAGE.read_text(), "write docs/reference/intrinsics.md anew"
+    assert f"The {len(TABLE)} functions" in PAGE.read_text()
     assert all(row in TABLE.values() for row in MATH.values()) and set(WHOLE_MATH.values()) <= set(
         TABLE
     )

@@ -129,3 +129,14 @@ def test_wrong_arguments_are_refused(kernels: Any, cache: Cache) -> None:
         gpu.stencil(dims=4)
     with pytest.raises(UsageError, match=r"boundary must be one of clamp, zero, periodic"):
         gpu.stencil(dims=2, boundary="mirror")
+
+
+def test_a_name_that_means_something_in_cpp_is_only_a_name(cache: Cache) -> None:
+    @gpu.kernel
+    def double(x: gpu.Buffer[gpu.i32], int: gpu.i32) -> None:
+        for i in gpu.prange(len(x)):
+            x[i] = 2 * x[i] + int
+
+    data = array("i", [1, 2])
+    gpu.NativeKernel(gpu.compile(double), cache)(data, 1)
+    assert data.tolist() == [3, 5]

@@ -242,7 +242,7 @@ class Writer:
         pass
 
     def _scope(self, op: Op) -> None:
-        label = f"out{len(self.labels)}_{self.function.name}"
+        label = f"out{len(self.labels)}"
         self.labels[op] = label
         self.declare(op.results)
         self.line("{")

@@ -138,6 +138,11 @@ class Function:
         self.count = 0
         """The highest number of a value."""
 
+    @property
+    def symbol(self) -> str:
+        """Its name in C++, where ``double`` or ``pow`` would mean something else."""
+        return f"fn_{self.name}"
+
     def value(self, type_: Any, op: Op | None) -> Value:
         self.count += 1
         return Value(type_, op, self.count)
