@@ -318,6 +318,18 @@ def test_a_program_outside_the_language_is_refused(name: str) -> None:
     assert message(name) == golden()[name]
 
 
+def test_a_function_whose_text_is_lost_says_what_to_do() -> None:
+    scope: dict[str, Any] = {"gpu": gpu}
+    text = "@gpu.kernel\ndef k(n: gpu.i32) -> None:\n    pass\n"
+    exec(compile(text, "<lost>", "exec", dont_inherit=True), scope)
+    with pytest.raises(CompileError) as caught:
+        gpu.compile(scope["k"])
+    assert str(caught.value) == (
+        "<lost>:1: the source of k is not to be had [no-source]\n"
+        "  write: the function in a file, or put its text into linecache.cache before the exec"
+    )
+
+
 def test_at_least_60_kinds_are_refused() -> None:
     texts = golden()
     assert set(texts) == set(CASES)

@@ -6,7 +6,7 @@ import ctypes
 import random
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -160,6 +160,7 @@ def test_arrays_and_kinds_have_limits() -> None:
             gpu.Array[gpu.i32, length]  # type: ignore[index, misc]
     with pytest.raises(LayoutError, match=r"expected Array\[type, length\]"):
         gpu.Array[gpu.i32]  # type: ignore[index, misc]
+    assert gpu.Array[gpu.i32, Literal[3]] == gpu.Array[gpu.i32, 3]  # type: ignore[misc]
     for kind in (0xFF, 0x10000, True, "1"):
         with pytest.raises(LayoutError, match=r"kind must be 0x0100..0xFFFF"):
             gpu.message(kind=kind)  # type: ignore[arg-type]

@@ -131,8 +131,6 @@ class Function:
         """A kernel's parameters as they were written, roots and numbers mixed."""
         self.body = Region()
         self.result: Any = None
-        self.halo = 0
-        """How far a stencil reads beside its cell; 0 for all other functions."""
         self.shape = 0
         """Dimensions of a stencil."""
         self.count = 0

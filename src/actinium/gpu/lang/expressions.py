@@ -187,7 +187,6 @@ class Expressions(Builder):
                 node, "stencil-offset", f"`{self.text(node)}`: a neighbour in {dims} dimensions",
                 f"{dims} constant offsets of -16..16, such as `g[{', '.join(['0'] * dims)}]`",
             )  # fmt: skip
-        self.session.halo = max(self.session.halo, *map(abs, plain))
         return self.emit(
             node, "neighbour", [], grid.type.element, root=grid.root, offset=tuple(map(int, plain))
         ).result

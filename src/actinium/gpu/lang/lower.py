@@ -62,7 +62,6 @@ def _settle(
         session.final = True
     function.body = session.region
     function.count = session.count
-    function.halo = session.halo
     return Lowered(function, source, session.notes)
 
 

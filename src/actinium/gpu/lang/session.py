@@ -33,7 +33,6 @@ class Session:
         self.hints: dict[tuple[Any, str], Scalar] = {}
         self.stack: list[Any] = []
         self.final = False
-        self.halo = 0
         self.dims = 0
         self.restart()
 

@@ -32,7 +32,7 @@ REFUSED: dict[type[ast.AST], tuple[str, str, str]] = {
 
 
 class Loop:
-    """A loop being compiled: the names it carries. None as names: it is unrolled."""
+    """A loop being compiled: what it is, and the names it carries."""
 
     def __init__(self, kind: str, names: list[str]) -> None:
         self.kind = kind

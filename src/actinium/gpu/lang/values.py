@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..ir.nodes import Root, Value
-from ..layout.scalar import Plain, Scalar
+from ..layout.scalar import Plain
 
 
 class Lit(NamedTuple):
@@ -61,7 +61,3 @@ def named(known: Known) -> str:
             return "a tuple"
         case _:
             return f"{known.type!r}"
-
-
-def is_number(type_: Any) -> bool:
-    return isinstance(type_, Scalar)
