@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actinium import gpu
+from actinium.gpu.codegen import host
 from actinium.gpu.codegen.cache import Cache
 from actinium.gpu.ir.nodes import walk
 from actinium.gpu.lang.lower import lower_handler
@@ -34,6 +35,18 @@ def test_tr_1_oracle_and_cpu_agree_on_many(cache: Cache) -> None:
         compare(seed, cache)
 
     agree()
+
+
+@pytest.mark.slow
+def test_the_text_has_no_undefined_behaviour(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What C++ leaves undefined may be right today and wrong with the next compiler."""
+    watched = (*host.STRICT, "-O1", "-fsanitize=undefined,float-cast-overflow")
+    monkeypatch.setattr(host, "STRICT", watched)
+    for seed in range(4):
+        compare(seed, cache)
+    assert "runtime error" not in capfd.readouterr().err
 
 
 @given(SEEDS)

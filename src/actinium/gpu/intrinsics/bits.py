@@ -89,7 +89,7 @@ _add("parity", WIDE, "T->i32", "(ac_popc(({U}){0}) & 1)", lambda t, x: _bits(t, 
 _add("brev", WIDE, "T->T", "(({T})ac_brev(({U}){0}))", _reverse, "bits in reverse order", BITS)
 _add("bswap", WIDE, "T->T", "(({T})ac_bswap(({U}){0}))", _swap, "bytes in reverse order", BITS)
 _add("rotl", UU, "T,i32->T", "ac_rotl({0}, {1})", _rotate, "rotated left, count modulo the width", BITS)  # fmt: skip
-_add("rotr", UU, "T,i32->T", "ac_rotl({0}, -{1})", lambda t, x, n: _rotate(t, x, -n), "rotated right", BITS)  # fmt: skip
+_add("rotr", UU, "T,i32->T", "ac_rotl({0}, (int)(0u - (unsigned){1}))", lambda t, x, n: _rotate(t, x, -n), "rotated right", BITS)  # fmt: skip
 _add("bfe", UU, "T,u32,u32->T", "ac_bfe({0}, {1}, {2})", _extract, "bit field (place, length), extracted", BITS)  # fmt: skip
 _add("bfi", UU, "T,T,u32,u32->T", "ac_bfi({0}, {1}, {2}, {3})", _insert, "bit field (value, place, length), inserted", BITS)  # fmt: skip
 _add("gray", UU, "T->T", "({0} ^ ({0} >> 1))", lambda _, x: x ^ (x >> 1), "Gray code", BITS)
