@@ -140,3 +140,11 @@ def test_a_name_that_means_something_in_cpp_is_only_a_name(cache: Cache) -> None
     data = array("i", [1, 2])
     gpu.NativeKernel(gpu.compile(double), cache)(data, 1)
     assert data.tolist() == [3, 5]
+
+
+def test_relaxed_results_are_near_the_strict_ones(cache: Cache) -> None:
+    x, y = np.random.default_rng(4).normal(size=(2, 64)).astype(np.float32)
+    got = y.copy()
+    program = gpu.compile(axpy, strict=False)
+    gpu.NativeKernel(program, cache)(0.3, x, got)
+    assert np.allclose(got, np.float32(0.3) * x + y, rtol=1e-6, atol=1e-7)
