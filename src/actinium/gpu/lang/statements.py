@@ -78,6 +78,9 @@ class Statements(Calls):
     def run(self, result: Any) -> None:
         """The whole body, into the current region."""
         self.result = result
+        for node in ast.walk(self.source.tree):  # an annotation holds for the whole function
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                self.annotated.setdefault(node.target.id, self.annotation(node.annotation))
         self.block(self.source.tree.body)
         if self.session.region.last is None:
             if result is not None:
