@@ -42,13 +42,13 @@ PRINTS = {
 }
 
 
-def run(home: Path, *words: str) -> list[str]:
+def run(home: Path, *words: str, **env: str) -> list[str]:
     result = subprocess.run(
         [sys.executable, *words],
         capture_output=True,
         text=True,
         check=False,
-        env=environment(home),
+        env=environment(home, **env),
         cwd=home,
     )
     assert result.returncode == 0, result.stderr
@@ -81,6 +81,8 @@ def test_what_is_stored_is_there_the_next_time(
     assert run(tmp_path, *words)[-1] == second
 
 
-def test_the_example_configuration_is_a_plan(tmp_path: Path) -> None:
-    lines = run(tmp_path, "-m", "actinium.cli", "check", str(EXAMPLES / "actinium.toml"))
-    assert lines[0].endswith("actinium.toml: a valid plan")
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.toml")))
+def test_an_example_configuration_is_a_plan(tmp_path: Path, name: str) -> None:
+    words = ("-m", "actinium.cli", "check", str(EXAMPLES / name))
+    lines = run(tmp_path, *words, ACTINIUM_ADMIN_TOKEN="a-token-of-the-test")
+    assert lines[0].endswith(f"{name}: a valid plan")

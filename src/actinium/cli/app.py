@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from . import arguments as a
+from .admin.app import add_to
 from .failures import failures
 from .logs import Level, set_up
 from .screen import Screen
@@ -182,3 +183,6 @@ def _store(path: str | None, none: bool) -> str | None:
     if none and path is not None:
         raise typer.BadParameter("--store and --no-store exclude each other", param_hint="--store")
     return "none" if none else path
+
+
+add_to(app)

@@ -12,7 +12,8 @@ from actinium.topology import Plan, read_plan
 
 from .places import IN_MEMORY, NO_STORE, short, store_path
 from .screen import Screen
-from .serve.options import gateway_key
+from .serve.options import admin_of, gateway_key
+from .wording import count
 
 
 def check(file: Path, screen: Screen) -> None:
@@ -23,6 +24,7 @@ def check(file: Path, screen: Screen) -> None:
     """
     plan = read_plan(file)
     gateway_key(None, plan, os.environ)
+    admin_of(plan, os.environ)
     inference = Inference(
         plan.deployments, runner_factory=plan.runner, accounts=Accounts() if plan.keyed else None
     )
@@ -44,6 +46,13 @@ def lines(plan: Plan) -> list[str]:
         f"  gateway      {host}:{gateway.port}, {access}, drains {gateway.drain:g} s",
         f"  sessions     {_store(plan)}",
     ]
+    if gateway.admin is not None:
+        admin = gateway.admin
+        where = "on the same port" if admin.port is None else f"{admin.host}:{admin.port}"
+        found.append(f"  admin API    {where}")
+    if plan.keyed:
+        names = ", ".join(tenant.name for tenant in plan.tenants) or "none declared"
+        found.append(f"  tenants      {names}; {count(len(plan.keys), 'declared key')}")
     for deployment, route in zip(plan.deployments, plan.routes, strict=True):
         place = plan.places.get(deployment.name, "")
         model = route.model

@@ -64,6 +64,7 @@ class Replica:
         self.slots = Slots(deployment.max_concurrent, deployment.queue)
         self._measures = measures
         self._watches = Watches()
+        self._closed = asyncio.Event()
         # A runner without a shorter way gives its whole answer by its bursts.
         self._whole = runner.complete if isinstance(runner, WholeRunner) else self._collect
         self._declares = runner if isinstance(runner, DeclaringRunner) else None
@@ -281,9 +282,15 @@ class Replica:
     async def close(self, drain: float) -> int:
         """Takes no more requests, lets those under way end for ``drain`` seconds, then stops.
 
-        Returns how many requests were cut off.
+        Returns how many requests were cut off. Called again meanwhile, the sooner end counts.
         """
         if self.state in ("draining", "closed"):
+            try:
+                async with asyncio.timeout(drain):
+                    await self._closed.wait()
+            except TimeoutError:
+                self._watches.interrupt(_stopped)
+                await self._closed.wait()
             return 0
         self.state, self.reason = "draining", "the deployment is being stopped"
         left = 0
@@ -296,6 +303,7 @@ class Replica:
         await self.runner.close()
         self._watches.stop()
         self.state, self.reason = "closed", "the deployment is closed"
+        self._closed.set()
         return left
 
     def _learn(self) -> None:

@@ -77,7 +77,7 @@ class Inference:
         self._path = PathMeasures(self.registry)
         self._chains: Chains | None = None
         self._applying = asyncio.Lock()
-        self._leaving: set[asyncio.Future[int]] = set()
+        self._leaving: dict[asyncio.Future[int], Replica] = {}
         self.generation = 1
         if accounts is None and budgets:
             from .limits.accounts import Accounts
@@ -146,10 +146,10 @@ class Inference:
                 raise
             self._adopt(table)
             self.generation += 1
-            gone = [replica for replica in old if replica not in set(new)]
-            task = asyncio.ensure_future(_close(gone, drain))
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            for replica in old - set(new):
+                task = asyncio.ensure_future(replica.close(drain))
+                self._leaving[task] = replica
+                task.add_done_callback(self._leaving.pop)
             return self.generation
 
     async def drain(self, name: str, seconds: float = 30.0) -> int:
@@ -276,8 +276,9 @@ class Inference:
 
     async def close(self, drain: float = 30.0) -> None:
         """Refuses new requests, lets those under way end for ``drain`` seconds, then stops."""
-        await _close(self._table.replicas.values(), drain)
-        await asyncio.gather(*self._leaving)
+        leaving = dict(self._leaving)
+        await _close((*self._table.replicas.values(), *leaving.values()), drain)
+        await asyncio.gather(*leaving)
 
     def _watch_state(self) -> None:
         def running() -> Iterable[Reading]:

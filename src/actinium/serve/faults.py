@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
+
 from .openai.errors import Detail
 
 
 class Faults(Protocol):
-    """The shape of a door's errors; ``id`` is the request's."""
+    """The shape of a door's errors; ``id`` is the request's, ``shape`` the type of a body."""
+
+    @property
+    def shape(self) -> type[msgspec.Struct]: ...
 
     def status(self, error: BaseException) -> int:
         """The HTTP status of an exception."""

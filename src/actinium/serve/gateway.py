@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
@@ -23,8 +25,9 @@ from .app import GatewayApp
 from .context import Context, Gather
 from .http.limits import Limits
 from .measures import GatewayMeasures
+from .openapi import describing
 from .process import file_limit
-from .routes import PUBLIC, Routes
+from .routes import PUBLIC, Route, Routes
 
 if TYPE_CHECKING:
     from actinium.ops.requests import RequestLog
@@ -117,10 +120,10 @@ class Gateway:
             if admin.port is None:
                 public |= api
             else:
-                routes = Routes({**{path: PUBLIC[path] for path in _OPERATORS}, **api})
-                app = GatewayApp(self._context, access, routes, measures)
+                routes = {**{path: PUBLIC[path] for path in _OPERATORS}, **api}
+                app = GatewayApp(self._context, access, _described(routes), measures)
                 self._admin_server = HttpServer(app, admin.host, admin.port, limits, self._tls)
-        app = GatewayApp(self._context, access, Routes(public), measures, watch)
+        app = GatewayApp(self._context, access, _described(public), measures, watch)
         self._server = HttpServer(app, host, port, limits, self._tls, shared=shared)
         registry = inference.registry
         registry.view("http_connections", "Open client connections.", (), self._connections)
@@ -184,3 +187,10 @@ class Gateway:
 
     def _connections(self) -> list[Reading]:
         return [((), float(self._server.connections))]
+
+
+def _described(routes: Mapping[bytes, Route]) -> Routes:
+    """The routes, and the document about them."""
+    return Routes(
+        {**routes, b"/openapi.json": describing(routes, import_module("actinium").__version__)}
+    )

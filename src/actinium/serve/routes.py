@@ -10,18 +10,21 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from .access import Scope
+from .anthropic.body import Body, CountBody
 from .anthropic.errors import AnthropicFaults
 from .context import Handler
 from .faults import Faults
 from .handlers.chat import chat
 from .handlers.completions import completions
-from .handlers.embeddings import embeddings
-from .handlers.health import healthz, readyz
-from .handlers.messages import count_tokens, messages
+from .handlers.embeddings import List, embeddings
+from .handlers.health import Alive, Readiness, healthz, readyz
+from .handlers.messages import Answer, Counted, count_tokens, messages
 from .handlers.metrics import metrics
-from .handlers.models import model, models
+from .handlers.models import Model, Models, model, models
 from .http.message import HttpRequest
+from .openai.body import ChatBody, CompletionBody, EmbeddingBody
 from .openai.errors import OpenAIFaults
+from .openai.shapes import Completed, TextCompleted
 
 _OPENAI: Final = OpenAIFaults()
 _ANTHROPIC: Final = AnthropicFaults()
@@ -32,7 +35,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     ``scope`` says whose key they want; ``open`` ones are answered while the server drains, too.
     ``faults`` is the shape of their errors. ``also`` are routes of the same path with other
-    methods. ``body`` and ``answer`` are the types that are read and written.
+    methods. ``body``, ``query`` and ``answer`` are the types that are read and written, ``headers``
+    names of request headers that mean something; ``others`` are types of answers with other
+    statuses that are no errors; ``streams`` says that an answer may come as events.
     """
 
     name: str
@@ -43,8 +48,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     faults: Faults = _OPENAI
     also: tuple[Route, ...] = ()
     body: Any = None
+    query: Any = None
+    headers: tuple[str, ...] = ()
     answer: Any = None
+    content_type: str = "application/json"
     status: int = 200
+    others: tuple[tuple[int, Any], ...] = ()
+    streams: bool = False
 
     def joined(self, *more: Route) -> Route:
         """This route with others of the same path."""
@@ -64,29 +74,46 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 _READ: Final = (b"GET", b"HEAD")
 
+_LATE: Final = "x-request-timeout-ms"
+_SESSION: Final = "x-session-id"
+_BETA: Final = "anthropic-beta"
+
 EXACT: Final = {
     b"/v1/chat/completions": Route(
-        name="chat", methods=(b"POST",), handler=chat, prefix="chatcmpl-"
+        name="chat", methods=(b"POST",), handler=chat, prefix="chatcmpl-",
+        body=ChatBody, answer=Completed, streams=True, headers=(_SESSION, _LATE),
     ),
     b"/v1/completions": Route(
-        name="completions", methods=(b"POST",), handler=completions, prefix="cmpl-"
+        name="completions", methods=(b"POST",), handler=completions, prefix="cmpl-",
+        body=CompletionBody, answer=TextCompleted, streams=True, headers=(_LATE,),
     ),
     b"/v1/embeddings": Route(
-        name="embeddings", methods=(b"POST",), handler=embeddings, prefix="embd-"
+        name="embeddings", methods=(b"POST",), handler=embeddings, prefix="embd-",
+        body=EmbeddingBody, answer=List,
     ),
     b"/v1/messages": Route(
-        name="messages", methods=(b"POST",), handler=messages, prefix="msg_", faults=_ANTHROPIC
+        name="messages", methods=(b"POST",), handler=messages, prefix="msg_", faults=_ANTHROPIC,
+        body=Body, answer=Answer, streams=True, headers=(_SESSION, _LATE, _BETA),
     ),
     b"/v1/messages/count_tokens": Route(
-        name="count_tokens", methods=(b"POST",), handler=count_tokens, faults=_ANTHROPIC
+        name="count_tokens", methods=(b"POST",), handler=count_tokens, faults=_ANTHROPIC,
+        body=CountBody, answer=Counted, headers=(_LATE, _BETA),
     ),
-    b"/v1/models": Route(name="models", methods=_READ, handler=models),
-    b"/healthz": Route(name="healthz", methods=_READ, handler=healthz, scope="open"),
-    b"/readyz": Route(name="readyz", methods=_READ, handler=readyz, scope="open"),
-    b"/metrics": Route(name="metrics", methods=_READ, handler=metrics, scope="operate"),
-}
+    b"/v1/models": Route(name="models", methods=_READ, handler=models, answer=Models),
+    b"/healthz": Route(
+        name="healthz", methods=_READ, handler=healthz, scope="open", answer=Alive
+    ),
+    b"/readyz": Route(
+        name="readyz", methods=_READ, handler=readyz, scope="open", answer=Readiness,
+        others=((503, Readiness),),
+    ),
+    b"/metrics": Route(
+        name="metrics", methods=_READ, handler=metrics, scope="operate",
+        content_type="text/plain",
+    ),
+}  # fmt: skip
 TEMPLATES: Final = {
-    b"/v1/models/{id}": Route(name="models", methods=_READ, handler=model),
+    b"/v1/models/{id}": Route(name="models", methods=_READ, handler=model, answer=Model),
 }
 PUBLIC: Final = {**EXACT, **TEMPLATES}
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from actinium.base.secret import Secret, read_secret
+from actinium.base.secret import Secret
 from actinium.core import Report, System
 from actinium.errors import ConfigError, Unavailable
 from actinium.inference import Inference
@@ -17,7 +17,7 @@ from actinium.inference.limits import Accounts
 from actinium.inference.session import SessionActors
 from actinium.inference.tenants import Keyring
 from actinium.ops import RequestLog, Tracing, TracingSettings, watch_system
-from actinium.serve import Admin, Gateway
+from actinium.serve import Gateway
 from actinium.serve.context import Gather
 from actinium.store import Store
 from actinium.topology import GatewaySection, Plan
@@ -25,6 +25,7 @@ from actinium.topology import GatewaySection, Plan
 from ..failures import CANNOT_BIND, CommandFailed
 from ..logs import log_writer
 from ..places import open_store
+from .options import admin_of
 from .signals import until
 
 _log = logging.getLogger("actinium.cli.serve")
@@ -60,7 +61,7 @@ class Host:
             where.port,
             api_key=key,
             keys=keys,
-            admin=_admin(plan),
+            admin=admin_of(plan, os.environ),
             insecure=where.insecure,
             tls=where.tls,
             shared=gather is not None,
@@ -147,17 +148,6 @@ def _request_log(plan: Plan, inference: Inference) -> RequestLog | None:
     writer = log_writer(plan.log)
     writer.watch(inference.registry)
     return RequestLog(writer, plan.log)
-
-
-def _admin(plan: Plan) -> Admin | None:
-    section = plan.gateway.admin
-    if section is None:
-        return None
-    try:
-        token = read_secret(section.token, os.environ)
-    except ConfigError as error:
-        raise type(error)(f"{plan.file}: gateway.admin.token: {error}") from error
-    return Admin(token=token, host=section.host, port=section.port)
 
 
 def _keyring(plan: Plan, inference: Inference, store: Store | None) -> Keyring:

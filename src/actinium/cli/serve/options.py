@@ -13,6 +13,7 @@ from actinium.base.address import is_loopback
 from actinium.base.secret import Secret, read_secret
 from actinium.errors import ConfigError, RuntimeNotInferred
 from actinium.inference import Deployment
+from actinium.serve import Admin
 from actinium.topology import GatewaySection, Plan, SystemSection, plan_of, read_plan
 
 from ..failures import USAGE, CommandFailed
@@ -138,3 +139,15 @@ def gateway_key(given: str | None, plan: Plan, environ: Mapping[str, str]) -> Se
             USAGE,
         )
     return None
+
+
+def admin_of(plan: Plan, environ: Mapping[str, str]) -> Admin | None:
+    """The admin API of a plan. Raises MissingCredentials where its token is not set."""
+    section = plan.gateway.admin
+    if section is None:
+        return None
+    try:
+        token = read_secret(section.token, environ)
+    except ConfigError as error:
+        raise type(error)(f"{plan.file}: gateway.admin.token: {error}") from error
+    return Admin(token=token, host=section.host, port=section.port)

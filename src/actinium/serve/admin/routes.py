@@ -24,6 +24,7 @@ from .shapes import (
     Rotate,
     UsageRows,
 )
+from .usage import Question
 
 BASE: Final = b"/admin/v1"
 
@@ -31,10 +32,10 @@ BASE: Final = b"/admin/v1"
 def admin_routes(api: AdminApi) -> Mapping[bytes, Route]:
     """All of them, over one gateway."""
 
-    def get(action: Action, answer: Any) -> Route:
+    def get(action: Action, answer: Any, query: Any = None) -> Route:
         return Route(
             name="admin", methods=(b"GET", b"HEAD"), handler=handler(action), scope="admin",
-            answer=answer,
+            answer=answer, query=query,
         )  # fmt: skip
 
     def change(
@@ -73,5 +74,5 @@ def admin_routes(api: AdminApi) -> Mapping[bytes, Route]:
         BASE + b"/keys/{id}/rotate": change("keys.rotate", api.rotate, KeyMade, Rotate),
         BASE + b"/keys/{id}/disable": change("keys.disable", api.disable, KeyView),
         BASE + b"/keys/{id}/enable": change("keys.enable", api.enable, KeyView),
-        BASE + b"/usage": get(api.usage, UsageRows),
+        BASE + b"/usage": get(api.usage, UsageRows, Question),
     }

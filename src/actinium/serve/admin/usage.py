@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Meta
 
 from actinium.errors import BadRequest
 from actinium.inference.limits.accounts import DAY, Line, Totals
 from actinium.inference.limits.prices import NANO
 
+from ..openai.errors import bad_body
 from .shapes import UsageRow
 
 FIELDS: Final = ("day", "tenant", "key", "deployment")
-_USUAL: Final[tuple[str, ...]] = ("tenant", "key", "deployment")
+_BY: Final = r"^(day|tenant|key|deployment)(,(day|tenant|key|deployment)){0,3}$"
 _EPOCH: Final = date(1970, 1, 1)
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
+class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """By which fields to sum, of which days (first and last, both included), tenant, key and
     deployment."""
 
-    by: tuple[str, ...] = _USUAL
-    since: int | None = None
-    until: int | None = None
+    by: Annotated[str, Meta(pattern=_BY)] = "tenant,key,deployment"
+    since: date | None = None
+    until: date | None = None
     tenant: str | None = None
     key: str | None = None
     deployment: str | None = None
@@ -36,48 +37,36 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 def question(query: bytes) -> Question:
     """From ``by=tenant,day&since=2027-01-31``. Raises BadRequest for what is not there."""
     told: dict[str, str] = {}
-    text = query.decode("latin-1")
-    for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=None):
-        if name not in Question.__struct_fields__:
-            known = ", ".join(Question.__struct_fields__)
-            raise BadRequest(f"there is no {name[:32]!r} here; there are: {known}", name[:32])
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name in told:
-            raise BadRequest(f"{name} is given twice", name)
+            raise BadRequest(f"{name[:32]} is given twice", name[:32])
         told[name] = value
-    by = _USUAL
-    if "by" in told:
-        by = tuple(told["by"].split(","))
-        if not set(by) <= set(FIELDS) or len(set(by)) < len(by):
-            raise BadRequest(
-                f"by: expected some of {', '.join(FIELDS)} with commas, got {told['by'][:64]!r}",
-                "by",
-            )
-    return Question(
-        by=by, since=_day(told, "since"), until=_day(told, "until"), tenant=told.get("tenant"),
-        key=told.get("key"), deployment=told.get("deployment"),
-    )  # fmt: skip
+    try:
+        asked = msgspec.convert(told, Question)
+    except msgspec.ValidationError as error:
+        raise bad_body(error) from None
+    fields = asked.by.split(",")
+    if len(set(fields)) < len(fields):
+        raise BadRequest("by: each field once", "by")
+    return asked
 
 
 def answer(lines: Iterable[tuple[Line, Totals]], asked: Question) -> tuple[UsageRow, ...]:
     """The sums in the order of their fields."""
+    by = tuple(asked.by.split(","))
+    since, until = _day(asked.since), _day(asked.until)
     sums: dict[tuple[int | str, ...], Totals] = {}
     for line, totals in lines:
-        if not _wanted(line, asked):
+        if (since is not None and line.day < since) or (until is not None and line.day > until):
             continue
-        at = tuple(getattr(line, name) for name in asked.by)
+        if any(
+            (want := getattr(asked, name)) is not None and getattr(line, name) != want
+            for name in FIELDS[1:]
+        ):
+            continue
+        at = tuple(getattr(line, name) for name in by)
         sums.setdefault(at, Totals()).add(totals)
-    return tuple(_row(asked.by, at, totals) for at, totals in sorted(sums.items()))
-
-
-def _wanted(line: Line, asked: Question) -> bool:
-    return (
-        (asked.since is None or line.day >= asked.since)
-        and (asked.until is None or line.day <= asked.until)
-        and all(
-            (want := getattr(asked, name)) is None or getattr(line, name) == want
-            for name in ("tenant", "key", "deployment")
-        )
-    )
+    return tuple(_row(by, at, totals) for at, totals in sorted(sums.items()))
 
 
 def _row(by: tuple[str, ...], at: tuple[int | str, ...], totals: Totals) -> UsageRow:
@@ -93,12 +82,5 @@ def _row(by: tuple[str, ...], at: tuple[int | str, ...], totals: Totals) -> Usag
     )  # fmt: skip
 
 
-def _day(told: dict[str, str], name: str) -> int | None:
-    if name not in told:
-        return None
-    try:
-        return (date.fromisoformat(told[name]) - _EPOCH).days
-    except ValueError:
-        raise BadRequest(
-            f"{name}: expected a day such as 2027-01-31, got {told[name][:32]!r}", name
-        ) from None
+def _day(day: date | None) -> int | None:
+    return (day - _EPOCH).days if day is not None else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from actinium.errors import EngineOverloaded, InferenceError, Overloaded, UpstreamOverloaded
 
@@ -29,8 +30,23 @@ _KINDS: Final = {
 _encode = msgspec.json.Encoder().encode
 
 
+class Problem(msgspec.Struct, frozen=True):
+    type: str
+    message: str
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """``{"type": "error", "error": {...}}``."""
+
+    type: str
+    error: Problem
+    request_id: str | UnsetType = UNSET
+
+
 class AnthropicFaults:
     """The :class:`actinium.serve.faults.Faults` of ``/v1/messages``."""
+
+    shape = Refusal
 
     def status(self, error: BaseException) -> int:
         """As at the other door, but no room is Anthropic's 529: in our queue or the upstream's."""
@@ -42,8 +58,7 @@ class AnthropicFaults:
 
     def body(self, detail: Detail, status: int, id: str) -> bytes:
         kind = _KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
-        shape = {"type": "error", "error": {"type": kind, "message": detail.message}}
-        return _encode(shape | {"request_id": id} if id else shape)
+        return _encode(Refusal("error", Problem(kind, detail.message), id or UNSET))
 
     def event(self, detail: Detail, status: int, id: str) -> bytes:
         return b"event: error\ndata: " + self.body(detail, status, id) + b"\n\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from functools import partial
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +15,23 @@ from ..events import Events
 from ..faults import Faults
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Counted(msgspec.Struct, frozen=True):
+    input_tokens: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A whole answer, as :func:`actinium.serve.anthropic.stream.whole` writes it."""
+
+    id: str
+    type: Literal["message"]
+    role: Literal["assistant"]
+    model: str
+    content: list[dict[str, Any]]
+    stop_reason: str | None
+    stop_sequence: str | None
+    usage: dict[str, Any]
 
 
 async def messages(context: Context, call: Call) -> None:
@@ -52,7 +70,7 @@ async def count_tokens(context: Context, call: Call) -> None:
     )
     tokens = await context.inference.count(call.with_deadline(request))
     headers = call.headers() + http.route.faults.headers(call.id)
-    call.reply.send(200, _encode({"input_tokens": tokens}), headers=headers)
+    call.reply.send(200, _encode(Counted(tokens)), headers=headers)
 
 
 def behind(context: Context, model: str) -> Behind:

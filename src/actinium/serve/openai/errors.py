@@ -93,6 +93,8 @@ def encode_detail(detail: Detail) -> bytes:
 class OpenAIFaults:
     """Errors in OpenAI's shape: the :class:`actinium.serve.faults.Faults` of its endpoints."""
 
+    shape = Shape
+
     def status(self, error: BaseException) -> int:
         return status_of(error)
 

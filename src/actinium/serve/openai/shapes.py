@@ -121,14 +121,26 @@ class Tokens(msgspec.Struct):
     estimated: bool | UnsetType = UNSET
 
 
-class Whole(msgspec.Struct):
-    """A whole answer of either kind of completion."""
+class Completed(msgspec.Struct):
+    """A whole chat completion."""
 
     id: str
     object: str
     created: int
     model: str
-    choices: list[Any]
+    choices: list[Choice]
+    usage: Tokens | None
+    system_fingerprint: str
+
+
+class TextCompleted(msgspec.Struct):
+    """A whole plain completion."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[TextChoice]
     usage: Tokens | None
     system_fingerprint: str
 

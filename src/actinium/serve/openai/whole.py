@@ -12,10 +12,11 @@ from actinium.inference.chunk import Burst, Chunk, Finish, TokenLogprob, Usage, 
 from .shapes import (
     Answered,
     Choice,
+    Completed,
     Function,
     TextChoice,
+    TextCompleted,
     ToolCall,
-    Whole,
     encode,
     logprobs_of,
     text_logprobs_of,
@@ -113,7 +114,7 @@ class Collector:
             )
             choices.append(Choice(index, message, logprobs_of(part.logprobs), finish))
         usage = usage_of(self.usage) if self.usage is not None else None
-        return encode(Whole(id, "chat.completion", created, model, choices, usage, fingerprint))
+        return encode(Completed(id, "chat.completion", created, model, choices, usage, fingerprint))
 
     def text(self, first: int) -> list[TextChoice]:
         """The choices of a plain completion, numbered from ``first`` on."""
@@ -145,4 +146,4 @@ def text_body(
         if part.usage is not None:
             total = total_of(total, part.usage)
     usage = usage_of(total) if total is not None else None
-    return encode(Whole(id, "text_completion", created, model, choices, usage, fingerprint))
+    return encode(TextCompleted(id, "text_completion", created, model, choices, usage, fingerprint))
