@@ -50,6 +50,11 @@ class Counters:
         """What counts, of all nodes."""
         return self.own + self.others
 
+    @property
+    def latest(self) -> int:
+        """The window that this node charged last; -1 where none of it counts any more."""
+        return self._at
+
     def charge(self, window: int, amount: int) -> None:
         """Counts an amount of this node. A window that is over counts no more."""
         if window != self._at:

@@ -87,6 +87,11 @@ class Meter:
                 return max(0.001, window + SPAN - now)
         return inf
 
+    def free_in(self, second: int) -> int:
+        """Seconds, at most, until nothing of what is used counts any more."""
+        latest = self.counters.latest
+        return latest + SPAN - second if latest >= 0 else 0
+
     def charge(self, now: float, amount: int) -> int:
         """Counts an amount; returns its window, for :meth:`correct`."""
         window = int(now)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from math import ceil, inf
+from math import inf
 from typing import Final
 
 from actinium.errors import TenantLimited
 
 from ..limits.limiter import Charge, Limiter, Need
+from ..limits.meter import Meter
 from ..limits.policy import RateLimits
 from .policy import KeyLimits
 
 _NAMES: Final = {"rpm": "requests per minute", "tpm": "tokens per minute"}
-_HEADERS: Final = {"rpm": "requests", "tpm": "tokens"}
+_WORDS: Final = {"rpm": b"requests", "tpm": b"tokens"}
+_LINES: Final = (
+    b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%ds\r\n"
+)
 NOTHING: Final = Need(0, 0)
 
 
 class Gauge:
     """Who is over it is refused at once. ``scope`` is what errors call it, as ``tenant:acme``."""
 
-    __slots__ = ("_kinds", "_limiter", "counts_tokens", "limits", "scope")
+    __slots__ = ("_kinds", "_limiter", "counts_tokens", "limits", "meters", "scope")
 
     def __init__(self, scope: str, limits: KeyLimits) -> None:
         self.scope = scope
@@ -29,6 +33,11 @@ class Gauge:
             RateLimits(rpm=limits.rpm, tpm=limits.tpm, concurrent=limits.concurrent)
         )
         self._kinds = list(self._limiter.meters)
+        self.meters = [
+            (kind, _LINES % ((what := _WORDS[kind]), (limit := getattr(limits, kind)), what, what),
+             limit, meter)
+            for kind, meter in self._limiter.meters.items()
+        ]  # fmt: skip
 
     @property
     def running(self) -> int:
@@ -56,17 +65,6 @@ class Gauge:
         """The request has ended, and used so much."""
         self._limiter.settle(now, charge, real)
 
-    def left(self, now: float) -> dict[str, tuple[int, int, float]]:
-        """Of ``requests`` and ``tokens``: the limit, what is left of it, seconds until some of
-        what is used is free again."""
-        found = {}
-        for kind, meter in self._limiter.meters.items():
-            limit = getattr(self.limits, kind)
-            used = meter.used(now)
-            wait = meter.wait(now, limit) if used else 0.0
-            found[_HEADERS[kind]] = (limit, max(0, limit - used), wait)
-        return found
-
     def used(self, now: float) -> dict[str, int]:
         """What is used of ``rpm`` and ``tpm`` now, and how many requests run."""
         meters = self._limiter.meters.items()
@@ -74,16 +72,22 @@ class Gauge:
 
 
 def header_lines(gauges: tuple[Gauge, ...], now: float) -> bytes:
-    """The lines that tell a client what is left, of the tightest of its limits; by the names that
-    OpenAI uses (https://platform.openai.com/docs/guides/rate-limits)."""
-    tightest: dict[str, tuple[int, int, float]] = {}
-    for gauge in gauges:
-        for what, told in gauge.left(now).items():
-            if what not in tightest or told[1] < tightest[what][1]:
-                tightest[what] = told
-    return "".join(
-        f"x-ratelimit-limit-{what}: {limit}\r\n"
-        f"x-ratelimit-remaining-{what}: {left}\r\n"
-        f"x-ratelimit-reset-{what}: {ceil(wait)}s\r\n"
-        for what, (limit, left, wait) in tightest.items()
-    ).encode()
+    """The lines that tell a client what is left, of the tightest of its limits, and in how many
+    seconds all of it is free again; by the names that OpenAI uses
+    (https://platform.openai.com/docs/guides/rate-limits)."""
+    if len(gauges) == 1:
+        told = [
+            (form, limit - meter.used(now), meter) for _, form, limit, meter in gauges[0].meters
+        ]
+    else:
+        tightest: dict[str, tuple[bytes, int, Meter]] = {}
+        for gauge in gauges:
+            for kind, form, limit, meter in gauge.meters:
+                left = limit - meter.used(now)
+                if kind not in tightest or left < tightest[kind][1]:
+                    tightest[kind] = (form, left, meter)
+        told = list(tightest.values())
+    second = int(now)
+    return b"".join(
+        [form % (left if left > 0 else 0, meter.free_in(second)) for form, left, meter in told]
+    )
