@@ -190,8 +190,9 @@ def test_without_a_token_there_is_no_admin_api() -> None:
     asyncio.run(main())
 
 
-def test_deployments_are_changed_without_losing_a_request() -> None:
-    """inf_HS-1: what is new serves before what was there stops, and answers under way end."""
+def test_inf_GW_3_deployments_are_changed_without_losing_a_request() -> None:
+    """Complaint 28, no way to reload without a restart: what is new serves before what was there
+    stops (inf_HS-1), answers under way end, and who is late is told."""
 
     async def check(s: Site) -> None:
         key = (await s.ask("POST", "keys", {"name": "web"})).json["key"]
@@ -272,7 +273,7 @@ def test_a_drained_deployment_refuses_and_comes_back() -> None:
     run(check)
 
 
-def test_breakers_are_shown_and_forced() -> None:
+def test_complaint_16_breakers_are_shown_and_forced() -> None:
     async def check(s: Site) -> None:
         key = (await s.ask("POST", "keys", {"name": "web"})).json["key"]
         s.provider.faults.extend([Fault(status=500)] * 2)

@@ -15,7 +15,7 @@ import anthropic
 import openai
 import pytest
 
-from actinium.errors import AuthenticationFailed, ConfigError, Conflict, KeyNotFound
+from actinium.errors import AuthenticationFailed, ConfigError, Conflict, KeyNotFound, StoreCorrupt
 from actinium.inference import Budget, Deployment, Inference, Price
 from actinium.inference.limits import Accounts
 from actinium.inference.tenants import DeclaredKey, KeyLimits, Keyring, KeySpec, Tenant
@@ -214,7 +214,7 @@ def test_requests_over_a_limit_get_429_and_when_to_come_again() -> None:
     run(check)
 
 
-def test_tokens_are_reserved_and_settled() -> None:
+def test_complaint_9_requests_side_by_side_use_no_more_than_the_limit() -> None:
     """LiteLLM#18730: requests side by side use no more than the limit together."""
 
     async def check(r: Ring) -> None:
@@ -455,6 +455,19 @@ def test_without_a_store_there_are_declared_keys_only() -> None:
         with pytest.raises(Conflict, match="no store"):
             await keys.create(KeySpec(name="k"))
         await keys.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("place", ["gateway/key/broken", "gateway/usage/20833", "gateway/purses"])
+def test_a_store_that_is_not_what_was_written_is_told(place: str) -> None:
+    store = MemoryStore()
+
+    async def main() -> None:
+        await store.save(place, b"{", 0)
+        with pytest.raises(StoreCorrupt, match=place):
+            async with ring(store=store):
+                pass
 
     asyncio.run(main())
 

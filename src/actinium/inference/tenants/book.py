@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from actinium.errors import SequenceConflict, StoreError
+from actinium.errors import SequenceConflict, StoreCorrupt, StoreError
 from actinium.store import Store
 
 from ..limits.accounts import DAY, Accounts, Line, Totals
@@ -15,6 +15,7 @@ USAGE: Final = "gateway/usage/"
 PURSES: Final = "gateway/purses"
 KEEP_DAYS: Final = 400
 
+T = TypeVar("T")
 _Rows = list[tuple[Line, Totals]]
 _Spent = dict[str, dict[str, list[tuple[str, int, int, int]]]]
 
@@ -41,10 +42,10 @@ class Book:
             if day < today - KEEP_DAYS:
                 await self._store.delete(place)
                 continue
-            for line, totals in msgspec.json.decode(await self._read(place), type=_Rows):
+            for line, totals in await self._read(place, _Rows, []):
                 self._accounts.put(line, totals)
-        spent = msgspec.json.decode(await self._read(PURSES) or b"{}", type=_Spent)
-        for scope, state in spent.items():
+        nothing: _Spent = {}
+        for scope, state in (await self._read(PURSES, _Spent, nothing)).items():
             purse = self._accounts.purses.get(scope)
             if purse is not None:
                 purse.merge(state)
@@ -64,13 +65,16 @@ class Book:
         if spent:
             await self._write(PURSES, msgspec.json.encode(spent))
 
-    async def _read(self, place: str) -> bytes:
+    async def _read(self, place: str, kind: type[T], nothing: T) -> T:
         found = await self._store.load(place)
         if found is None:
-            return b""
+            return nothing
         self._revisions[place] = found.revision
         self._written[place] = found.value
-        return found.value
+        try:
+            return msgspec.json.decode(found.value, type=kind)
+        except msgspec.DecodeError as error:
+            raise StoreCorrupt(f"{place!r} in the store is no account: {error}") from error
 
     async def _write(self, place: str, value: bytes) -> None:
         if self._written.get(place) == value:

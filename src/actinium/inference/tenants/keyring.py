@@ -19,6 +19,7 @@ from actinium.errors import (
     Conflict,
     KeyNotFound,
     SequenceConflict,
+    StoreCorrupt,
     StoreError,
 )
 from actinium.store import Store
@@ -121,7 +122,10 @@ class Keyring:
             found = await self.store.load(place)
             if found is None:
                 continue
-            record = msgspec.json.decode(found.value, type=KeyRecord)
+            try:
+                record = msgspec.json.decode(found.value, type=KeyRecord)
+            except msgspec.DecodeError as error:
+                raise StoreCorrupt(f"{place!r} in the store is no key: {error}") from error
             if record.id in self._records:
                 _log.warning("the stored key %s is hidden by a declared one", record.id)
                 continue
@@ -329,7 +333,8 @@ class Keyring:
         record = self.key(id)
         if record.declared:
             raise Conflict(
-                f"the key {id!r} is declared in the configuration; change it there and reload"
+                f"the key {id!r} is declared in the configuration; change it there, and start the "
+                "gateway anew"
             )
         return record
 
