@@ -70,11 +70,6 @@ class Access:
         self._bearers: dict[bytes, Visitor] = {}
         self._plain: dict[bytes, Visitor] = {}
 
-    @property
-    def public(self) -> bool:
-        """Whether models may be used without a key."""
-        return self._public
-
     def enter(self, request: HttpRequest, scope: Scope) -> None:
         """Sets the request's visitor. Raises AuthenticationFailed, AccessDenied."""
         if scope == "open" or (self._public and scope != "admin"):

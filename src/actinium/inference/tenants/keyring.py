@@ -193,12 +193,6 @@ class Keyring:
             raise KeyNotFound(f"there is no key {id[:64]!r}")
         return record
 
-    def tenants(self) -> tuple[Tenant, ...]:
-        """The declared tenants, and those that only keys name."""
-        named = {record.spec.tenant for record in self._records.values()}
-        more = sorted(named - set(self._tenants))
-        return (*self._tenants.values(), *(Tenant(name=name) for name in more))
-
     def gauges(self) -> tuple[Gauge, ...]:
         """The limits of tenants and keys that have any."""
         return tuple(self._gauges.values())
