@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from test_workers import on_workers, until
-from worker_actors import Add, Counter, Get, Saboteur
+from worker_actors import Add, CallOn, Counter, Get, Maker, Saboteur, Watching
 
 import actinium as ac
 from actinium.errors import SystemFailed, WorkerDied
@@ -161,6 +161,68 @@ def test_a_worker_that_dies_while_the_system_ends_holds_nothing_up() -> None:
     assert report.accepted == (
         report.handled + report.dead_lettered + report.withdrawn + report.lost
     )
+
+
+def test_a_stop_that_died_with_its_process_is_given_again() -> None:
+    async def body(system: ac.System) -> None:
+        one = system.spawn(Counter, place=1)
+        assert await one.ask(Get()) == 0
+        pid = system.workers()[0].pid
+        os.kill(pid, signal.SIGSTOP)
+        one.stop()
+        await asyncio.sleep(0.02)  # the order lies in the socket of a process that reads nothing
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(15):
+            assert await one.stopped() == "stopped"
+
+    on_workers(body, 1)
+
+
+def test_a_stop_and_a_watch_wait_for_a_start_that_is_under_way() -> None:
+    async def body(system: ac.System) -> None:
+        maker, user = system.spawn(Maker, place=1), system.spawn(Counter, place=2)
+        assert await user.ask(Get()) == 0
+        for _ in range(20):
+            made = await maker.ask(1)  # placed on either worker: known here before it runs there
+            user.tell(Watching(made))
+            made.stop()
+            async with asyncio.timeout(10):
+                await made.stopped()
+        await system.idle()
+        assert await user.ask("ended") == ("stopped",) * 20
+
+    on_workers(body, 2)
+
+
+def test_a_worker_that_starts_beside_a_busy_one_is_linked_to_it_later() -> None:
+    async def body(system: ac.System) -> None:
+        busy, other = system.spawn(Saboteur, 1, place=1), system.spawn(Counter, 2, place=2)
+        child = await busy.ask("child")
+        assert await other.ask(CallOn(child, Get())) == 100
+        busy.tell(2.0)
+        os.kill(system.workers()[1].pid, signal.SIGKILL)
+        await restarted(system, 2, 1)
+        asking = other.ask(CallOn(child, Get()), 15), other.ask(CallOn(busy, Get()), 15)
+        assert await asyncio.gather(*asking) == [100, 1]
+        assert system.workers()[0].restarts == 0
+
+    on_workers(body, 2)
+
+
+def test_SIGQUIT_prints_the_stacks_and_ends_nothing() -> None:
+    async def body(system: ac.System) -> None:
+        one = system.spawn(Counter)
+        assert await one.ask(Get()) == 0
+        process = system._workers._workers[0].process  # type: ignore[union-attr]
+        os.kill(process.pid, signal.SIGQUIT)
+
+        async def printed() -> bool:
+            return any("most recent call first" in line for line in process.lines)
+
+        await until(printed)
+        assert await one.ask(Get()) == 0
+
+    on_workers(body, 1)
 
 
 def test_two_at_once_may_wait_for_quiet() -> None:

@@ -325,3 +325,11 @@ class Store(ac.Actor):
         if m == "drop":
             self.kept = None
         return ac.memory_use().regions["payload"].bytes
+
+
+class Maker(ac.Actor):
+    """Has actors placed."""
+
+    @ac.on
+    def make(self, m: int) -> Any:
+        return self.ctx.system.spawn(Counter, m)
