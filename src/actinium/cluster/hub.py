@@ -161,6 +161,10 @@ class Hub:
                 connection.leave()
                 return
             welcome = msgspec.msgpack.decode(body, type=e.Welcome)
+            if (link.index, link.incarnation) in node.gone_nodes:  # its last words
+                answered.set_exception(Refused(f"{node.name_of(link.index)} has ended"))
+                connection.leave()
+                return
             link.dialled = True
             link.attach(connection, welcome.taken)
             node.joined(link)

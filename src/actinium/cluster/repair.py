@@ -31,8 +31,6 @@ class Repair:
         self._limit = limit
         self.give_up = give_up
         self._tasks: set[asyncio.Task[None]] = set()
-        self.repaired = 0
-        """Connections that were made again."""
 
     def connect_soon(self, link: Link, wanted: Callable[[], bool]) -> None:
         """Connects in the background, as long as that is wanted."""
@@ -45,7 +43,6 @@ class Repair:
     def cut(self, link: Link) -> None:
         """A connection broke; the side that did not make it waits for the other one."""
         if link.dialled:
-            self.repaired += 1
             self.connect_soon(link, lambda: link.up)
 
     async def _connect(self, link: Link, wanted: Callable[[], bool]) -> None:
