@@ -33,7 +33,7 @@ HANDSHAKE = 10.0
 """Seconds until somebody who connects has to have said who he is."""
 
 STRANGERS = 64
-"""Most connections at a time whose other side has not said who it is."""
+"""Most connections at a time whose other side has not said who it is; the oldest give way."""
 
 
 def address(name: str, index: int, incarnation: int) -> str:
@@ -53,7 +53,7 @@ class Hub:
         self._name = name
         self._token = token
         self._server: asyncio.AbstractServer | None = None
-        self._strangers: set[Connection] = set()
+        self._strangers: dict[Connection, None] = {}  # the oldest first
         self.refused = 0
         """Connections turned away: wrong token, wrong version, another user, too many."""
         self.peers: Callable[[int], list[tuple[int, int]]] = lambda index: []
@@ -73,7 +73,8 @@ class Hub:
 
     def _stranger(self) -> Connection:
         connection = Connection(self._hello, strange=True, made=self._look)
-        self._strangers.add(connection)
+        self._strangers[connection] = None
+        connection.closed.add_done_callback(lambda _: self._strangers.pop(connection, None))
         return connection
 
     def _look(self, connection: Connection) -> None:
@@ -82,13 +83,14 @@ class Hub:
         raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         if struct.unpack("3i", raw)[1] != os.getuid():
             self._turn_away(connection, "it comes from another user")
-        elif len(self._strangers) > STRANGERS:
-            self._turn_away(connection, f"{STRANGERS} others have not said who they are")
-        else:
-            self._node.loop.call_later(HANDSHAKE, self._too_slow, connection)
+            return
+        self._node.loop.call_later(HANDSHAKE, self._too_slow, connection)
+        if len(self._strangers) > STRANGERS:
+            why = f"{STRANGERS} more came, and it has not said who it is"
+            self._turn_away(next(iter(self._strangers)), why)
 
     def _turn_away(self, connection: Connection, why: str) -> None:
-        self._strangers.discard(connection)
+        self._strangers.pop(connection, None)
         self.refused += 1
         _log.warning("a connection was refused: %s", why)
         connection.leave()
@@ -98,7 +100,7 @@ class Hub:
             self._turn_away(connection, f"it said nothing for {HANDSHAKE:g} s")
 
     def _hello(self, connection: Connection, kind: int, body: Any) -> None:
-        self._strangers.discard(connection)
+        self._strangers.pop(connection, None)
         try:
             hello = msgspec.msgpack.decode(body, type=e.Hello) if kind == e.HELLO else None
         except msgspec.MsgspecError:

@@ -22,7 +22,7 @@ from worker_actors import Add, Counter, Get, Watching
 
 import actinium as ac
 from actinium.cluster import entries as e
-from actinium.cluster.hub import address
+from actinium.cluster.hub import STRANGERS, address
 from actinium.errors import ActiniumError, WorkerDied
 from actinium.wire import frame
 
@@ -153,6 +153,34 @@ def test_strangers_are_turned_away_and_change_nothing(words: Any) -> None:
                 await reader.read()
         writer.close()
         assert await system.spawn(Counter, 3).ask(Get()) == 3
+
+    on_workers(body, 1)
+
+
+def test_strangers_that_say_nothing_take_neither_room_nor_memory() -> None:
+    async def body(system: ac.System) -> None:
+        hub = _hub(system)
+        silent = [await stranger(hub) for _ in range(STRANGERS + 6)]
+        async with asyncio.timeout(5):
+            for reader, _ in silent[:6]:
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b"", "the oldest give way at once"
+        assert len(hub._strangers) == STRANGERS and hub.refused == 6
+        _, long = silent[6]
+        long.write(struct.pack("<4sBBHII", b"ACT1", 1, e.HELLO, 0, 1 << 24, 0))  # 16 MiB to come
+        with contextlib.suppress(ConnectionError):
+            await silent[6][0].read()
+        assert len(hub._strangers) == STRANGERS - 1, "too much from one that is not known"
+        assert await system.spawn(Counter, 3).ask(Get()) == 3
+        silent.append(await stranger(hub))
+        os.kill(system.workers()[0].pid, signal.SIGKILL)  # a new worker still gets through
+
+        async def again() -> bool:
+            return bool(system.workers()[0].restarts == 1 and system.workers()[0].state == "up")
+
+        await until(again)
+        for _, writer in silent:
+            writer.close()
 
     on_workers(body, 1)
 
