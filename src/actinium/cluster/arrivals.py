@@ -136,11 +136,15 @@ class Arrivals:
         elif kind is e.Ask:
             # No time limit was given: then the asker has none either.
             limit = left if left is not None else 1e10
-            priority = PRIORITIES[entry.lane]
-            reply = cell.ask(msg, limit, sender=sender, priority=priority, urgent=entry.urgent)
+            if entry.lane == NORMAL:
+                reply = cell.ask(msg, limit, urgent=entry.urgent, sender=sender)
+            else:
+                priority = PRIORITIES[entry.lane]
+                reply = cell.ask(msg, limit, urgent=entry.urgent, sender=sender, priority=priority)
             link.serving[entry.id] = reply
             reply.add_done_callback(functools.partial(self._answer, link, entry.id))
-            node.circles.asked(link, entry.id, reply)
+            if cell.blocked_on() is not None:
+                node.circles.asked(link, entry.id, reply)
         elif kind is e.Open:
             flow = Outflow(entry.window, link, entry.id, cell)
             link.serving[entry.id] = flow

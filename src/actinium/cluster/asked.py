@@ -29,7 +29,7 @@ class Asked:
         self._node = node
         self._next = itertools.count(1)
         self._asked: dict[int, tuple[_native.Reply, Link]] = {}
-        self._numbers: dict[_native.Reply, tuple[int, int]] = {}  # and what had left before it
+        self._numbers: dict[_native.Reply, tuple[int, Link, int]] = {}  # and frames sent before
         self._offers: dict[int, tuple[asyncio.Future[Put], Link]] = {}
         self._readers: dict[int, tuple[Reader, Channel]] = {}
         self.takers: dict[type, Callable[[Link, Any, Any], None]] = {
@@ -47,7 +47,7 @@ class Asked:
         head += (deadline, letter.lane, getattr(extra, "urgent", False), own)
         if isinstance(extra, _native.Reply):
             self._asked[own] = (extra, link)
-            self._numbers[extra] = (own, link.session.sent)
+            self._numbers[extra] = (own, link, link.session.sent)
             extra.add_done_callback(functools.partial(self._ask_done, own))
 
             def ask() -> Any:
@@ -78,10 +78,10 @@ class Asked:
         """Under which number, over which link an ask is under way, and whether it may have left
         already."""
         known = self._numbers.get(reply)
-        found = self._asked.get(known[0]) if known is not None else None
-        if known is None or found is None:
+        if known is None:
             return None
-        return known[0], found[1], found[1].session.sent != known[1]
+        number, link, sent = known
+        return number, link, link.session.sent != sent
 
     def _ask_done(self, number: int, reply: _native.Reply) -> None:
         self._numbers.pop(reply, None)

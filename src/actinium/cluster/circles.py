@@ -40,7 +40,8 @@ class Circles:
         self._node = node
         self._local: dict[int, _native.Reply] = {}  # asks within this process, below 0
         self._next = itertools.count(-1, -1)
-        node.life.circles = self.waits
+        node.life.led_away = self.waits  # type: ignore[method-assign]
+        node.core.set_hooks(node.life)
 
     def waits(self, asker: Any, reply: _native.Reply) -> None:
         """An actor here begins to wait for what leads to another process."""
@@ -55,9 +56,8 @@ class Circles:
             self._follow((node.index, node.incarnation, way[0]), reply, [])
 
     def asked(self, link: Link, number: int, reply: _native.Reply) -> None:
-        """An ask came for an actor here, which may be waiting itself."""
-        if reply.target.blocked_on() is not None:
-            self._follow((link.index, link.incarnation, number), reply, [])
+        """An ask came for an actor here that waits itself."""
+        self._follow((link.index, link.incarnation, number), reply, [])
 
     def probed(self, link: Link, entry: e.Probe, _: Any) -> None:
         """A search goes on here."""

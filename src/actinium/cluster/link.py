@@ -361,12 +361,12 @@ class Link:
 
     def _arrived(self, found: Frame) -> None:
         session = self.session
-        match session.judge(found.number):
-            case "next":
-                self._take(found.body, found.buffers)
-                session.taken += 1
-            case "gap":
-                self._missing()
+        verdict = session.judge(found.number)
+        if verdict == "next":
+            self._take(found.body, found.buffers)
+            session.taken += 1
+        elif verdict == "gap":
+            self._missing()
 
     def _missing(self) -> None:
         """Frames were lost on the way: only a new connection brings them."""

@@ -47,7 +47,9 @@ class Sending:
         if way.reason is not None:
             return self._refuse(letter)
         link = node.link_for(way)
-        if link is None or way.known in self._held:  # what was held goes first (MS-2)
+        if link is None or (
+            self._held and way.known in self._held
+        ):  # what was held goes first (MS-2)
             return self._hold(letter)
         if not self._depart(link, letter, packed):
             return self._refuse_full(letter)
@@ -66,12 +68,13 @@ class Sending:
             origin = tuple(self._node.known.pack_ref(sender))
         else:
             origin = self._node.known.id_of(sender)
-        if not link.has_credit() and not link.has_room_for(packed):
+        credit = link.has_credit()
+        if not credit and not link.has_room_for(packed):
             return False
         number = link.number(packed.type)
         head: Any = (letter.way.to, origin, number, packed.raw(), list(packed.fields))
         make = self._maker(link, letter, head)
-        if link.has_credit():
+        if credit:
             entry = make()
             if entry is not None:
                 link.post(entry, packed)

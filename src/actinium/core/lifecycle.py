@@ -8,7 +8,6 @@ comes here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from actinium import _native
@@ -76,8 +75,6 @@ class Lifecycle:
         self.links = Links(self.supervisor.decide)
         self.start_stop = StartStop(self.supervisor, self.links, self.names, hook_timeout)
         self.idle_waiters: list[asyncio.Future[None]] = []
-        self.circles: Callable[[Cell, _native.Reply], None] | None = None
-        """Looks for circles of asks through other processes; filled in where there are some."""
         self.refused = self.undelivered.refused
         self.unhandled = self.undelivered.unhandled
         self.expired = self.undelivered.expired
@@ -94,9 +91,8 @@ class Lifecycle:
         core.set_hooks(self)
 
     def led_away(self, asker: Cell, reply: _native.Reply) -> None:
-        """An actor begins to wait for what leads to another process."""
-        if self.circles is not None:
-            self.circles(asker, reply)
+        """An actor begins to wait for what leads to another process: who knows the others looks
+        for circles through them."""
 
     def spawned(self, cell: Cell) -> None:
         self.events.emit(ActorStartedEvent, cell)
