@@ -97,6 +97,7 @@ class Link:
         self._numbers: dict[str, int] = {}
         self._frames: deque[tuple[int, int]] = deque()  # credit spent by each frame under way
         self._spent = (WINDOW, WINDOW_BYTES)  # what was left when the last frame left
+        self._granted = 0  # frames that were granted
         self._returned = 0  # messages whose credit came back
         self._frames_in = 0
         self._unacknowledged = [0, 0]
@@ -255,6 +256,8 @@ class Link:
         """The other side took so many more frames: what they cost may be spent again."""
         if frames > len(self._frames):
             raise DecodeError(f"a grant of {frames} frames, and {len(self._frames)} were sent")
+        self._granted += frames
+        self.session.acknowledged(self._granted)
         for _ in range(frames):
             messages, size = self._frames.popleft()
             self.credit += messages

@@ -42,8 +42,9 @@ class Session:
         """The other side took so many frames since the beginning; raises DecodeError if not."""
         if not 0 <= taken <= self.sent:
             raise DecodeError(f"{taken} frames were taken, and {self.sent} were sent")
-        for _ in range(taken - (self.sent - len(self._kept))):
-            self._kept.popleft()
+        kept = self._kept
+        for _ in range(taken - (self.sent - len(kept))):
+            kept.popleft()
 
     def again(self, taken: int) -> list[Sequence[Any]]:
         """What the other side lacks; raises DecodeError if that is not here any more."""
