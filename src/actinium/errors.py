@@ -569,6 +569,16 @@ class EngineOverloaded(InferenceError, Overloaded):
     wire_code = "overloaded"
 
 
+class LimitStoreDown(InferenceError, Overloaded):
+    """The store that keeps a limit for many processes cannot be asked."""
+
+    retryable = True
+    falls_back = True
+    http = 503
+    wire_type = "overloaded_error"
+    wire_code = "limit_store_down"
+
+
 class ModelNotReady(InferenceError):
     """The model is loading, draining or gone."""
 

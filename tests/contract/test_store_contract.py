@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from actinium.errors import SequenceConflict, StoreError, UsageError
 from actinium.store import MemoryStore, Record, SqliteStore, Store
+from actinium.store.redis import RedisStore
+from actinium.testkit.redis import INSTALLED, RedisServer
 
 Body = Callable[[Store], Awaitable[None]]
 Run = Callable[[Body], None]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    if not INSTALLED:
+        pytest.skip("redis-server is not installed; on Debian: apt-get install redis-server")
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     """Runs a coroutine function with an open store of each kind, and closes it."""
 
@@ -24,6 +35,9 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
         store: Store
         if request.param == "memory":
             store = MemoryStore()
+        elif request.param == "redis":
+            server: RedisServer = request.getfixturevalue("redis")
+            store = await RedisStore.open(server.url, prefix=tmp_path.name)
         else:
             store = await SqliteStore.open(tmp_path / "state.db")
         try:

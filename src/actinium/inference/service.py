@@ -279,6 +279,8 @@ class Inference:
         leaving = dict(self._leaving)
         await _close((*self._table.replicas.values(), *leaving.values()), drain)
         await asyncio.gather(*leaving)
+        if self._chains is not None:
+            await self._chains.close()
 
     def _watch_state(self) -> None:
         def running() -> Iterable[Reading]:

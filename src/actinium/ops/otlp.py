@@ -10,11 +10,11 @@ from time import monotonic
 from typing import Final
 
 from actinium.base.attributes import ERROR
-from actinium.base.secret import read_secret
+from actinium.base.secret import Secret, read_secret
 from actinium.base.trace import Kind, Span, Trace
 from actinium.errors import MissingExtra
 
-from .tracing import TracingSettings
+from .tracing import REFERENCES, TracingSettings
 
 try:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -52,19 +52,15 @@ class Otlp:
 
     def __init__(self, settings: TracingSettings) -> None:
         # Held, so that their values are known as secrets while this lives.
-        self._secrets = {
-            name: read_secret(value, os.environ)
-            for name, value in settings.headers.items()
-            if value.startswith(("env:", "file:"))
-        }
-        secret = {name: value.reveal() for name, value in self._secrets.items()}
+        self._secrets: list[Secret] = []
+        headers = {name: self._resolved(value) for name, value in settings.headers.items()}
         self.dropped = 0
         self.exported = 0
         self._settings = settings
         self._resource = Resource.create({"service.name": settings.service})
         self._exporter = OTLPSpanExporter(
             endpoint=settings.endpoint.rstrip("/") + "/v1/traces",
-            headers={**settings.headers, **secret},
+            headers=headers,
             timeout=settings.timeout,
         )
         self._queue: deque[tuple[Trace, list[Span]]] = deque()
@@ -75,6 +71,15 @@ class Otlp:
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
         self._thread = threading.Thread(target=self._run, name="actinium-otlp", daemon=True)
         self._thread.start()
+
+    def _resolved(self, value: str) -> str:
+        """The value of a header; its last word may be a reference to a secret."""
+        scheme, space, reference = value.rpartition(" ")
+        if not reference.startswith(REFERENCES):
+            return value
+        secret = read_secret(reference, os.environ)
+        self._secrets.append(secret)
+        return scheme + space + secret.reveal()
 
     def put(self, trace: Trace, spans: list[Span]) -> None:
         """Takes the spans of a trace, or counts them as dropped."""

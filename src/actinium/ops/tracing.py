@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Final, Literal, Protocol
 
@@ -13,7 +14,9 @@ from actinium.base.secret import hidden
 from actinium.base.trace import Span, Trace, TraceContext
 from actinium.errors import ConfigError
 
+REFERENCES: Final = ("env:", "file:")
 _TOP: Final = 1 << 64
+_TELLING: Final = re.compile("auth|key|token|secret|password|cookie", re.IGNORECASE)
 
 
 class TracingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +29,8 @@ class TracingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     sampled. At most ``queue`` traces wait for the collector; what does not fit is dropped and
     counted. They go in batches of up to ``batch``, each ``interval`` seconds; a batch that takes
     ``timeout`` seconds is given up. ``service`` is the name the spans carry. ``headers`` are
-    sent with each batch; a value may be a secret reference ``env:NAME`` or ``file:PATH``.
+    sent with each batch; the last word of a value may be a secret reference ``env:NAME`` or
+    ``file:PATH``, which it must be where the header's name says that it is one.
     ``content`` adds prompts and answers to the spans, which else hold none.
     """
 
@@ -49,6 +53,12 @@ class TracingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             if getattr(self, name) <= 0:
                 raise ConfigError(
                     f"tracing.{name}: expected a number above 0, got {getattr(self, name)!r}"
+                )
+        for name, value in self.headers.items():
+            if _TELLING.search(name) and not value.rpartition(" ")[2].startswith(REFERENCES):
+                raise ConfigError(  # without its value
+                    f"tracing.headers: {name} holds a secret; put it into a variable and write for "
+                    f'example {name} = "Bearer env:COLLECTOR_TOKEN"'
                 )
         if not self.endpoint.startswith(("http://", "https://")):
             raise ConfigError(

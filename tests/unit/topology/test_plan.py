@@ -133,7 +133,9 @@ def test_a_chain_with_limits_arrives() -> None:
     [
         ('["b"]', '["c"]', "t.toml:6: deployment 'a': fallback 'c' is no other deployment"),
         ("rpm = 60", "rpm = 0", "t.toml:7: .*limits.rpm must be above 0, got 0"),
-        ("rpm = 60", 'strict = "redis"', "t.toml:2: .*limits.strict = 'redis' needs a store"),
+        ("rpm = 60", 'strict = "owner"', "t.toml:7: .*nvalid enum value 'owner'"),
+        ("rpm = 60", 'store = "redis://u:hush@h"', "t.toml:2: .*limits.store holds a user"),
+        ("rpm = 60", 'store = "localhost"', "t.toml:2: .*expected the address of a Redis"),
         ("rpm = 60", "rmp = 60", "t.toml:7: .*rmp"),
         ("attempts = 2", "attempts = 0", "t.toml:9: .*retry.attempts must be 1 or more"),
     ],

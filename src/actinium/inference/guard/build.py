@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Mapping, Sequence
 
@@ -35,6 +36,7 @@ class Chains:
         self._rng = rng
         self._measures = GuardMeasures(registry)
         self._guards: dict[str, Guard] = {}
+        self._leaving: list[asyncio.Future[None]] = []
         self._watch(registry)
 
     def build(
@@ -65,7 +67,16 @@ class Chains:
 
     def adopt(self, chains: Mapping[str, Chain]) -> None:
         """From now on these are served."""
+        before = self._guards
         self._guards = {g.name: g for chain in chains.values() for g in chain.guards}
+        for name, guard in before.items():
+            if guard.shared is not None and self._guards.get(name) is not guard:
+                self._leaving.append(asyncio.ensure_future(guard.close()))
+
+    async def close(self) -> None:
+        """Lets go of the stores that limits are kept in."""
+        guards = [guard.close() for guard in self._guards.values()]
+        await asyncio.gather(*guards, *self._leaving)
 
     def _guard(
         self, deployment: Deployment, replicas: Sequence[Replica], budgets: bool
@@ -109,7 +120,12 @@ class Chains:
         def waiting() -> list[Reading]:
             return [((name,), guard.gate.waiting) for name, guard in self._guards.items()]
 
+        def stores() -> list[Reading]:
+            shared = ((name, g.shared) for name, g in self._guards.items())
+            return [((name,), float(limiter.up)) for name, limiter in shared if limiter is not None]
+
         by = ("deployment",)
+        registry.view("limiter_store_up", "1 where the store of strict limits answers.", by, stores)
         registry.view("upstream_breaker_state", "0 closed, 1 half-open, 2 open.", by, breakers)
         registry.view(
             "upstream_breaker_transitions", "How often a breaker changed to a state.",

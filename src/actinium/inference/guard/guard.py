@@ -7,7 +7,7 @@ import random
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from actinium.base.attributes import LIMITER_SPAN
 from actinium.base.trace import current
@@ -43,6 +43,9 @@ from .attempt import Attempt
 from .measures import GuardMeasures
 from .pool import Pool
 
+if TYPE_CHECKING:
+    from ..limits.shared import SharedLimiter
+
 _LONGEST_REST: Final = 3600.0
 
 
@@ -63,14 +66,23 @@ class Guard:
         self.name = name = self.deployment.name
         self.random = rng or random.Random()
         limits = self.deployment.limits or RateLimits()
+        most = self.deployment.max_concurrent * len(pool.replicas)
+        self.shared: SharedLimiter | None = None
+        if limits.strict is not None:
+            from ..limits.shared import SharedLimiter  # loads redis, which only this needs
+
+            lasts = self.deployment.timeouts.total + 60.0
+            self.shared = SharedLimiter(name, limits, most=most, lasts=lasts)
         self.gate = Gate(
-            Limiter(limits, most=self.deployment.max_concurrent * len(pool.replicas)),
+            self.shared or Limiter(limits, most=most),
             queue=self.deployment.queue,
             max_wait=min(limits.max_wait, self.deployment.queue_timeout),
             weights=limits.weights
             if accounts is None
             else ChainMap(limits.weights, accounts.weights),
         )
+        if self.shared is not None:
+            self.shared.changed = self.gate.look
         self._policy = policy = self.deployment.breaker or BreakerPolicy()
         self.breaker = Breaker(
             failures=policy.failures, ratio=policy.ratio, window=policy.window, open=policy.open,
@@ -189,6 +201,17 @@ class Guard:
                 span.end()
                 facts = span.trace.facts
                 facts["limiter"] = facts.get("limiter", 0.0) + waited
+
+    @property
+    def full(self) -> bool:
+        """Whether this process's own places are taken."""
+        limiter = self.gate.limiter
+        return limiter.concurrent is not None and limiter.running >= limiter.concurrent
+
+    async def close(self) -> None:
+        """Lets go of the store of its limits, where it has one."""
+        if self.shared is not None:
+            await self.shared.close()
 
     # -- after an attempt
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from math import inf
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -27,6 +27,9 @@ from ..request import EmbedRequest, Request
 from .attempt import Attempt
 from .guard import Guard
 from .measures import GuardMeasures
+
+if TYPE_CHECKING:
+    from ..limits.shared import SharedLimiter
 
 R = TypeVar("R", Request, EmbedRequest)
 
@@ -126,7 +129,13 @@ class Trip:
         while True:
             now = loop.time()
             for leg in self._legs:
-                if not leg.out and (attempt := self._try(leg, now)) is not None:
+                if leg.out:
+                    continue
+                if leg.guard.shared is not None:
+                    attempt = await self._try_shared(leg, leg.guard.shared, loop)
+                else:
+                    attempt = self._try(leg, now)
+                if attempt is not None:
                     return attempt
             leg, wait = self._soonest(now)
             self._fresh = False
@@ -226,6 +235,28 @@ class Trip:
         elif not leg.tries:
             leg.tries = 1
         return attempt
+
+    async def _try_shared(
+        self, leg: _Leg, shared: SharedLimiter, loop: asyncio.AbstractEventLoop
+    ) -> Attempt | None:
+        """The same where a store has to be asked first."""
+        guard = leg.guard
+        now = loop.time()
+        grant = None
+        if leg.again <= now and guard.closed(now) is None and not guard.gate.waiting:
+            if leg.need is None:
+                leg.need = guard.need(self._request)
+            if not guard.full:
+                try:
+                    grant = await shared.ask(leg.need)
+                except InferenceError as error:
+                    self._refused(leg, error, loop.time())
+                    return None
+        try:
+            return self._try(leg, loop.time())
+        finally:
+            if grant is not None:
+                shared.leave(grant)
 
     async def _queue(self, leg: _Leg) -> Attempt | None:
         """An attempt after a wait in the deployment's queue."""

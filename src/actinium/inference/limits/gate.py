@@ -107,6 +107,11 @@ class Gate:
         """Where a request stands that waits; None where it does not."""
         return self.line.place(name)
 
+    def look(self) -> None:
+        """Something that the limiter waits for has changed."""
+        if self.line.queue:
+            self._pump()
+
     def learn(self, told: Mapping[str, Told], now: float) -> float:
         """See :meth:`Allowance.learn`."""
         wait = self.limiter.learn(now, told)
@@ -134,6 +139,8 @@ class Gate:
             if wait > 0:
                 if wait != inf:
                     self._timer = loop.call_later(wait, self._pump)
+                else:
+                    self.limiter.seek(need)
                 return
             charge = self.limiter.take(now, need)
             self.line.let_in(ticket, Permit(self, charge, ticket))

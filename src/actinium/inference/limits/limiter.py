@@ -49,10 +49,11 @@ class Charge:
 
 
 class Allowance(Protocol):
-    """What a gate asks: :class:`Limiter` within a process. A store that several processes share
-    would lease blocks of its limit to an object of this kind, so that no request waits for it."""
+    """What a gate asks: :class:`Limiter` within a process, and for limits that several share
+    :class:`actinium.inference.limits.shared.SharedLimiter`."""
 
-    running: int
+    @property
+    def running(self) -> int: ...
 
     @property
     def concurrent(self) -> int | None: ...
@@ -60,6 +61,8 @@ class Allowance(Protocol):
     def wait(self, now: float, need: Need) -> float: ...
 
     def least_wait(self, now: float, need: Need) -> float: ...
+
+    def seek(self, need: Need) -> None: ...
 
     def take(self, now: float, need: Need) -> Charge: ...
 
@@ -115,6 +118,9 @@ class Limiter:
         for place, meter in self._metered:
             longest = max(longest, meter.wait(now, amounts[place], back[place]))
         return longest
+
+    def seek(self, need: Need) -> None:
+        """Somebody waits: here there is nobody else to ask."""
 
     def take(self, now: float, need: Need) -> Charge:
         """Charges what :meth:`wait` said 0 for."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
 
-from actinium.errors import ConfigError, Unsupported
+from actinium.errors import ConfigError
 
 Priority = Literal["background", "low", "normal", "high", "critical"]
 
@@ -17,8 +18,13 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ``rpm`` counts requests, ``tpm`` tokens in and out, ``input_tpm`` and ``output_tpm`` one side.
     A request over a limit waits in fair order, at most ``max_wait`` seconds; ``weights`` are the
     shares of tenants (1 for those not named). What the upstream tells of its own limits in
-    headers lowers these. ``strict`` names a store that several machines would share; there is
-    none yet (Unsupported), limits hold within one process.
+    headers lowers these.
+
+    Limits hold within one process. ``strict = "redis"`` keeps them exactly over all that share the
+    Redis server ``store`` (``redis://``, ``rediss://`` or ``unix://``; or ``env:NAME``, which it
+    must be where it holds a password) and the name ``key`` (None: the deployment's). While that
+    server is away each process keeps to the limits alone (``on_store_error = "local"``: together
+    they may use more), or nothing is let through (``"refuse"``).
     """
 
     rpm: int | None = None
@@ -28,7 +34,10 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     concurrent: int | None = None
     max_wait: float = 30.0
     weights: dict[str, float] = {}
-    strict: Literal["owner", "redis"] | None = None
+    strict: Literal["redis"] | None = None
+    store: str = "redis://127.0.0.1:6379/0"
+    key: str | None = None
+    on_store_error: Literal["local", "refuse"] = "local"
 
     def __post_init__(self) -> None:
         for name in ("rpm", "tpm", "input_tpm", "output_tpm", "concurrent"):
@@ -37,11 +46,10 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ConfigError(f"limits.max_wait must be 0 or more seconds, got {self.max_wait!r}")
         for tenant, weight in self.weights.items():
             _above("limits.weights", tenant, weight)
-        if self.strict is not None:
-            raise Unsupported(
-                f"limits.strict = {self.strict!r} needs a store that several processes share, "
-                "which is not there yet; leave strict out, the limit then holds in this process",
-                "limits.strict",
+        _check_store(self.store)
+        if self.key is not None and not re.fullmatch(r"[A-Za-z0-9._:-]{1,100}", self.key):
+            raise ConfigError(
+                f"limits.key: expected 1 to 100 of letters, digits and . _ : -, got {self.key!r}"
             )
 
 
@@ -152,6 +160,21 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cache_write: str | float | None = None
     reasoning: str | float | None = None
     tiers: tuple[PriceTier, ...] = ()
+
+
+def _check_store(store: str) -> None:
+    if store.startswith(("env:", "file:")):
+        return
+    if not store.startswith(("redis://", "rediss://", "unix://")):
+        raise ConfigError(  # without its text: it may be a password
+            "limits.store: expected the address of a Redis server or a reference 'env:NAME'; "
+            'write for example store = "redis://127.0.0.1:6379/0"'
+        )
+    if "@" in store or "password=" in store:
+        raise ConfigError(
+            "limits.store holds a user or password; put the address into a variable and write "
+            'for example store = "env:REDIS_URL"'
+        )
 
 
 def _above(section: str, name: str, value: Any) -> None:

@@ -22,7 +22,6 @@ from actinium.errors import (
     RequestDeadline,
     ServerError,
     StreamInterrupted,
-    Unsupported,
     UpstreamAuth,
     UpstreamOpen,
     UpstreamTimeout,
@@ -33,7 +32,6 @@ from actinium.inference import (
     Deployment,
     EmbedRequest,
     Inference,
-    RateLimits,
     RetryPolicy,
     Sampling,
     Timeouts,
@@ -457,12 +455,6 @@ def test_requests_go_to_all_servers_of_a_deployment_and_back_to_the_one_that_kno
 def test_a_chain_that_cannot_be_is_refused(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         Inference([Deployment(name="a", **fields)], runner_factory=lambda d: Told())
-
-
-def test_strict_limits_say_that_they_are_not_there() -> None:
-    for strict in ("owner", "redis"):
-        with pytest.raises(Unsupported, match="leave strict out"):
-            RateLimits(rpm=1, strict=strict)  # type: ignore[arg-type]
 
 
 def test_inf_dl_1_all_attempts_and_waits_share_one_deadline() -> None:
