@@ -135,7 +135,11 @@ def test_a_chain_with_limits_arrives() -> None:
         ("rpm = 60", "rpm = 0", "t.toml:7: .*limits.rpm must be above 0, got 0"),
         ("rpm = 60", 'strict = "owner"', "t.toml:7: .*nvalid enum value 'owner'"),
         ("rpm = 60", 'store = "redis://u:hush@h"', "t.toml:7: limits.store holds a user"),
-        ("rpm = 60", 'store = "localhost"', "t.toml:7: limits.store: expected the address of a Redis"),
+        (
+            "rpm = 60",
+            'store = "localhost"',
+            "t.toml:7: limits.store: expected the address of a Redis",
+        ),
         ("rpm = 60", "rmp = 60", "t.toml:7: .*rmp"),
         ("attempts = 2", "attempts = 0", "t.toml:9: .*retry.attempts must be 1 or more"),
     ],
