@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -23,9 +24,11 @@ from actinium.errors import (
 )
 from actinium.inference import (
     Budget,
+    Burst,
     Chunk,
     Price,
     RateLimits,
+    Request,
     RetryPolicy,
     Usage,
 )
@@ -235,6 +238,52 @@ def test_inf_lm_5_a_429_without_a_wait_lowers_the_limit_which_recovers() -> None
             await asyncio.sleep(60)
             seen.append(meter.limit(now()) or 0)
         assert seen == sorted(seen) and seen[0] == 55 and seen[-1] == 100, "LM-5"
+
+    run(test)
+
+
+class Limited(Told):
+    """An upstream that takes 60 requests a minute, and says so where ``tells``."""
+
+    def __init__(self, tells: bool) -> None:
+        super().__init__([END])
+        self.tells = tells
+        self.taken: list[float] = []
+        self.refused: list[float] = []
+
+    async def generate(self, request: Request) -> AsyncGenerator[Burst]:
+        recent = [at for at in self.taken if at > now() - 60]
+        if self.tells and self.on_headers is not None:
+            self.on_headers({
+                b"x-ratelimit-limit-requests": b"60",
+                b"x-ratelimit-remaining-requests": b"%d" % max(0, 59 - len(recent)),
+            })  # fmt: skip
+        if len(recent) >= 60:
+            self.refused.append(now())
+            raise RateLimited("429")
+        self.taken.append(now())
+        yield [Chunk(text="x", finish="stop", usage=Usage(input=1, output=1))]
+
+
+@pytest.mark.parametrize(("tells", "least"), [(True, 0.95), (False, 0.7)], ids=["told", "by 429"])
+def test_inf_lm_5_a_limit_that_nobody_configured_is_found(tells: bool, least: float) -> None:
+    """After three minutes at most 2 % are refused upstream, and most of the limit is used."""
+
+    async def test() -> None:
+        a = Limited(tells)
+        service = await started(Service({"a": a}, a={"limits": RateLimits(rpm=100)}))
+        tasks = []
+        for _ in range(1200):
+            tasks.append(asyncio.create_task(service.ask("a")))
+            await asyncio.sleep(0.5)
+        taken = sum(at > 180 for at in a.taken)
+        refused = sum(at > 180 for at in a.refused)
+        assert refused <= 0.02 * taken, "LM-5"
+        assert taken / 7 >= least * 60
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert service.at_rest()
 
     run(test)
 
