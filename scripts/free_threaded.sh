@@ -1,25 +1,30 @@
 #!/usr/bin/env bash
-# Runs the tests of the core on a free-threaded CPython, with the GIL off.
+# Runs the tests of actors and shards on a free-threaded CPython, with the GIL off.
 # Usage: PYTHON=python3.14t scripts/free_threaded.sh [arguments of pytest]
 #
-# Any interpreter configured with --disable-gil will do, from python.org or from Debian's source:
-#   apt-get source --download-only python3.14    (needs deb-src lines)
-#   ./configure --disable-gil && make && make altinstall
-# msgspec needs 3.14 or newer there.
+# Without PYTHON it is python3.14t, or one that is built from source for this
+# (scripts/free_threaded_python.sh). It has to be 3.14 or newer: msgspec needs that there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-python="${PYTHON:-python3.14t}"
-if ! "$python" -c 'import sysconfig; raise SystemExit(not sysconfig.get_config_var("Py_GIL_DISABLED"))'; then
-  echo "free_threaded: expected a free-threaded interpreter in PYTHON, got '$python'" >&2
+if [ -z "${PYTHON:-}" ]; then
+  PYTHON=python3.14t
+  if ! command -v "$PYTHON" >/dev/null; then
+    scripts/free_threaded_python.sh build/python-free-threaded
+    PYTHON=build/python-free-threaded/bin/python3.14t
+  fi
+fi
+if ! "$PYTHON" -c 'import sysconfig; raise SystemExit(not sysconfig.get_config_var("Py_GIL_DISABLED"))'; then
+  echo "free_threaded: expected a free-threaded interpreter in PYTHON, got '$PYTHON'" >&2
   exit 2
 fi
 venv=build/free-threaded
-[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+[ -x "$venv/bin/python" ] || "$PYTHON" -m venv "$venv"
 "$venv/bin/python" -m pip install -q . pytest pytest-timeout hypothesis
 "$venv/bin/python" -c '
 import sys, actinium.core
 assert not sys._is_gil_enabled(), "an imported module has switched the GIL on"'
-# From elsewhere than the source tree, where an interpreter would find the uncompiled package.
-exec "$venv/bin/python" -m pytest -q -p no:cacheprovider --import-mode=importlib \
-  -m "not slow" tests/unit/core "$@"
+[ $# -gt 0 ] || set -- -m "not slow" tests/unit/core tests/unit/cluster/test_shards.py \
+  tests/unit/cluster/test_shard_lives.py tests/laws/test_shard_laws.py
+# Outside of `src`, where an interpreter would find the uncompiled package.
+exec "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@"

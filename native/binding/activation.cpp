@@ -6,6 +6,7 @@
 // loop's current task while its coroutine runs. Handlers that end without waiting share one
 // activation, so that entering costs once per batch and not once per message.
 #include "runtime.hpp"
+#include "send.hpp"
 // after Python.h
 #include <structmember.h>
 
@@ -132,14 +133,18 @@ void throw_later(Activation* a, PyObject* exc) {  // steals exc
 
 void wait_for_reply(Core* c, Activation* a, PyObject* awaited) {
   auto* r = reinterpret_cast<Reply*>(awaited);
+  if (not_from_here(home_of(r), "waiting for a reply")) {
+    throw_later(a, take_exception());
+    return;
+  }
   r->blocking = 0;
   if (r->done) {
     schedule_activation(a);
     return;
   }
   const Cell* target = r->target;
-  if (!r->sleeping && (target == a->cell || (target->state & kBusy) != 0) && is_alone(a))
-      [[unlikely]] {
+  if (!r->sleeping && same_shard(c, target) &&
+      (target == a->cell || (target->state & kBusy) != 0) && is_alone(a)) [[unlikely]] {
     if (refuse_circle(c, a->cell, r)) {
       schedule_activation(a);
       return;

@@ -106,7 +106,8 @@ PyObject* cell_put_back(PyObject* o, PyObject* list) {
 // actor with sender, reply and deadline.
 PyObject* cell_forward(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
   auto* cell = reinterpret_cast<Cell*>(o);
-  Core* c = cell->core;
+  Core* c = core_here(cell->core);  // of the actor that hands it on
+  if (c == nullptr) c = cell->core;
   if (nargs > 1) {
     PyErr_Format(PyExc_TypeError, "forward() takes at most one message, got %zd", nargs);
     return nullptr;
@@ -120,12 +121,12 @@ PyObject* cell_forward(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
   if (msg != nullptr) Py_SETREF(taken.msg, Py_NewRef(msg));
   if (taken.extra != nullptr && Py_TYPE(taken.extra) == ReplyType) {
     auto* r = reinterpret_cast<Reply*>(taken.extra);
-    Py_SETREF(r->target, reinterpret_cast<Cell*>(Py_NewRef(o)));
+    if (is_home(r)) Py_SETREF(r->target, reinterpret_cast<Cell*>(Py_NewRef(o)));
   } else if (taken.extra != nullptr &&
              (is_notice(taken.extra) || Py_TYPE(taken.extra) == TimerType)) {
     Py_CLEAR(taken.extra);  // it means something to the first actor only
   }
-  return offer(c, cell, taken, actinium::kNormal);
+  return offer(core_of(c, cell), cell, taken, actinium::kNormal);
 }
 
 }  // namespace binding

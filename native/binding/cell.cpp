@@ -126,13 +126,13 @@ PyObject* cell_cancel_stream(PyObject* o, PyObject* stream) {
 PyObject* cell_children(PyObject* o, PyObject*) {
   PyObject* list = PyList_New(0);
   if (list == nullptr) return nullptr;
-  for (Cell* k = self_of(o)->child; k != nullptr; k = k->older) {
-    if (PyList_Append(list, reinterpret_cast<PyObject*>(k)) < 0) {
-      Py_DECREF(list);
-      return nullptr;
-    }
+  bool good = true;
+  Py_BEGIN_CRITICAL_SECTION(o);  // another shard may look
+  for (Cell* k = self_of(o)->child; k != nullptr && good; k = k->older) {
+    good = PyList_Append(list, reinterpret_cast<PyObject*>(k)) == 0;
   }
-  PyList_Reverse(list);  // oldest first
+  Py_END_CRITICAL_SECTION();
+  if (!good || PyList_Reverse(list) < 0) Py_CLEAR(list);  // oldest first
   return list;
 }
 
@@ -168,7 +168,9 @@ PyObject* make_instance(Cell* cell) {
 void drop_instance(Cell* cell) {
   PyObject* obj = cell->obj;
   if (obj == nullptr) return;
+  Py_BEGIN_CRITICAL_SECTION(cell);
   cell->obj = nullptr;
+  Py_END_CRITICAL_SECTION();
   reinterpret_cast<ActorBase*>(obj)->cell = nullptr;
   Py_DECREF(obj);
 }
@@ -196,7 +198,11 @@ PyObject* cell_set_behaviour(PyObject* o, PyObject* value) {
     PyErr_Format(PyExc_TypeError, "%R is no behaviour of this actor's class", value);
     return nullptr;
   }
-  Py_SETREF(cell->behaviour, reinterpret_cast<Behaviour*>(Py_NewRef(value)));
+  Behaviour* before = cell->behaviour;
+  Py_BEGIN_CRITICAL_SECTION(o);
+  cell->behaviour = reinterpret_cast<Behaviour*>(Py_NewRef(value));
+  Py_END_CRITICAL_SECTION();
+  Py_DECREF(before);
   Py_RETURN_NONE;
 }
 
@@ -209,6 +215,7 @@ PyObject* cell_finish_method(PyObject* o, PyObject*) {
 void unlink_from_parent(Core* c, Cell* cell) {
   Cell* parent = cell->parent;
   if (parent == nullptr) return;
+  Py_BEGIN_CRITICAL_SECTION(parent);
   if (cell->newer != nullptr) {
     cell->newer->older = cell->older;
   } else {
@@ -216,6 +223,7 @@ void unlink_from_parent(Core* c, Cell* cell) {
   }
   if (cell->older != nullptr) cell->older->newer = cell->newer;
   cell->older = cell->newer = nullptr;
+  Py_END_CRITICAL_SECTION();
   if (parent->child == nullptr && (parent->state & kOrphans) != 0) {
     parent->state &= static_cast<std::uint16_t>(~kOrphans);
     PyObject* r = PyObject_CallOneArg(c->hook_orphans, reinterpret_cast<PyObject*>(parent));
@@ -226,9 +234,11 @@ void unlink_from_parent(Core* c, Cell* cell) {
 }
 
 void link_to_parent(Cell* cell, Cell* parent) {
+  Py_BEGIN_CRITICAL_SECTION(parent);
   cell->older = parent->child;
   if (parent->child != nullptr) parent->child->newer = cell;
   parent->child = reinterpret_cast<Cell*>(Py_NewRef(reinterpret_cast<PyObject*>(cell)));
+  Py_END_CRITICAL_SECTION();
 }
 
 PyObject* get_cell_type(PyObject* cls) {
@@ -284,42 +294,53 @@ void cell_finish(Core* c, Cell* cell) {
   Py_CLEAR(cell->kwargs);
   if (c->observed && lived) [[unlikely]]
     tell_observer(c->hook_ended, cell);
+#ifdef Py_GIL_DISABLED
+  if ((cell->state & kGuarded) != 0) {  // the last reference may be dropped by another thread
+    guard_forget(cell);
+    cell->state &= static_cast<std::uint16_t>(~(kGuarded | kWatched));
+  }
+#endif
   unlink_from_parent(c, cell);
 }
 
-Cell* cell_new(Core* c, Behaviour* b, Cell* parent, PyTypeObject* type) {
+namespace {
+
+// A cell that nobody has readied for messages yet; any thread.
+[[gnu::always_inline]] inline Cell* bare_cell(Core* c, Behaviour* b, Cell* parent,
+                                              PyTypeObject* type) {
   auto* cell = static_cast<Cell*>(cell_alloc());
   if (cell == nullptr) {
     PyErr_NoMemory();
     return nullptr;
   }
   __builtin_memset(static_cast<void*>(cell), 0, sizeof(Cell));
-  PyObject_Init(reinterpret_cast<PyObject*>(cell), type != nullptr ? type : c->ref_type);
+  PyObject_Init(reinterpret_cast<PyObject*>(cell), type);
   cell->core = reinterpret_cast<Core*>(Py_NewRef(reinterpret_cast<PyObject*>(c)));
   cell->behaviour = reinterpret_cast<Behaviour*>(Py_NewRef(reinterpret_cast<PyObject*>(b)));
   cell->parent = reinterpret_cast<Cell*>(Py_XNewRef(reinterpret_cast<PyObject*>(parent)));
-  cell->straight = c->flow->limit == 0 ? b->limits->straight : 0;
-  cell->uid = c->next_uid++;
-  if (!set_lanes(c, cell, b->limits->lanes) || !set_rank(c, cell, b->rank)) {
-    Py_DECREF(cell);
-    return nullptr;
-  }
+  cell->uid = new_uid(c);
   return cell;
 }
 
-// (class, args, kwargs, parent) -> a started cell; steals nothing.
-PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObject* kwargs) {
-  if ((parent->state & kClosed) != 0 || c->closed) {
-    PyErr_SetString(UsageError, "the parent is stopping: it cannot spawn any more");
-    return nullptr;
-  }
-  PyObject* b = get_cell_type(cls);
-  if (b != nullptr && c->behaviour_of != nullptr) [[unlikely]]
-    Py_SETREF(b, instrumented_behaviour(c, cls));
-  if (b == nullptr) return nullptr;
-  Cell* cell = cell_new(c, reinterpret_cast<Behaviour*>(b), parent);
-  Py_DECREF(b);
-  if (cell == nullptr) return nullptr;
+inline bool prepare(Core* c, Cell* cell) {
+  const Behaviour* b = cell->behaviour;
+  cell->straight = c->flow->limit == 0 ? b->limits->straight : 0;
+  return set_lanes(c, cell, b->limits->lanes) && set_rank(c, cell, b->rank);
+}
+
+}  // namespace
+
+Cell* cell_new(Core* c, Behaviour* b, Cell* parent, PyTypeObject* type) {
+  Cell* cell = bare_cell(c, b, parent, type != nullptr ? type : c->ref_type);
+  if (cell != nullptr && !prepare(c, cell)) Py_CLEAR(cell);
+  return cell;
+}
+
+namespace {
+
+// Makes the instance of a new cell and starts it; uses up the cell if that fails.
+[[gnu::always_inline]] inline PyObject* begin_cell(Core* c, Cell* cell, Cell* parent,
+                                                   PyObject* args, PyObject* kwargs) {
   cell->args = Py_NewRef(args);
   cell->kwargs = Py_XNewRef(kwargs);
   link_to_parent(cell, parent);
@@ -344,6 +365,51 @@ PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObj
     tell_observer(c->hook_spawned, cell);
   return reinterpret_cast<PyObject*>(cell);
 }
+
+}  // namespace
+
+// (class, args, kwargs, parent) -> a started cell; steals nothing.
+PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObject* kwargs) {
+  if ((parent->state & kClosed) != 0 || c->closed) {
+    PyErr_SetString(UsageError, "the parent is stopping: it cannot spawn any more");
+    return nullptr;
+  }
+  PyObject* b = get_cell_type(cls);
+  if (b != nullptr && c->behaviour_of != nullptr) [[unlikely]]
+    Py_SETREF(b, instrumented_behaviour(c, cls));
+  if (b == nullptr) return nullptr;
+  Cell* cell = cell_new(c, reinterpret_cast<Behaviour*>(b), parent);
+  Py_DECREF(b);
+  if (cell == nullptr) return nullptr;
+  return begin_cell(c, cell, parent, args, kwargs);
+}
+
+#ifdef Py_GIL_DISABLED
+// (class, parent) -> a cell of another shard's core: a ref that can be sent to, no more. The shard
+// makes the actor when it comes to that, by settle_cell().
+Cell* reserve_cell(Core* c, Cell* parent, PyObject* cls) {
+  PyObject* b = get_cell_type(cls);
+  if (b == nullptr) return nullptr;
+  auto* cell = bare_cell(c, reinterpret_cast<Behaviour*>(b), parent, c->ref_type);
+  Py_DECREF(b);
+  return cell;
+}
+
+// On the cell's own shard. Null with an exception set: the actor has stopped before it began.
+PyObject* settle_cell(Cell* cell, PyObject* args, PyObject* kwargs) {
+  Core* c = cell->core;
+  Cell* parent = cell->parent;
+  if ((parent->state & kClosed) != 0 || c->closed || !prepare(c, cell)) {
+    cell->state |= kStopped | kClosed;
+    if (!PyErr_Occurred()) PyErr_SetString(UsageError, "the system is stopping");
+    return nullptr;
+  }
+  Py_INCREF(cell);  // begin_cell drops one if it fails
+  PyObject* begun = begin_cell(c, cell, parent, args, kwargs);
+  Py_XDECREF(begun);
+  return begun;
+}
+#endif
 
 namespace {
 
@@ -397,28 +463,61 @@ PyObject* get_parent(PyObject* o, void*) {
   Cell* p = self_of(o)->parent;
   return Py_NewRef(p != nullptr ? reinterpret_cast<PyObject*>(p) : Py_None);
 }
+// What another shard may ask for while this one replaces it is read under the cell's lock.
 PyObject* get_instance(PyObject* o, void*) {
-  PyObject* obj = self_of(o)->obj;
-  return Py_NewRef(obj != nullptr ? obj : Py_None);
-}
-PyObject* get_cls(PyObject* o, void*) {
-  return Py_NewRef(reinterpret_cast<PyObject*>(self_of(o)->behaviour->cls));
+  PyObject* obj = nullptr;
+  Py_BEGIN_CRITICAL_SECTION(o);
+  obj = self_of(o)->obj;
+  Py_XINCREF(obj);
+  Py_END_CRITICAL_SECTION();
+  return obj != nullptr ? obj : Py_NewRef(Py_None);
 }
 PyObject* get_behaviour(PyObject* o, void*) {
-  return Py_NewRef(reinterpret_cast<PyObject*>(self_of(o)->behaviour));
+  PyObject* behaviour = nullptr;
+  Py_BEGIN_CRITICAL_SECTION(o);
+  behaviour = Py_NewRef(reinterpret_cast<PyObject*>(self_of(o)->behaviour));
+  Py_END_CRITICAL_SECTION();
+  return behaviour;
+}
+PyObject* get_cls(PyObject* o, void*) {
+  PyObject* behaviour = get_behaviour(o, nullptr);
+  PyObject* cls =
+      Py_NewRef(reinterpret_cast<PyObject*>(reinterpret_cast<Behaviour*>(behaviour)->cls));
+  Py_DECREF(behaviour);
+  return cls;
 }
 PyObject* get_core(PyObject* o, void*) {
   return Py_NewRef(reinterpret_cast<PyObject*>(self_of(o)->core));
 }
 PyObject* get_extra(PyObject* o, void*) {
-  PyObject* e = self_of(o)->extra;
-  return Py_NewRef(e != nullptr ? e : Py_None);
+  PyObject* e = nullptr;
+  Py_BEGIN_CRITICAL_SECTION(o);
+  e = self_of(o)->extra;
+  Py_XINCREF(e);
+  Py_END_CRITICAL_SECTION();
+  return e != nullptr ? e : Py_NewRef(Py_None);
 }
 int set_extra(PyObject* o, PyObject* value, void*) {
   Cell* cell = self_of(o);
-  Py_XSETREF(cell->extra, value == Py_None ? nullptr : Py_XNewRef(value));
+  PyObject* before = nullptr;
+  Py_BEGIN_CRITICAL_SECTION(o);
+  before = cell->extra;
+  cell->extra = value == Py_None ? nullptr : Py_XNewRef(value);
+  Py_END_CRITICAL_SECTION();
+  Py_XDECREF(before);
   return 0;
 }
+// The core of the calling thread in this actor's system; on other threads the actor's own.
+Core* here_of(PyObject* o) {
+  Core* c = self_of(o)->core;
+  Core* here = kOneThreadAtATime ? c : core_here(c);
+  return here != nullptr ? here : c;
+}
+PyObject* get_here(PyObject* o, void*) {
+  return Py_NewRef(reinterpret_cast<PyObject*>(here_of(o)));
+}
+// Whether the calling thread is another shard of its system.
+PyObject* get_away(PyObject* o, void*) { return PyBool_FromLong(here_of(o) != self_of(o)->core); }
 
 // (limits): a mailbox other than the class's; before the first message only.
 PyObject* cell_set_mailbox(PyObject* o, PyObject* limits) {
@@ -518,6 +617,8 @@ PyGetSetDef getset[] = {{"uid", get_uid, nullptr, nullptr, nullptr},
                         {"behaviour", get_behaviour, nullptr, nullptr, nullptr},
                         {"core", get_core, nullptr, nullptr, nullptr},
                         {"extra", get_extra, set_extra, nullptr, nullptr},
+                        {"away", get_away, nullptr, nullptr, nullptr},
+                        {"here", get_here, nullptr, nullptr, nullptr},
                         {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 PyType_Slot slots[] = {

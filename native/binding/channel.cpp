@@ -242,6 +242,7 @@ PyObject* get_waiting(PyObject* o, void*) {
 }
 
 PyObject* get_window(PyObject* o, void*) { return PyLong_FromUnsignedLongLong(self_of(o)->window); }
+PyObject* get_most(PyObject* o, void*) { return PyLong_FromUnsignedLongLong(self_of(o)->most); }
 PyObject* get_error(PyObject* o, void*) {
   PyObject* error = self_of(o)->error;
   return Py_NewRef(error != nullptr ? error : Py_None);
@@ -266,6 +267,7 @@ PyGetSetDef channel_getset[] = {
     {"ended", get_ended, nullptr, "Whether no further item comes.", nullptr},
     {"cancelled", get_cancelled, nullptr, "Whether the producer should stop.", nullptr},
     {"window", get_window, nullptr, "Items the producer may be ahead.", nullptr},
+    {"most", get_most, nullptr, "Bytes the producer may be ahead.", nullptr},
     {"error", get_error, nullptr, "What it failed with, or None.", nullptr},
     {"room", get_room, set_room, "The future of a producer that waits for credit.", nullptr},
     {"moved", get_moved, nullptr, "Items in and out, ever.", nullptr},

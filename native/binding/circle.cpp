@@ -36,6 +36,7 @@ bool waits_for(const Core* c, PyObject* waiting, const Cell* asker, Trail& trail
 
 bool leads_back(const Core* c, const Cell* target, const Cell* asker, Trail& trail) {
   if (trail.length > kDeepest || ++trail.visits > kMostVisits) return false;
+  if (!same_shard(c, target)) return false;  // not to be looked at from this thread
   trail.cells[trail.length++] = target;
   if (target == asker) return true;
   if ((target->state & kElsewhere) != 0) trail.elsewhere = true;

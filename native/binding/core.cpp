@@ -13,6 +13,11 @@ PyObject* core_schedule(PyObject* o, PyObject* args);
 PyObject* core_instrument(PyObject* o, PyObject* args);
 PyObject* core_ready_uids(PyObject* o, PyObject*);
 PyObject* core_offer(PyObject* o, PyObject* args);
+PyObject* core_join_shards(PyObject* o, PyObject* args);
+PyObject* core_post(PyObject* o, PyObject* fn);
+PyObject* core_reserve(PyObject* o, PyObject* args);
+PyObject* core_settle(PyObject* o, PyObject* args);
+PyObject* core_load(PyObject* o, PyObject*);
 
 namespace {
 
@@ -79,6 +84,9 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   c->ask_timeout_ns = static_cast<std::int64_t>(ask_timeout * 1e9);
   c->manual = manual != 0;
   c->next_uid = 1;
+#ifdef Py_GIL_DISABLED
+  c->uid_step = 1;
+#endif
   c->flow->limit = memory_limit;
   c->loop = Py_NewRef(loop);
   c->ref_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(ref_type));
@@ -339,6 +347,7 @@ PyObject* core_tick(PyObject* o, PyObject*) {
 
 std::size_t count_timers(const Core* c) {
   std::size_t n = c->wheel->size();
+  if (!kOneThreadAtATime && this_thread() != c->thread) return n;  // the list is the shard's own
   for (const Reply* r = c->first_due; r != nullptr; r = r->later)
     n++;
   return n;
@@ -367,18 +376,22 @@ PyObject* core_close(PyObject* o, PyObject* hooks) {
   Py_DECREF(set);
   c->closing = kClosing;
   close_inbox(c);
+  leave_shards(c);
   while (!c->ready.empty()) {
     const std::uintptr_t entry = c->ready.pop();
     Py_DECREF(reinterpret_cast<PyObject*>(entry & ~std::uintptr_t(1)));
   }
   drop_order(c);
-  for (Reply* r = c->first_due; r != nullptr; r = r->later)
-    r->timed = kUntimed;
+  for (Reply* r = c->first_due; r != nullptr;) {
+    Reply* const later = r->later;
+    reply_forget_time(r);
+    r = later;
+  }
   c->first_due = c->last_due = nullptr;
   c->wheel->drain([](void* payload) {
     const auto tagged = reinterpret_cast<std::uintptr_t>(payload);
     if ((tagged & 1) != 0) {
-      reinterpret_cast<Reply*>(tagged & ~std::uintptr_t(1))->timed = kUntimed;
+      reply_forget_time(reinterpret_cast<Reply*>(tagged & ~std::uintptr_t(1)));
     } else {
       reinterpret_cast<Timer*>(payload)->armed = 0;
       Py_DECREF(reinterpret_cast<PyObject*>(payload));
@@ -419,6 +432,7 @@ void core_dealloc(PyObject* o) {
   Py_XDECREF(c->on_timer);
 #ifdef Py_GIL_DISABLED
   Py_XDECREF(c->on_inbox);
+  forget_shards(c);
 #endif
   Py_XDECREF(c->context);
   Py_XDECREF(c->scratch);
@@ -455,6 +469,11 @@ PyMethodDef methods[] = {{"set_hooks", core_set_hooks, METH_O, nullptr},
                          {"on_timer", core_on_timer, METH_NOARGS, nullptr},
 #ifdef Py_GIL_DISABLED
                          {"on_inbox", core_on_inbox, METH_NOARGS, nullptr},
+                         {"join_shards", core_join_shards, METH_VARARGS, nullptr},
+                         {"post", core_post, METH_O, nullptr},
+                         {"reserve", core_reserve, METH_VARARGS, nullptr},
+                         {"settle", core_settle, METH_VARARGS, nullptr},
+                         {"load", core_load, METH_NOARGS, nullptr},
 #endif
                          {"on_trim", core_on_trim, METH_NOARGS, nullptr},
                          {"step", core_step, METH_O, nullptr},

@@ -13,33 +13,78 @@ namespace binding {
 
 namespace {
 
-void push(Core* c, Cell* cell, Item& it, unsigned lane, void* memory) {
+void push(Core* c, Cell* cell, Item& it, unsigned lane, void* memory, Inward what) {
   auto* in = ::new (memory) Inbound{};
-  in->cell = reinterpret_cast<Cell*>(Py_NewRef(reinterpret_cast<PyObject*>(cell)));
+  in->cell = reinterpret_cast<Cell*>(Py_XNewRef(reinterpret_cast<PyObject*>(cell)));
   in->item = it;
   in->lane = lane;
+#ifdef Py_GIL_DISABLED
+  in->what = what;
+#else
+  (void)what;
+#endif
   it = Item{};
   c->inbox_size.fetch_add(1, std::memory_order_relaxed);
   c->inbox->push(in);
 }
 
-void arrive(Core* c, Cell* cell, Item& it, unsigned lane) {
 #ifdef Py_GIL_DISABLED
+void arrive_offer(Core* c, Cell* cell, Item& it, unsigned lane) {
   PyObject* put = offer(c, cell, it, lane);
-  if (put == nullptr) report_unraisable(reinterpret_cast<PyObject*>(cell));
+  if (put == nullptr) {
+    report_unraisable(reinterpret_cast<PyObject*>(cell));
+  } else if (put != c->accepted) {  // its sender was told that it was taken
+    PyObject* ok = PyObject_GetAttrString(put, "ok");
+    if (ok == nullptr) report_unraisable(put);
+    if (ok == Py_False) c->n_refused++;
+    Py_XDECREF(ok);
+  }
   Py_XDECREF(put);
+}
+
+void arrive(Core* c, Inbound* in) {
+  Item& it = in->item;
+  switch (in->what) {
+    case Inward::kOffer:
+      return arrive_offer(c, in->cell, it, in->lane);
+    case Inward::kNotice:
+      if ((in->cell->state & kStopped) != 0) {
+        item_release(it);
+      } else if (!deliver_here(c, in->cell, it)) {
+        PyErr_NoMemory();
+        report_unraisable(reinterpret_cast<PyObject*>(in->cell));
+      }
+      return;
+    case Inward::kValue:
+    case Inward::kError:
+      reply_arrived(c, it, in->what == Inward::kError);
+      return;
+    case Inward::kWithdraw:
+      reply_withdrawn(reinterpret_cast<Reply*>(it.extra));
+      item_release(it);
+      return;
+    case Inward::kCall:
+      PyObject* r = PyObject_CallNoArgs(it.msg);
+      if (r == nullptr) report_unraisable(it.msg);
+      Py_XDECREF(r);
+      item_release(it);
+  }
+}
 #else
+void arrive(Core* c, Inbound* in) {
+  Cell* cell = in->cell;
+  Item& it = in->item;
   if ((cell->state & kStopped) != 0) {
     cell->depth--;
     give_to_hook(c->hook_closed, cell, it);
   } else {
     const std::int64_t hurry = is_urgent(it) ? deadline_of(it) : 0;
-    cell->box.push(it, lane);
+    cell->box.push(it, in->lane);
     make_ready(c, cell);
     if (hurry != 0) note_urgent(c, cell, hurry);
   }
-#endif
 }
+#endif
 
 }  // namespace
 
@@ -63,39 +108,58 @@ PyObject* hook_for_any_thread(Core* c, PyObject* Core::* slot) {
 
 #ifdef Py_GIL_DISABLED
 
-PyObject* offer_across(Core* c, Cell* cell, Item& it, unsigned lane) {
+namespace {
+
+// The loop of another thread has something to read. It may end at this moment.
+void wake(Core* c, PyObject* call, PyObject* on_inbox) {
+  static PyObject* names = Py_BuildValue("(s)", "context");
+  PyObject* args[3] = {nullptr, on_inbox, c->context};
+  PyObject* r = PyObject_Vectorcall(call, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+  if (r == nullptr && c->closed && PyErr_ExceptionMatches(PyExc_RuntimeError)) PyErr_Clear();
+  if (r == nullptr) report_unraisable(call);
+  Py_XDECREF(r);
+}
+
+}  // namespace
+
+Sent send_in(Core* c, Cell* cell, Item& it, unsigned lane, Inward what) {
   void* memory = actinium::slab_alloc(sizeof(Inbound), actinium::Region::inbox);
-  if (memory == nullptr) {
-    item_release(it);
-    return PyErr_NoMemory();
-  }
+  if (memory == nullptr) return Sent::kNoMemory;
   PyObject* call = nullptr;
-  PyObject* wake = nullptr;
+  PyObject* on_inbox = nullptr;
   bool open = false;
   Py_BEGIN_CRITICAL_SECTION(c);  // nobody reads the inbox of a closed core
   open = c->closed == 0;
   if (open) {
-    push(c, cell, it, lane, memory);
+    push(c, cell, it, lane, memory, what);
     if (c->inbox_armed.exchange(1, std::memory_order_seq_cst) == 0 && !c->manual) {
       call = Py_NewRef(c->call_soon_threadsafe);
-      wake = Py_NewRef(c->on_inbox);
+      on_inbox = Py_NewRef(c->on_inbox);
     }
   }
   Py_END_CRITICAL_SECTION();
   if (!open) {
     actinium::slab_free(memory, sizeof(Inbound), actinium::Region::inbox);
-    return refuse(c, cell, it, kIsClosed);
+    return Sent::kClosed;
   }
   if (call != nullptr) {
-    static PyObject* names = Py_BuildValue("(s)", "context");
-    PyObject* args[3] = {nullptr, wake, c->context};
-    PyObject* r = PyObject_Vectorcall(call, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
-    if (r == nullptr) report_unraisable(call);
-    Py_XDECREF(r);
+    wake(c, call, on_inbox);
     Py_DECREF(call);
-    Py_DECREF(wake);
+    Py_DECREF(on_inbox);
   }
-  return Py_NewRef(c->accepted);
+  return Sent::kYes;
+}
+
+PyObject* offer_across(Core* c, Cell* cell, Item& it, unsigned lane) {
+  switch (send_in(c, cell, it, lane, Inward::kOffer)) {
+    case Sent::kYes:
+      return Py_NewRef(c->accepted);
+    case Sent::kClosed:
+      return refuse(c, cell, it, kIsClosed);
+    default:
+      item_release(it);
+      return PyErr_NoMemory();
+  }
 }
 
 bool not_from_here(const Core* c, const char* what) {
@@ -117,7 +181,7 @@ bool send_across(Core* c, Cell* cell, Item& it, unsigned lane) {
   // Counted first: waking the loop may let its thread run, which then counts the message out.
   cell->depth++;
   c->n_accepted++;
-  push(c, cell, it, lane, memory);
+  push(c, cell, it, lane, memory, Inward::kOffer);
   if (c->inbox_armed.exchange(1, std::memory_order_seq_cst) == 0 && !c->armed) {
     if (core_arm(c) < 0) report_unraisable(nullptr);
   }
@@ -134,8 +198,8 @@ void drain_inbox(Core* c) {
     auto* in = static_cast<Inbound*>(node);
     Cell* cell = in->cell;
     c->inbox_size.fetch_sub(1, std::memory_order_relaxed);
-    arrive(c, cell, in->item, in->lane);
-    Py_DECREF(cell);
+    arrive(c, in);
+    Py_XDECREF(reinterpret_cast<PyObject*>(cell));
     in->~Inbound();
     actinium::slab_free(in, sizeof(Inbound), actinium::Region::inbox);
   }

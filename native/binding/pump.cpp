@@ -62,9 +62,11 @@ bool settle_extra(Core* c, Cell* cell, Item& it) {
   PyTypeObject* type = Py_TYPE(it.extra);
   if (type == ReplyType) {
     auto* r = reinterpret_cast<Reply*>(it.extra);
-    if (!r->done) {
+    bool expired = r->expired;
+    if (!is_done(r)) {
       if (r->deadline == 0 || !core_passed(c, r->deadline)) return false;
-      r->expired = 1;
+      expired = true;
+      if (is_home(r)) r->expired = 1;
       PyObject* exc = PyObject_CallOneArg(c->hook_timeout, it.extra);
       if (exc != nullptr) {
         reply_fail(r, exc);
@@ -73,7 +75,7 @@ bool settle_extra(Core* c, Cell* cell, Item& it) {
         report_unraisable(c->hook_timeout);
       }
     }
-    if (r->expired) {
+    if (expired) {
       give_to_hook(c->hook_expired, cell, it);
     } else {
       c->n_withdrawn++;
@@ -103,7 +105,7 @@ void answer(Core* c, const Item& it, PyObject* value) {
   if (it.extra == nullptr || Py_TYPE(it.extra) != ReplyType) return;
   auto* r = reinterpret_cast<Reply*>(it.extra);
   if (r->deferred) return;
-  if (r->done) {
+  if (is_done(r)) {
     c->n_late++;
   } else {
     reply_set(r, value);

@@ -3,7 +3,9 @@
 // Speaks asyncio's future protocol, so that tasks, gather and wait_for take it as it is; a
 // handler that awaits it is resumed by the core without any asyncio object in between.
 // Invariant MS-3: it completes exactly once; whatever comes later is counted and dropped.
+// Where there is no GIL it belongs to the asker's thread: see shards.cpp.
 #include "runtime.hpp"
+#include "send.hpp"
 
 namespace binding {
 
@@ -28,14 +30,23 @@ Reply* self_of(PyObject* o) { return reinterpret_cast<Reply*>(o); }
 void soon(Reply* r, PyObject* fn, PyObject* context) {
   PyObject* args[4] = {nullptr, fn, reinterpret_cast<PyObject*>(r), context};
   PyObject* x =
-      PyObject_Vectorcall(r->target->core->call_soon, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+      PyObject_Vectorcall(home_of(r)->call_soon, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET,
                           context != nullptr ? kw_context : nullptr);
   if (x == nullptr) report_unraisable(fn);
   Py_XDECREF(x);
 }
 
+// What its timer held of it. Whoever calls has a reference of his own.
+void let_go([[maybe_unused]] Reply* r) {
+#ifdef Py_GIL_DISABLED
+  if (!r->kept) return;
+  r->kept = 0;
+  Py_DECREF(r);
+#endif
+}
+
 void untime(Reply* r) {
-  Core* c = r->target->core;
+  Core* c = home_of(r);
   if (r->timed == kInList) [[likely]] {
     (r->earlier != nullptr ? r->earlier->later : c->first_due) = r->later;
     (r->later != nullptr ? r->later->earlier : c->last_due) = r->earlier;
@@ -44,10 +55,15 @@ void untime(Reply* r) {
     c->wheel->cancel(r->timer, &payload);
   }
   r->timed = kUntimed;
+  let_go(r);
 }
 
 void finish(Reply* r) {
+#ifdef Py_GIL_DISABLED
+  __atomic_store_n(&r->done, 1, __ATOMIC_RELEASE);
+#else
   r->done = 1;
+#endif
   untime(r);
   if (r->waiter != nullptr) {
     Activation* a = r->waiter;
@@ -77,6 +93,7 @@ void raise_outcome(Reply* r) {
 
 // A cancellable handler ends with the wait for it.
 void cancel_handler_of(Reply* r) {
+  if (!kOneThreadAtATime && this_thread() != r->target->core->thread) return;
   auto* o = reinterpret_cast<PyObject*>(r);
   for (Activation* a = r->target->activations; a != nullptr; a = a->next) {
     if (a->item.extra == o && a->handler != nullptr && a->handler->cancellable) {
@@ -100,16 +117,52 @@ Reply* reply_new(Cell* target) {
   __builtin_memset(reinterpret_cast<char*>(r) + sizeof(PyObject), 0,
                    sizeof(Reply) - sizeof(PyObject));
   r->target = reinterpret_cast<Cell*>(Py_NewRef(reinterpret_cast<PyObject*>(target)));
+#ifdef Py_GIL_DISABLED
+  r->core = reinterpret_cast<Core*>(Py_NewRef(reinterpret_cast<PyObject*>(target->core)));
+#endif
   return r;
 }
 
+#ifdef Py_GIL_DISABLED
+void set_home(Reply* r, Core* asker) {
+  if (r->core == asker) return;
+  Py_SETREF(r->core, reinterpret_cast<Core*>(Py_NewRef(reinterpret_cast<PyObject*>(asker))));
+}
+
+// The outcome that another shard has sent.
+void reply_arrived(Core* c, Item& it, bool failed) {
+  auto* r = reinterpret_cast<Reply*>(it.extra);
+  if (r->done) {
+    c->n_late++;
+  } else {
+    (failed ? r->exc : r->result) = Py_NewRef(it.msg);
+    finish(r);
+  }
+  item_release(it);
+}
+
+void reply_withdrawn(Reply* r) { cancel_handler_of(r); }
+#endif
+
 void reply_set(Reply* r, PyObject* value) {
+#ifdef Py_GIL_DISABLED
+  if (!is_home(r)) {
+    reply_across(r, value, false);
+    return;
+  }
+#endif
   if (r->done) return;
   r->result = Py_NewRef(value);
   finish(r);
 }
 
 void reply_fail(Reply* r, PyObject* exc) {
+#ifdef Py_GIL_DISABLED
+  if (!is_home(r)) {
+    reply_across(r, exc, true);
+    return;
+  }
+#endif
   if (r->done) return;
   r->exc = Py_NewRef(exc);
   finish(r);
@@ -117,6 +170,12 @@ void reply_fail(Reply* r, PyObject* exc) {
 
 // Watches the deadline of an ask that is under way.
 void reply_time(Core* c, Reply* r, bool by_default) {
+#ifdef Py_GIL_DISABLED
+  if (!same_shard(c, r->target)) {
+    r->kept = 1;
+    Py_INCREF(r);
+  }
+#endif
   if (by_default && (c->last_due == nullptr || c->last_due->deadline <= r->deadline)) {
     r->earlier = c->last_due;
     (c->last_due != nullptr ? c->last_due->later : c->first_due) = r;
@@ -149,6 +208,11 @@ std::optional<std::uint64_t> next_due(const Core* c) {
   return next;
 }
 
+void reply_forget_time(Reply* r) {
+  r->timed = kUntimed;
+  let_go(r);
+}
+
 void reply_on_timer(Core* c, Reply* r) {
   r->timed = kUntimed;
   if (r->done) return;
@@ -156,12 +220,20 @@ void reply_on_timer(Core* c, Reply* r) {
     reply_set(r, Py_None);
     return;
   }
+#ifdef Py_GIL_DISABLED
+  const bool kept = r->kept != 0;
+  r->kept = 0;
+#endif
   r->expired = 1;
   PyObject* exc = PyObject_CallOneArg(c->hook_timeout, reinterpret_cast<PyObject*>(r));
   if (exc == nullptr) exc = take_exception();
   cancel_handler_of(r);
   reply_fail(r, exc);
   Py_DECREF(exc);
+#ifdef Py_GIL_DISABLED
+  withdraw_across(r);
+  if (kept) Py_DECREF(r);
+#endif
 }
 
 namespace {
@@ -177,6 +249,9 @@ void reply_dealloc(PyObject* o) {
   Py_XDECREF(r->callback_context);
   Py_XDECREF(r->more);
   Py_DECREF(r->target);
+#ifdef Py_GIL_DISABLED
+  Py_DECREF(r->core);
+#endif
   if (n_free_replies < kKeep) {
     free_replies[n_free_replies++] = r;
   } else {
@@ -249,6 +324,7 @@ PyObject* reply_add_done_callback(PyObject* o, PyObject* const* args, Py_ssize_t
     PyErr_SetString(PyExc_TypeError, "add_done_callback() needs a callable");
     return nullptr;
   }
+  if (not_from_here(home_of(r), "waiting for a reply")) return nullptr;
   PyObject* context = names != nullptr && PyTuple_GET_SIZE(names) > 0 ? args[n] : nullptr;
   if (context == Py_None) context = nullptr;
   if (r->done) {
@@ -294,10 +370,14 @@ PyObject* reply_remove_done_callback(PyObject* o, PyObject* fn) {
 
 PyObject* reply_cancel(PyObject* o, PyObject* const*, Py_ssize_t, PyObject*) {
   Reply* r = self_of(o);
+  if (not_from_here(home_of(r), "cancelling an ask")) return nullptr;
   if (r->done) Py_RETURN_FALSE;
   r->cancelled = 1;
   cancel_handler_of(r);
   finish(r);
+#ifdef Py_GIL_DISABLED
+  withdraw_across(r);
+#endif
   Py_RETURN_TRUE;
 }
 
@@ -325,19 +405,24 @@ PyObject* reply_exception(PyObject* o, PyObject*) {
   return Py_NewRef(r->exc != nullptr ? r->exc : Py_None);
 }
 
-PyObject* reply_done_method(PyObject* o, PyObject*) { return PyBool_FromLong(self_of(o)->done); }
+// To whom answers an ask of another shard, it is done once the answer is on its way.
+PyObject* reply_done_method(PyObject* o, PyObject*) {
+  const Reply* r = self_of(o);
+  return PyBool_FromLong(is_home(r) ? r->done : is_done(r));
+}
 
 PyObject* reply_cancelled(PyObject* o, PyObject*) { return PyBool_FromLong(self_of(o)->cancelled); }
 
-PyObject* reply_get_loop(PyObject* o, PyObject*) {
-  return Py_NewRef(self_of(o)->target->core->loop);
-}
+PyObject* reply_get_loop(PyObject* o, PyObject*) { return Py_NewRef(home_of(self_of(o))->loop); }
 
 // For handlers that answer later, and for the runtime: first one wins, False for the rest.
 PyObject* reply_resolve(PyObject* o, PyObject* value) {
   Reply* r = self_of(o);
+#ifdef Py_GIL_DISABLED
+  if (!is_home(r)) return PyBool_FromLong(reply_across(r, value, false));
+#endif
   if (r->done) {
-    r->target->core->n_late++;
+    home_of(r)->n_late++;
     Py_RETURN_FALSE;
   }
   reply_set(r, value);
@@ -350,8 +435,11 @@ PyObject* reply_reject(PyObject* o, PyObject* exc) {
     PyErr_Format(PyExc_TypeError, "expected an exception, got %R", exc);
     return nullptr;
   }
+#ifdef Py_GIL_DISABLED
+  if (!is_home(r)) return PyBool_FromLong(reply_across(r, exc, true));
+#endif
   if (r->done) {
-    r->target->core->n_late++;
+    home_of(r)->n_late++;
     Py_RETURN_FALSE;
   }
   reply_fail(r, exc);

@@ -39,6 +39,7 @@ void reply_set(Reply* r, PyObject* value);
 void reply_fail(Reply* r, PyObject* exc);
 void reply_on_timer(Core* c, Reply* r);
 void reply_time(Core* c, Reply* r, bool by_default);
+void reply_forget_time(Reply* r);  // its core closes
 void fire_replies(Core* c, std::uint64_t tick, int budget);
 std::optional<std::uint64_t> next_due(const Core* c);  // the tick of the next timer
 
@@ -67,6 +68,36 @@ PyObject* core_on_trim(PyObject* o, PyObject*);
 
 // ---- timer.cpp
 void timer_fire(Core* c, Timer* t);
+
+// ---- shards.cpp
+#ifdef Py_GIL_DISABLED
+void leave_shards(Core* c);   // by its own thread: it is a shard no more
+void forget_shards(Core* c);  // it is no more
+inline bool is_home(const Reply* r) { return r->core->thread == this_thread(); }
+inline bool is_done(const Reply* r) {
+  return __atomic_load_n(&r->done, __ATOMIC_ACQUIRE) != 0 ||
+         r->answered.load(std::memory_order_relaxed) != 0;
+}
+inline Core* home_of(const Reply* r) { return r->core; }
+inline bool same_shard(const Core* c, const Cell* cell) { return cell->core == c; }
+inline std::uint64_t new_uid(Core* c) {  // other shards make cells too
+  return __atomic_fetch_add(&c->next_uid, c->uid_step, __ATOMIC_RELAXED);
+}
+// Sends the outcome of a reply to the shard it belongs to; false: there is one already.
+bool reply_across(Reply* r, PyObject* outcome, bool failed);
+void reply_arrived(Core* c, Item& it, bool failed);
+void reply_withdrawn(Reply* r);
+void set_home(Reply* r, Core* asker);
+void withdraw_across(Reply* r);
+#else
+inline void leave_shards(Core*) {}
+inline bool is_home(const Reply*) { return true; }
+inline void set_home(Reply*, Core*) {}
+inline bool is_done(const Reply* r) { return r->done != 0; }
+inline Core* home_of(const Reply* r) { return r->target->core; }
+inline bool same_shard(const Core*, const Cell*) { return true; }
+inline std::uint64_t new_uid(Core* c) { return c->next_uid++; }
+#endif
 
 // ---- inbox.cpp
 void drain_inbox(Core* c);

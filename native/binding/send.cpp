@@ -151,8 +151,9 @@ PyObject* refuse(Core* c, Cell* cell, Item& it, long code) {
                        it.sender ? reinterpret_cast<PyObject*>(it.sender) : Py_None,
                        it.extra ? it.extra : Py_None,
                        number};
-  PyObject* put =
-      PyObject_Vectorcall(c->hook_refused, args + 1, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  PyObject* hook = hook_for_any_thread(c, &Core::hook_refused);
+  PyObject* put = PyObject_Vectorcall(hook, args + 1, 5 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+  Py_DECREF(hook);
   Py_XDECREF(number);
   item_release(it);
   return put;
@@ -201,6 +202,10 @@ PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane) {
 }
 
 bool check_message_slow(Core* c, PyTypeObject* type) {
+  if (!kOneThreadAtATime && this_thread() != c->thread) {
+    Core* here = core_here(c);
+    if (here != nullptr) return check_message(here, type);
+  }
   PyObject* hook = hook_for_any_thread(c, &Core::hook_is_message);
   PyObject* yes = PyObject_CallOneArg(hook, reinterpret_cast<PyObject*>(type));
   Py_DECREF(hook);
@@ -293,10 +298,13 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
   PyObject* msg = args[0];
   if (!check_message(c, Py_TYPE(msg))) return nullptr;
   if (this_thread() != c->thread) {
-    PyErr_SetString(UsageError,
-                    "ask() belongs to the thread of the system's event loop; from another "
-                    "thread use ac.blocking(system).ask(ref, msg)");
-    return nullptr;
+    c = core_here(c);  // the asker's from here on
+    if (c == nullptr) {
+      PyErr_SetString(UsageError,
+                      "ask() belongs to the thread of the system's event loop; from another "
+                      "thread use ac.blocking(system).ask(ref, msg)");
+      return nullptr;
+    }
   }
   Options options;
   if (nargs == 2 && args[1] != Py_None &&
@@ -306,6 +314,7 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
   if (names != nullptr && !read_options(c, args + nargs, names, &options)) return nullptr;
   Reply* r = reply_new(cell);
   if (r == nullptr) return nullptr;
+  set_home(r, c);
   const std::int64_t wait = options.timeout >= 0 ? options.timeout : c->ask_timeout_ns;
   if (!options.forever) {
     // A long timeout may come late by the coarse clock's slack, never early.
@@ -325,16 +334,17 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
       options.urgent < 0 ? named || (r->inherited && in_a_hurry(c)) : options.urgent != 0;
   r->urgent = r->deadline != 0 && hurry;
   auto* reply = reinterpret_cast<PyObject*>(r);
-  if ((cell->state & kClosed) == 0 && r->deadline != 0) {
+  if ((!same_shard(c, cell) || (cell->state & kClosed) == 0) && r->deadline != 0) {
     reply_time(c, r, options.timeout < 0 && options.deadline == 0 && !r->inherited);
     if (!c->armed && !c->pumping) core_arm_timer(c);
   }
   Item it{Py_NewRef(msg), sender_now(c, options), Py_NewRef(reply)};
-  if (options.lane == actinium::kNormal && r->urgent == 0 && has_room(c, cell)) [[likely]] {
+  if (options.lane == actinium::kNormal && r->urgent == 0 && same_shard(c, cell) &&
+      has_room(c, cell)) [[likely]] {
     if (put(c, cell, it)) return reply;
     PyErr_NoMemory();
   } else {
-    PyObject* outcome = offer(c, cell, it, options.lane);
+    PyObject* outcome = offer(core_of(c, cell), cell, it, options.lane);
     if (outcome != nullptr) {
       Py_DECREF(outcome);
       return reply;
@@ -393,21 +403,36 @@ PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs)
   return offer(c, cell, it, actinium::kNormal);
 }
 
-// Signals of the runtime reach the mailbox whatever its bound (MB-3).
-PyObject* cell_deliver(PyObject* o, PyObject* msg) {
-  Cell* cell = self_of(o);
-  Core* c = cell->core;
-  if (not_from_here(c, "watch()")) return nullptr;
-  if ((cell->state & kStopped) != 0) Py_RETURN_FALSE;
-  Envelope* e = envelope_new(kNotice, nullptr, 0);
-  if (e == nullptr) return nullptr;
-  const Item it{Py_NewRef(msg), nullptr, reinterpret_cast<PyObject*>(e)};
-  if (!cell->box.push(it)) return PyErr_NoMemory();
+bool deliver_here(Core* c, Cell* cell, Item& it) {
+  if (!cell->box.push(it)) {
+    item_release(it);
+    return false;
+  }
   cell->depth++;
   c->n_accepted++;
   if (cell->straight == 0) [[unlikely]]
-    message_delivered(c, cell, msg);
+    message_delivered(c, cell, it.msg);
   make_ready(c, cell);
+  return true;
+}
+
+// Signals of the runtime reach the mailbox whatever its bound (MB-3).
+PyObject* cell_deliver(PyObject* o, PyObject* msg) {
+  Cell* cell = self_of(o);
+  if ((cell->state & kStopped) != 0) Py_RETURN_FALSE;
+  Envelope* e = envelope_new(kNotice, nullptr, 0);
+  if (e == nullptr) return nullptr;
+  Item it{Py_NewRef(msg), nullptr, reinterpret_cast<PyObject*>(e)};
+#ifdef Py_GIL_DISABLED
+  if (this_thread() != cell->core->thread) {
+    const Sent sent = send_in(cell->core, cell, it, actinium::kNormal, Inward::kNotice);
+    if (sent == Sent::kYes) Py_RETURN_TRUE;
+    item_release(it);
+    if (sent == Sent::kClosed) Py_RETURN_FALSE;
+    return PyErr_NoMemory();
+  }
+#endif
+  if (!deliver_here(cell->core, cell, it)) return PyErr_NoMemory();
   Py_RETURN_TRUE;
 }
 

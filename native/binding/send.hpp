@@ -20,6 +20,8 @@ PyObject* offer_untapped(Core* c, Cell* cell, Item& it, unsigned lane);
 PyObject* refuse(Core* c, Cell* cell, Item& it, long code);
 bool send_across(Core* c, Cell* cell, Item& it, unsigned lane);
 bool check_message_slow(Core* c, PyTypeObject* type);
+// Whatever the bound; uses up the item. False when memory ran out.
+bool deliver_here(Core* c, Cell* cell, Item& it);
 void signal_cell(Cell* cell, std::uint16_t flags);
 PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObject* kwargs);
 PyObject* spawn_from_call(Core* c, Cell* parent, PyObject* const* args, Py_ssize_t nargs,
@@ -36,12 +38,26 @@ PyObject* hook_for_any_thread(Core* c, PyObject* Core::* slot);  // a new refere
 #ifdef Py_GIL_DISABLED
 inline constexpr bool kOneThreadAtATime = false;
 PyObject* offer_across(Core* c, Cell* cell, Item& it, unsigned lane);
+enum class Sent : std::uint8_t { kYes, kClosed, kNoMemory };
+// Puts an entry into a core's inbox; uses up the item only if it was sent.
+Sent send_in(Core* c, Cell* cell, Item& it, unsigned lane, Inward what);
 // True with UsageError raised when this is not the thread of the system.
 bool not_from_here(const Core* c, const char* what);
 #else
 inline constexpr bool kOneThreadAtATime = true;
 inline bool not_from_here(const Core*, const char*) { return false; }
 #endif
+
+// ---- shards.cpp
+#ifdef Py_GIL_DISABLED
+// The core of the calling thread in the system of `c`; null on a thread that is no shard of it.
+Core* core_here(Core* c);
+#else
+inline Core* core_here(Core* c) { return this_thread() == c->thread ? c : nullptr; }
+#endif
+
+// The core that owns a cell which may be on another shard than the caller.
+inline Core* core_of(Core* c, const Cell* cell) { return kOneThreadAtATime ? c : cell->core; }
 
 // False with NotAMessage raised when values of this type may not be sent.
 inline bool check_message(Core* c, PyTypeObject* type) {
@@ -53,7 +69,10 @@ inline bool check_message(Core* c, PyTypeObject* type) {
 
 // The actor whose handler runs on this thread, as a new reference, or null.
 inline Cell* current_sender(Core* c) {
-  if (!kOneThreadAtATime && this_thread() != c->thread) return nullptr;
+  if (!kOneThreadAtATime && this_thread() != c->thread) {
+    c = core_here(c);
+    if (c == nullptr) return nullptr;
+  }
   Cell* cell = c->current;
   if (cell == nullptr || this_thread() != c->thread) return nullptr;
   Py_INCREF(cell);

@@ -41,7 +41,7 @@ void timer_fire(Core* c, Timer* t) {
     } else {
       t->waiting = 1;
       Item it{Py_NewRef(t->what), nullptr, Py_NewRef(reinterpret_cast<PyObject*>(t))};
-      PyObject* put = offer(c, cell, it, actinium::kNormal);
+      PyObject* put = offer(core_of(c, cell), cell, it, actinium::kNormal);
       if (put == nullptr) report_unraisable(t->what);
       Py_XDECREF(put);
     }

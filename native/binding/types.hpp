@@ -33,6 +33,7 @@ struct FlowTable;
 struct Limits;
 struct Order;
 struct Reply;
+struct ShardTable;
 
 // One message in a mailbox. The item owns what it points to. While its handler runs it may be
 // taken away (set aside, handed on): then it has no message, and None as extra.
@@ -245,6 +246,13 @@ struct Core {
   actinium::HybridClock* hlc;
   FlowTable* flow;
 
+#ifdef Py_GIL_DISABLED
+  ShardTable* shards;                  // of its system, or null: see shards.cpp
+  std::uint64_t uid_step;              // so that the shards of a system give out different numbers
+  std::uint64_t n_refused;             // messages of other shards that their mailbox did not take
+  std::atomic<std::int64_t> n_coming;  // actors that other shards have spawned here, not made yet
+#endif
+
   PyObject* choose;  // a test's, or null: see instrument.cpp
   PyObject* tap;
   PyObject* behaviour_of;
@@ -254,8 +262,15 @@ struct Core {
 // deadlines come in order: a list holds those, at a tenth of the wheel's cost.
 enum Timed : std::uint8_t { kUntimed, kOnWheel, kInList };
 
+// Without a GIL the actor may be on another shard than the asker, which owns the reply: see
+// shards.cpp.
 struct Reply {
   PyObject_HEAD
+#ifdef Py_GIL_DISABLED
+  Core* core;                          // the asker's
+  std::atomic<std::uint8_t> answered;  // by another thread: the outcome is on its way
+  std::uint8_t kept;  // by the timer, so that it does not end on another thread before that
+#endif
   PyObject* result;
   PyObject* exc;
   Activation* waiter;
@@ -343,11 +358,24 @@ struct ContextBase {
   Cell* cell;
 };
 
+// What an entry of the inbox asks for.
+enum class Inward : std::uint8_t {
+  kOffer,     // the item for the cell's mailbox
+  kNotice,    // the same, whatever the mailbox's bound
+  kValue,     // the message is the outcome of the reply that is the item's extra
+  kError,     // the same, of one that failed
+  kWithdraw,  // nobody waits for that reply any more
+  kCall,      // the message is to be called
+};
+
 // An item on its way from another thread.
 struct Inbound : actinium::MpscNode {
   Cell* cell;
   Item item;
   unsigned lane;
+#ifdef Py_GIL_DISABLED
+  Inward what;
+#endif
 };
 
 extern PyTypeObject* CoreType;

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from actinium.base import plugs
 
 plugs.fill("workers", "actinium.cluster:WorkerProcesses")
+plugs.fill("shards", "actinium.cluster:ShardThreads")
 
 __version__ = "0.1.0"
 

@@ -18,17 +18,17 @@ class ByKey(msgspec.Struct, frozen=True, tag="key"):
 
 Place = int | str | ByKey
 """``"any"`` (the least loaded worker), ``"local"`` (this process), a worker's number from 1 on,
-or ``ByKey(...)``."""
+or ``ByKey(...)``; the same of shards, with ``"local"`` for the shard whose thread it is."""
 
 
-def check_place(place: object, workers: int) -> Place:
+def check_place(place: object, workers: int, what: str = "a worker") -> Place:
     """The place if it is one; raises UsageError."""
     if isinstance(place, ByKey) or place in ("any", "local"):
         return place
     if isinstance(place, int) and not isinstance(place, bool) and 1 <= place <= workers:
         return place
     raise UsageError(
-        f'place={place!r}: expected "any", "local", the number of a worker (1 to {workers}) or '
+        f'place={place!r}: expected "any", "local", the number of {what} (1 to {workers}) or '
         "ac.ByKey(...)"
     )
 

@@ -89,15 +89,15 @@ class Entities:
         Raises ActivationRefused when there are as many as there may be and none is idle, and
         while memory is critically short.
         """
+        cls, key = ref._cls, ref._key
+        elsewhere = self.elsewhere(cls, key)
+        if elsewhere is not None:
+            return elsewhere
         if threading.get_ident() != self._thread:
             raise UsageError(
                 f"{ref.path} was used from another thread than its system's event loop; "
                 "use ac.blocking(system) there"
             )
-        cls, key = ref._cls, ref._key
-        elsewhere = self.elsewhere(cls, key)
-        if elsewhere is not None:
-            return elsewhere
         live = self._live.get(cls)
         if live is None:
             live = self._live[cls] = OrderedDict()
@@ -157,10 +157,10 @@ class Entities:
                 f"({self.system.settings.memory_limit} bytes); try again"
             )
         most = ref._cls._max_live
-        if most is not None and len(live) >= most:
+        if most is not None and len(live) >= self.system._part(most):
             self._let_one_go(ref, live, f"{ref._cls.__qualname__}(max_live={most})")
         total = self.system.settings.max_live
-        if total is not None and self.count >= total:
+        if total is not None and self.count >= self.system._part(total):
             oldest = min(
                 (known for known in self._live.values() if known),
                 key=lambda known: next(iter(known.values()))[1],

@@ -90,6 +90,10 @@ class Context(_native.ContextBase):
     @property
     def system(self) -> System:
         """The system this actor lives in."""
+        return self._shard.whole
+
+    @property
+    def _shard(self) -> System:
         from .system import system_of
 
         return system_of(self.self_ref)
@@ -126,11 +130,11 @@ class Context(_native.ContextBase):
         it unless its supervisor decides otherwise; a class with ``trap_exit=True`` gets
         ``ac.Exited`` instead. A normal end just removes the link.
         """
-        self.system._life.links.link(self.self_ref, ref)
+        self._shard._life.links.link(self.self_ref, ref)
 
     def unlink(self, ref: LocalRef[Any]) -> None:
         """Takes a link back, for both."""
-        self.system._life.links.unlink(self.self_ref, ref)
+        self._shard._life.links.unlink(self.self_ref, ref)
 
     def schedule(
         self,
@@ -224,7 +228,7 @@ class Context(_native.ContextBase):
         gets StashFull. Deadlines go on running. A restart puts the stash back into the mailbox;
         a stop makes dead letters of it.
         """
-        return stash(self, self.system._life.undelivered)
+        return stash(self, self._shard._life.undelivered)
 
     def unstash_all(self) -> int:
         """Puts what was stashed before all that waits, oldest first; returns how many."""
@@ -249,7 +253,7 @@ class Context(_native.ContextBase):
         ``err(failure)``, without which the failure is the actor's own and goes to its
         supervisor. Restart and stop cancel it.
         """
-        return pipe(self.system._life.supervisor, self.self_ref, awaitable, ok, err)
+        return pipe(self._shard._life.supervisor, self.self_ref, awaitable, ok, err)
 
     @property
     def cancellation(self) -> Cancellation:

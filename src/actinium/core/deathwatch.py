@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from .extra import Extra, extra_of
 from .links import still_linked
 from .ref import LocalRef
 from .remote import RemoteRef
+from .shardcore import post
 from .signals import Exited, Restarted, Terminated
 
 Cell = LocalRef[Any]
@@ -19,6 +21,15 @@ def watch(watcher: Cell, target: Cell, *, restarts: bool = False) -> None:
     if here.watching is None:
         here.watching = {}
     here.watching[target] = None
+    if target.away:
+        if not post(target.core, partial(_watched, watcher, target, restarts)):
+            _watched(watcher, target, restarts)  # its shard has ended
+    else:
+        _watched(watcher, target, restarts)
+
+
+def _watched(watcher: Cell, target: Cell, restarts: bool) -> None:
+    """The target's side of a watch."""
     if target.stopped_flag:
         known: Extra | None = target.extra
         reason = (known.reason if known is not None else None) or "stopped"
@@ -48,18 +59,26 @@ def noticed(watcher: Cell, notice: Any) -> bool:
 
 def unwatch(watcher: Cell, target: Cell) -> None:
     """Takes a watch back, and a notice of it that still waits in the mailbox."""
-    for known, other in ((extra_of(target).watchers, watcher),
-                         (extra_of(watcher).watching, target)):  # fmt: skip
-        if known is not None:
-            known.pop(other, None)
+    watching = extra_of(watcher).watching
+    if watching is not None:
+        watching.pop(target, None)
+    _forget(watcher, target)
+
+
+def _forget(watcher: Cell, target: Cell) -> None:
+    """The target's side of the end of a watch."""
+    if target.away:
+        post(target.core, partial(_forget, watcher, target))
+        return
+    watchers = extra_of(target).watchers
+    if watchers is not None:
+        watchers.pop(watcher, None)
 
 
 def ended(cell: Cell, extra: Extra) -> None:
     """Tells those who watch an actor that has just stopped, and takes back its own watches."""
     for target in extra.watching or ():
-        watchers = extra_of(target).watchers
-        if watchers is not None:
-            watchers.pop(cell, None)
+        _forget(cell, target)
     for watcher in extra.watchers or ():
         watcher.deliver(Terminated(cell, extra.reason or "stopped", cell.incarnation))
     extra.watchers = extra.watching = None

@@ -119,7 +119,7 @@ class EntityRef(Generic[A]):
         """See :meth:`Ref.ask`."""
         return self._live().ask(msg, timeout)
 
-    async def send(self, msg: Any, *, timeout: float = 5.0) -> Put:
+    async def send(self, msg: Any, *, timeout: float = 5.0, sender: Any = None) -> Put:
         """See :meth:`Ref.send`."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + timeout
@@ -131,7 +131,8 @@ class EntityRef(Generic[A]):
                     raise
                 await asyncio.sleep(LOOK_AGAIN)
                 continue
-            return await live.send(msg, timeout=max(0.0, give_up - loop.time()))
+            left = max(0.0, give_up - loop.time())
+            return await live.send(msg, timeout=left, sender=sender)
 
     def stream(
         self,

@@ -8,7 +8,10 @@ from __future__ import annotations
 from asyncio import Future, Task
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from .shardcore import post
 
 if TYPE_CHECKING:
     from actinium import _native
@@ -96,6 +99,33 @@ class Extra:
         self.states: list[str | None] | None = None
         self.stash: list[Kept] | None = None
         self.pipes: set[Task[None]] | None = None
+
+
+def on_stop(cell: LocalRef[Any], hook: Callable[[LocalRef[Any], str], object]) -> None:
+    """Has ``hook(ref, reason)`` called when the actor stops, on its own shard's thread.
+
+    At once if it has stopped already.
+    """
+    if cell.away:
+        post(cell.core, partial(on_stop, cell, hook))
+        return
+    extra = extra_of(cell)
+    if cell.stopped_flag:
+        hook(cell, extra.reason or "stopped")
+        return
+    if extra.on_stop is None:
+        extra.on_stop = []
+    extra.on_stop.append(hook)
+
+
+def not_on_stop(cell: LocalRef[Any], hook: Callable[[LocalRef[Any], str], object]) -> None:
+    """Takes such a hook back."""
+    if cell.away:
+        post(cell.core, partial(not_on_stop, cell, hook))
+        return
+    known: Extra | None = cell.extra
+    if known is not None and known.on_stop and hook in known.on_stop:
+        known.on_stop.remove(hook)
 
 
 def extra_of(cell: _native.Cell) -> Extra:

@@ -59,12 +59,20 @@ class Lifecycle:
         hook_timeout: float,
         dead_letters: Limits,
         seed: int,
+        first: Lifecycle | None = None,
     ) -> None:
         self.core = core
+        self.first = first
+        """That of the system's first shard, with which this one shares what is the system's."""
         self.names = Names()
-        self.events = Events(core.loop, core.observe)
-        self.registry = Registry()
-        self.dead_letters = DeadLetters(core.tick, dead_letters, self.events)
+        if first is None:
+            self.events = Events(core.loop, core.observe)
+            self.registry = Registry()
+            self.dead_letters = DeadLetters(core.tick, dead_letters, self.events)
+        else:
+            self.events = first.events
+            self.registry = first.registry
+            self.dead_letters = first.dead_letters
         self.memory_use = MemoryBudget(core)
         pressure = PressureHooks(self.events, self.memory_use)
         self.quarantines = Quarantines(core)
@@ -101,6 +109,18 @@ class Lifecycle:
         known: Extra | None = cell.extra
         reason = (known.reason if known is not None else None) or "stopped"
         self.events.emit(ActorStoppedEvent, cell, reason)
+
+    def settle(
+        self, parent: Cell, cell: Cell, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Makes an actor whose ref another shard has given out; raises as a spawn does."""
+        self.spawn(parent, cls, args, kwargs, None, cell)
+
+    def close(self) -> None:
+        """Ends what belongs to the system as a whole."""
+        if self.first is None:
+            self.events.close()
+            self.registry.close()
 
     def idle(self) -> None:
         waiters, self.idle_waiters = self.idle_waiters, []

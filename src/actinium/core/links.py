@@ -33,9 +33,10 @@ class Links:
         """Couples two actors; if the other one has ended abnormally already, at once."""
         if one is other:
             return
-        if isinstance(other, RemoteRef):
+        if isinstance(other, RemoteRef) or other.away:
+            where = "shard" if other.away else "process"
             raise UsageError(
-                f"ctx.link() reaches actors of this process; {other.path} lives in another one: "
+                f"ctx.link() reaches actors of this {where}; {other.path} lives in another one: "
                 "use ctx.watch()"
             )
         if other.stopped_flag:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_check
 
 from actinium import _native
 
+from .away import methods
 from .extra import Extra, extra_of
 from .interrupt import interrupt
 from .lifestate import LifeState, life_state_of
 from .put import Put
 from .refusal import gave_up, put_for, refusal_error
 from .room import room_of
+from .shardcore import THREADS
 from .stream import BYTES, Stream
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ else:
     def _native_class(cls):
         """A class with these methods that is made, and sized, natively."""
         names = {k: v for k, v in vars(cls).items() if k not in _OF_THE_CLASS_ITSELF}
+        if THREADS:
+            names |= methods(names)
         return _native.new_ref_type(names)
 
 
@@ -162,18 +166,18 @@ class LocalRef(_Cell[A_co]):
         while code is not None:
             try:
                 async with asyncio.timeout_at(give_up):
-                    await self._room(code)
+                    await self._room(code, sender)
             except TimeoutError:
                 raise gave_up(self, put_for(self, sender, code), timeout) from None
             code = self.refusal(msg, sender)
         return self.tell(msg, sender=sender) if sender is not None else self.tell(msg)
 
-    async def _room(self, code: int) -> None:
+    async def _room(self, code: int, sender: LocalRef[Any] | None) -> None:
         """Waits until a message that was refused so may be offered again."""
         if code in (_native.CLOSED, _native.NOT_ACCEPTED, _native.TOO_LARGE):
-            raise refusal_error(self, put_for(self, None, code))
+            raise refusal_error(self, put_for(self, sender, code))
         if code in (_native.RATE_LIMITED, _native.NO_MEMORY):
-            await asyncio.sleep(self.retry_after(code, None))
+            await asyncio.sleep(self.retry_after(code, sender))
             return
         room = room_of(self)
         try:

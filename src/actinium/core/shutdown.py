@@ -142,7 +142,8 @@ class Shutdown:
         for phase in PHASES:
             self.phase = phase
             at = time.monotonic()
-            self._life.events.emit(PhaseEvent, phase)
+            if self._life.first is None:
+                self._life.events.emit(PhaseEvent, phase)
             limit = self._limits[phase]
             work = {"drain_user": self._drain_user, "drain_system": self._drain_system}.get(phase)
             loop = asyncio.get_running_loop()
@@ -223,8 +224,7 @@ class Shutdown:
     def _close(self, seconds: float) -> Report:
         core = self._core
         core.want_idle(False)
-        self._life.events.close()
-        self._life.registry.close()
+        self._life.close()
         counts = core.statistics()
         undelivered = self._life.undelivered.count
         known = counts["handled"] + counts["withdrawn"] + undelivered

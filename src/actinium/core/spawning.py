@@ -11,6 +11,7 @@ from .extra import extra_of
 from .names import Names, check_name
 from .priority import rank_of
 from .ref import LocalRef
+from .shardcore import shard_core
 
 if TYPE_CHECKING:
     from .actor import Actor
@@ -32,7 +33,9 @@ class Spawner:
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None,
         failure: BaseException | None,
+        reserved: Cell | None = None,
     ) -> Cell:
+        """Makes an actor, or the one whose ref is out already (``reserved``)."""
         options = dict(kwargs or {})
         name = options.pop("name", None)
         mailbox = options.pop("mailbox", None)
@@ -46,7 +49,12 @@ class Spawner:
             if self.names.get(parent, name) is not None:
                 raise NameTaken(f"{parent.path} has a child named {name!r} already")
         try:
-            cell: Cell = self.core.spawn_plain(parent, cls, args, options or None)
+            cell: Cell
+            if reserved is None:
+                cell = self.core.spawn_plain(parent, cls, args, options or None)
+            else:
+                cell = reserved
+                shard_core(self.core).settle(cell, args, options or None)
         except Exception as e:
             raise _spawn_error(cls, args, options, e) from e
         if mailbox is not None:

@@ -57,7 +57,7 @@ class _Idle:
         self._limit = limit
         self._moved = channel.moved
         self._quiet = 0
-        self.timer = ref.core.schedule(limit / 4, self._look, None, limit / 4)
+        self.timer = ref.here.schedule(limit / 4, self._look, None, limit / 4)
 
     def _look(self) -> None:
         channel = self._channel
@@ -114,8 +114,9 @@ class Stream(_native.StreamBase, Generic[T]):
         self._idle_limit = idle
         self._idle: _Idle | None = None
         self._timer: _native.Timer | None = None
-        waits = partial(Join, ref.core.loop, (ref,))  # by which a circle through a stream is found
-        self.bind(Channel(ref.core, items, max_bytes, waits))
+        core = ref.here
+        waits = partial(Join, core.loop, (ref,))  # by which a circle through a stream is found
+        self.bind(Channel(core, items, max_bytes, waits))
 
     def _open(self) -> None:
         if self.opened:
@@ -124,7 +125,7 @@ class Stream(_native.StreamBase, Generic[T]):
         ref, channel, timeout = self._ref, self.channel, self._timeout
         living = not ref.core.closed
         if timeout is not None and living:
-            self._timer = ref.core.schedule(
+            self._timer = ref.here.schedule(
                 timeout,
                 lambda: _cut(
                     ref,

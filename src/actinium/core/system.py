@@ -1,10 +1,12 @@
-"""The actor system: one shard, its tree of actors, and an orderly end."""
+"""The actor system: its shard, the tree of actors, and an orderly end."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import weakref
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -16,6 +18,7 @@ from actinium.errors import SystemFailed, UsageError
 
 from .actor import Actor
 from .afterlife import Afterlife
+from .away import across
 from .budget import Level, MemoryBudget
 from .context import Context
 from .deadletters import DeadLetters, Limits
@@ -24,6 +27,8 @@ from .failure import OnFatal, reason_of
 from .lifecycle import Lifecycle
 from .ossignals import StopSignals
 from .ref import LocalRef
+from .shardcore import post
+from .sharding import check_shards
 from .shutdown import Hook, Phase, PhaseLimits, Policy, Report, Shutdown, check_policy
 from .supervision import CoolDown, OneForOne, SupervisorStrategy
 from .watchdog import Stuck, Watchdog, stuck_below
@@ -37,15 +42,31 @@ if TYPE_CHECKING:
     from .events.stream import Events
     from .registry.registry import Registry
     from .remote import WorkerPool
+    from .sharding import Shards
 
 A = TypeVar("A", bound=Actor)
+T = TypeVar("T")
 
 _systems: weakref.WeakValueDictionary[int, System] = weakref.WeakValueDictionary()
 
 
 def system_of(ref: LocalRef[Any]) -> System:
-    """The system a local ref belongs to."""
+    """The system a local ref belongs to; where it has several shards, the ref's own."""
     return _systems[id(ref.core)]
+
+
+def _on_first_shard(
+    method: Callable[..., Coroutine[Any, Any, T]],
+) -> Callable[..., Coroutine[Any, Any, T]]:
+    """What belongs to the thread the system was started on, made to run there for all shards."""
+
+    @functools.wraps(method)
+    async def run(self: System, *args: Any, **kwargs: Any) -> T:
+        if self._shards is None or asyncio.get_running_loop() is self._running().loop:
+            return await method(self, *args, **kwargs)
+        return await across(self._running(), lambda: method(self, *args, **kwargs))
+
+    return run
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +114,7 @@ class Guardian(Actor):
 
 
 class System:
-    """Actors of one process on the running event loop.
+    """Actors of one process on the running event loop, or on several threads with a loop each.
 
     >>> async with System("demo") as system:
     ...     counter = system.spawn(Counter)
@@ -102,6 +123,10 @@ class System:
 
     ``store`` keeps the state of durable entities, and ``spool`` dead letters; both outlive the
     system, which does not close them.
+
+    ``workers`` processes run actors beside this one; ``shards`` threads share them out on an
+    interpreter without a GIL (``"auto"``: as many as there are cores, and 1 with a GIL), see
+    docs/howto/free-threaded.md. Raises Unsupported for shards where there is a GIL.
 
     With ``handle_signals`` SIGINT and SIGTERM begin its shutdown, and a second one forces it;
     ``await system.ended()`` then waits for it. Main thread only.
@@ -115,6 +140,7 @@ class System:
         store: Store | None = None,
         spool: Store | None = None,
         workers: int | Workers = 0,
+        shards: int | Literal["auto"] = 1,
         handle_signals: bool = False,
         _core_options: dict[str, Any] | None = None,
     ) -> None:
@@ -126,8 +152,15 @@ class System:
         self._workers: WorkerPool | None = None
         if processes.count:
             self._workers = plugs.filled("workers")(self, processes)
+        self._first: System | None = None
+        """The system's first shard, where this is another one of it."""
+        self._shards: Shards | None = None
+        count = check_shards(shards, processes.count)
+        if count > 1:
+            self._workers = self._shards = plugs.filled("shards")(self, count)
         self._core_options = _core_options or {}
         self._core: _native.Core | None = None
+        self._life: Lifecycle
         self._entities: Entities | None = None
         self._handle_signals = handle_signals
         self._signals: StopSignals | None = None
@@ -168,7 +201,7 @@ class System:
             slice_ns=s.slice_us * 1000,
             batch=s.batch,
             ask_timeout=s.ask_timeout,
-            memory_limit=s.memory_limit,
+            memory_limit=self._part(s.memory_limit) if s.memory_limit else 0,
             **options,
         )
         limits = Limits(
@@ -178,9 +211,11 @@ class System:
             keep=s.dead_letter_keep,
             spooled=s.dead_letter_spool,
         )
-        self._life = Lifecycle(core, s.supervise, s.on_fatal, s.hook_timeout, limits, seed)
+        first = self._first._life if self._first is not None else None
+        self._life = Lifecycle(core, s.supervise, s.on_fatal, s.hook_timeout, limits, seed, first)
         try:
-            await self._life.dead_letters.open(self._spool, self.name, self._resolve)
+            if first is None:
+                await self._life.dead_letters.open(self._spool, self.name, self._resolve)
         except BaseException:
             core.close(Afterlife(self._life.dead_letters))
             self._core = None
@@ -249,15 +284,34 @@ class System:
 
     def entity(self, cls: type[A], key: str) -> EntityRef[A]:
         """The actor of a class for a key: made on its first message, gone when idle."""
+        return self._keyed().ref(cls, key)
+
+    def _keyed(self) -> Entities:
         if self._entities is None:
             from .activations import Entities
 
             self._entities = Entities(self)
-        return self._entities.ref(cls, key)
+        return self._entities
 
     def workers(self) -> tuple[Any, ...]:
         """How each worker process is (``actinium.cluster.WorkerState``); empty without any."""
-        return self._workers.states() if self._workers is not None else ()
+        if self._workers is None or self._shards is not None:
+            return ()
+        return self._workers.states()
+
+    def shards(self) -> tuple[Any, ...]:
+        """How each shard is (``actinium.cluster.ShardState``); empty where there is only one."""
+        return self._shards.states() if self._shards is not None else ()
+
+    @property
+    def whole(self) -> System:
+        """The system as its maker has it; only one of its further shards is not that itself."""
+        return self._first if self._first is not None else self
+
+    def _part(self, total: int) -> int:
+        """This shard's part of what the whole system may have."""
+        shards = self.whole._shards
+        return max(1, total // shards.count) if shards is not None else total
 
     @property
     def dead_letters(self) -> DeadLetters:
@@ -288,6 +342,11 @@ class System:
 
     def statistics(self) -> dict[str, int]:
         """Counters of the shard; all but gauges only grow."""
+        if self._shards is not None:
+            return self._shards.statistics()
+        return self._statistics_here()
+
+    def _statistics_here(self) -> dict[str, int]:
         core = self._running()
         return {
             **core.statistics(),
@@ -312,7 +371,8 @@ class System:
 
         One that blocks the event loop leaves nobody to ask: see ``Settings.watchdog``.
         """
-        return stuck_below(self._root, seconds, self.now())
+        found = stuck_below(self._root, seconds, self.now())
+        return found if self._shards is None else [*found, *self._shards.stuck(seconds)]
 
     def quarantine(
         self, ref: LocalRef[Any], *, seconds: float = 30.0, reason: str = "asked for"
@@ -326,11 +386,19 @@ class System:
                 f"{ref.path} is {ref.life_state}: only an active actor can be quarantined"
             )
         cool_down = CoolDown(first=seconds, longest=max(seconds, 600.0))
-        self._life.quarantines.enter(ref, None, cool_down, reason)
+        enter = system_of(ref)._life.quarantines.enter
+        if ref.away:
+            post(ref.core, functools.partial(enter, ref, None, cool_down, reason))
+        else:
+            enter(ref, None, cool_down, reason)
 
     def release(self, ref: LocalRef[Any]) -> bool:
         """Ends an actor's quarantine now; False if it is in none."""
-        return self._life.quarantines.release(ref)
+        release = system_of(ref)._life.quarantines.release
+        if ref.away:
+            held = ref.life_state == "quarantined"
+            return held and post(ref.core, functools.partial(release, ref))
+        return release(ref)
 
     def _running(self) -> _native.Core:
         if self._core is None:
@@ -341,6 +409,7 @@ class System:
 
     # -- the end
 
+    @_on_first_shard
     async def idle(self) -> None:
         """Waits until no message is under way anywhere in this system."""
         if self._workers is not None and self._ending is None:
@@ -357,6 +426,7 @@ class System:
         core.want_idle(True)
         await waiter
 
+    @_on_first_shard
     async def shutdown(
         self,
         *,
@@ -377,6 +447,7 @@ class System:
             self._shutdown.force()
         return await asyncio.shield(ending)
 
+    @_on_first_shard
     async def ended(self) -> Report:
         """Waits until the system has ended, for whatever reason; begins nothing itself."""
         self._running()
@@ -423,7 +494,8 @@ class System:
             if self._watchdog is not None:
                 self._watchdog.close()
             self._running().close(Afterlife(self._life.dead_letters))
-            await self._life.dead_letters.close()
+            if self._first is None:
+                await self._life.dead_letters.close()
 
     def _end_on_fatal(self) -> None:
         fatal = self._life.supervisor.fatal

@@ -36,8 +36,11 @@ class Events:
         self.loop = loop
         self.active = False
         """Whether anybody is subscribed to anything."""
+        self.shared = False
+        """Whether actors of other shards may subscribe too."""
         self._thread = threading.get_ident()
-        self._observe = observe
+        self._lock = threading.RLock()
+        self._observers = [observe]
         self._subscriptions: list[Subscription] = []
         self._found: dict[tuple[type, str | None], tuple[Subscription, ...]] = {}
         self._closed = False
@@ -61,7 +64,7 @@ class Events:
 
         >>> system.events.subscribe(ac.ActorFailedEvent, watcher)
         """
-        self._check(kind)
+        self._check(kind, others=self.shared and hasattr(to, "try_tell"))
         wanted = pattern(topic) if topic is not None else None
         added: Subscription
         if hasattr(to, "try_tell"):
@@ -94,29 +97,42 @@ class Events:
         self._add(added)
         return added.feed
 
-    def _check(self, kind: object) -> None:
+    def observed_by(self, observe: Callable[[bool], object]) -> None:
+        """Tells one more shard when somebody wants to hear of actors that come and go."""
+        with self._lock:
+            self._observers.append(observe)
+            observe(self._wants_actors())
+
+    def _check(self, kind: object, others: bool = False) -> None:
         if not isinstance(kind, type):
             raise UsageError(f"subscribe to a class of events, such as ac.Event; got {kind!r}")
         if self._closed:
             raise UsageError("the system has ended: nothing is published any more")
-        if threading.get_ident() != self._thread:
+        if not others and threading.get_ident() != self._thread:
             raise UsageError("subscribe() belongs to the thread of the system's event loop")
 
     def _add(self, added: Subscription) -> None:
-        self._subscriptions.append(added)
-        self._changed()
+        with self._lock:
+            self._subscriptions.append(added)
+            self._changed()
 
     def remove(self, subscription: Subscription) -> None:
         """Ends a subscription; one that has ended is left as it is."""
-        if subscription in self._subscriptions:
-            self._subscriptions.remove(subscription)
-            self._changed()
+        with self._lock:
+            if subscription in self._subscriptions:
+                self._subscriptions.remove(subscription)
+                self._changed()
 
     def _changed(self) -> None:
         self._found.clear()
         self.active = bool(self._subscriptions)
         if not self._closed:
-            self._observe(self.wants(ActorStartedEvent) or self.wants(ActorStoppedEvent))
+            wanted = self._wants_actors()
+            for observe in self._observers:
+                observe(wanted)
+
+    def _wants_actors(self) -> bool:
+        return self.wants(ActorStartedEvent) or self.wants(ActorStoppedEvent)
 
     # -- publishing
 
@@ -153,11 +169,12 @@ class Events:
         key = (kind, topic)
         found = self._found.get(key)
         if found is None:
-            if len(self._found) >= REMEMBERED:
-                self._found.clear()
-            found = self._found[key] = tuple(
-                s for s in self._subscriptions if issubclass(kind, s.kind) and s.wants(topic)
-            )
+            with self._lock:
+                if len(self._found) >= REMEMBERED:
+                    self._found.clear()
+                found = self._found[key] = tuple(
+                    s for s in self._subscriptions if issubclass(kind, s.kind) and s.wants(topic)
+                )
         return found
 
     # -- the end

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from actinium.core.extra import extra_of
+from actinium.core.extra import not_on_stop, on_stop
 from actinium.core.feed import Feed
 from actinium.core.pattern import Pattern
 from actinium.core.room import room_of, wake_next
@@ -61,11 +61,9 @@ class ToActor(Subscription):
         self.ref = ref
         self._owed = 0
         self._room: asyncio.Future[None] | None = None
-        self._extra = extra_of(ref) if hasattr(ref, "set_waiters") else None
-        if self._extra is not None:
-            if self._extra.on_stop is None:
-                self._extra.on_stop = []
-            self._extra.on_stop.append(self._stopped)
+        self._actor = hasattr(ref, "set_waiters")
+        if self._actor:
+            on_stop(ref, self._stopped)
 
     def offer(self, event: Any) -> bool:
         if self._settle() and self.ref.try_tell(event).ok:
@@ -85,8 +83,7 @@ class ToActor(Subscription):
         return True
 
     def _await_room(self) -> None:
-        extra = self._extra
-        if extra is None or self._room is not None or self.ref.closed_flag:
+        if not self._actor or self._room is not None or self.ref.closed_flag or self.ref.away:
             return
         self._room = room_of(self.ref)
         self._room.add_done_callback(self._has_room)
@@ -105,9 +102,8 @@ class ToActor(Subscription):
 
     def cancel(self) -> None:
         super().cancel()
-        hooks = self._extra.on_stop if self._extra is not None else None
-        if hooks is not None and self._stopped in hooks:
-            hooks.remove(self._stopped)
+        if self._actor:
+            not_on_stop(self.ref, self._stopped)
 
 
 class ToFeed(Subscription):

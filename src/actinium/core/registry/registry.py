@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from actinium.core.extra import extra_of
+from actinium.core.extra import not_on_stop, on_stop
 from actinium.core.pattern import Pattern, pattern, split_name
 from actinium.core.ref import LocalRef
 from actinium.errors import ActorNotFound, ActorStopped, NameTaken, UsageError
@@ -28,10 +29,12 @@ class Registry:
     Patterns: ``?`` is one character and ``*`` any number of them within a segment; ``**`` is any
     number of whole segments, none included. The names of an actor are free again once it has
     stopped. Looking up is safe from any thread and sees one state; changes belong to the thread
-    of the system's event loop.
+    of the system's event loop, or to any of its shards.
     """
 
     def __init__(self) -> None:
+        self.across: Callable[[Callable[[], object]], object] | None = None
+        """Calls something on the thread of the watches, where shards change names too."""
         self._names: Trie[Registered] = Trie()
         self._of: dict[Any, set[str]] = {}
         self._watches: list[NameWatch] = []
@@ -91,7 +94,7 @@ class Registry:
         return True
 
     def _check_thread(self) -> None:
-        if threading.get_ident() != self._thread:
+        if self.across is None and threading.get_ident() != self._thread:
             raise UsageError(
                 "names are registered and freed on the thread of the system's event loop; "
                 "from another one use loop.call_soon_threadsafe(registry.register, name, ref)"
@@ -102,10 +105,7 @@ class Registry:
         if names is None:
             names = self._of[entry.ref] = set()
             if isinstance(entry.ref, LocalRef):
-                extra = extra_of(entry.ref)
-                if extra.on_stop is None:
-                    extra.on_stop = []
-                extra.on_stop.append(self._stopped)
+                on_stop(entry.ref, self._stopped)
         names.add(entry.name)
 
     def _forget(self, entry: Registered) -> None:
@@ -115,12 +115,11 @@ class Registry:
         names.discard(entry.name)
         if not names:
             del self._of[entry.ref]
-            known = entry.ref.extra if isinstance(entry.ref, LocalRef) else None
-            if known is not None and known.on_stop and self._stopped in known.on_stop:
-                known.on_stop.remove(self._stopped)
+            if isinstance(entry.ref, LocalRef):
+                not_on_stop(entry.ref, self._stopped)
 
     def _stopped(self, ref: LocalRef[Any], reason: str) -> None:
-        for name in sorted(self._of.get(ref, ())):
+        for name in self.names(ref):
             self.unregister(name)
 
     # -- looking up
@@ -182,7 +181,8 @@ class Registry:
         ...     known = {entry.name for entry in names.snapshot}
         ...     async for change in names: ...
         """
-        self._check_thread()
+        if threading.get_ident() != self._thread:
+            raise UsageError("watch() belongs to the thread of the system's event loop")
         wanted, having = pattern(text), dict(tags or {})
         watch = NameWatch(
             wanted, having, max_pending, lambda: self._find(wanted, having), self._unwatch
@@ -195,6 +195,9 @@ class Registry:
             self._watches.remove(watch)
 
     def _tell(self, change: NameAdded | NameRemoved | NameReplaced) -> None:
+        if self.across is not None and threading.get_ident() != self._thread:
+            self.across(partial(self._tell, change))
+            return
         entry = change.entry
         for watch in tuple(self._watches):
             if watch.pattern.matches(entry.name):
