@@ -135,10 +135,15 @@ class ShardThreads:
         system._keyed()  # on its own thread
         system._life.events.shared = True
         system._life.registry.across = partial(post, core)
-        self._shards = [Shard(system, index) for index in range(2, self.count + 1)]
-        for shard in self._shards:
+        shards = [Shard(system, index) for index in range(2, self.count + 1)]
+        for shard in shards:
             shard.thread.start()
-        await asyncio.gather(*(asyncio.wrap_future(shard.started) for shard in self._shards))
+        starts = [asyncio.wrap_future(shard.started) for shard in shards]
+        failures = await asyncio.gather(*starts, return_exceptions=True)
+        self._shards = [s for s, failed in zip(shards, failures, strict=True) if failed is None]
+        for failure in failures:
+            if failure is not None:
+                raise failure
         self._by_thread = {shard.thread.ident or 0: shard for shard in self._shards}
         self._by_thread[threading.get_ident()] = system
 

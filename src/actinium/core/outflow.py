@@ -93,13 +93,13 @@ class Inflow:
         return False
 
     def set_result(self, _: None) -> None:
-        """Something was read, or the reader leaves."""
+        """Something was read: reports it once that is half of the window, and waits for more."""
         channel = self.channel
         items = self._taken - channel.waiting - self._read[0]
         size = self._taken_bytes - channel.size - self._read[1]
         if not channel.ended:
             channel.room = self
-            if items or size:
+            if items >= max(1, channel.window // 2) or size >= max(1, channel.most // 2):
                 self._read[0] += items
                 self._read[1] += size
                 post(self._core, partial(self._outflow.was_read, items, size))
