@@ -25,9 +25,6 @@ from actinium.errors import ActivationRefused, ActorStopped
 if TYPE_CHECKING:
     from actinium.core import EntityRef, LocalRef
 
-NORMAL = 2
-"""The lane of a message without a priority, as the native core numbers them."""
-
 
 class EntityWay(Remote):
     """Where a ref to an entity of another shard leads."""
@@ -52,17 +49,19 @@ class EntityWay(Remote):
     def path(self) -> str:
         return f"/entity/{self._cls.__qualname__}/{self._key}"
 
-    def forward(self, cell: Any, msg: Any, sender: Any, extra: Any) -> Put:
+    def forward(self, cell: Any, msg: Any, sender: Any, extra: Any, lane: int) -> Put:
         outflow = None
         channel = getattr(extra, "stream", None)
         if isinstance(channel, Channel):
             outflow = cross(channel, self._here, self._core)
-        if post(self._core, partial(self._arrive, msg, sender, extra, outflow)):
+        if post(self._core, partial(self._arrive, msg, sender, extra, lane, outflow)):
             return ACCEPTED
         tell_asker(extra, ActorStopped(f"{self.path()} has stopped: its system has ended"))
         return Put(ok=False, code="closed")
 
-    def _arrive(self, msg: Any, sender: Any, extra: Any, outflow: Outflow | None) -> None:
+    def _arrive(
+        self, msg: Any, sender: Any, extra: Any, lane: int, outflow: Outflow | None
+    ) -> None:
         entity = self._entity()
         try:
             live = entity._live()
@@ -74,11 +73,12 @@ class EntityWay(Remote):
                     )
             return
         if outflow is None:
-            self._core.offer(live, msg, sender, extra, NORMAL)
+            self._core.offer(live, msg, sender, extra, lane)
         else:
             outflow.cell = live
             left = extra.deadline - self._owner.now() if extra.deadline is not None else None
-            live.open_stream(msg, outflow, max(0.0, left) if left is not None else None)
+            limit = max(0.0, left) if left is not None else None
+            live.open_stream(msg, outflow, limit, extra.urgent)
 
     def refusal(self) -> int | None:
         return _native.CLOSED if self._core.closed else None
