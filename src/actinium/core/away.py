@@ -118,13 +118,15 @@ async def send(
     return put
 
 
-def open_stream(cell: Cell, msg: Any, channel: Channel, timeout: float | None) -> None:
+def open_stream(
+    cell: Cell, msg: Any, channel: Channel, timeout: float | None, *urgent: bool
+) -> None:
     """See the native method; the items come back through this shard's inbox."""
     outflow = cross(channel, cell.here, cell.core)
 
     def open_there() -> None:
         outflow.cell = cell
-        cell.open_stream(msg, outflow, timeout)
+        cell.open_stream(msg, outflow, timeout, *urgent)
 
     if not post(cell.core, open_there):
         channel.fail(ActorStopped(f"{cell.path} has stopped"))
