@@ -14,7 +14,7 @@ from .ir.passes import optimise
 from .ir.text import show
 from .lang.lower import Lowered, lower_handler, lower_kernel
 from .lang.marks import ActorSpec, Kernel
-from .layout.header import header, stored
+from .layout.header import header, nested, stored
 from .layout.record import Record
 from .layout.scalar import I64, U64
 
@@ -50,6 +50,7 @@ class Program:
             )
         for lowered in self.lowered:
             optimise(lowered.function)
+        _ = self.records  # two layouts of one name are refused here, not when it is first used
 
     def __repr__(self) -> str:
         return f"<gpu program {self.name}: {self.level}, {len(self.lowered)} functions>"
@@ -79,7 +80,7 @@ class Program:
 
     @cached_property
     def records(self) -> list[Record]:
-        """The layouts that the text declares, the outermost ones."""
+        """The layouts that the text declares, inner ones first."""
         found: list[Record] = []
         if self.spec is not None:
             found.append(self.spec.state)
@@ -92,7 +93,7 @@ class Program:
             for value in _values(function):
                 if isinstance(value.type, Record):
                     found.append(value.type)
-        return list({record.name: record for record in found}.values())
+        return nested(found)
 
     @cached_property
     def sites(self) -> list[tuple[str, str, int]]:
@@ -239,6 +240,7 @@ def compile(what: Any, *, strict: bool = True) -> Program:
 
     Raises:
         CompileError: the program is outside the language; its text says what to write.
+        LayoutError: two of its layouts have one name.
         UsageError: ``what`` is none of the three.
     """
     return Program(what, strict)

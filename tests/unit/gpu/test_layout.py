@@ -266,3 +266,17 @@ def test_ly_1_a_changed_field_fails_the_build(tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode != 0 and "Point.y is not at 4" in run.stderr
+
+
+def test_two_layouts_of_one_name_are_refused_when_a_program_is_compiled() -> None:
+    other = gpu.message(kind=0x0111)(type("Point", (), {"__annotations__": {"z": SCALARS["i64"]}}))
+
+    class Holder:
+        at: Point
+
+        @ac.on
+        def move(self, m: other) -> None:  # type: ignore[valid-type]
+            self.at.x = 1.0
+
+    with pytest.raises(LayoutError, match=r"two layouts are named Point: .* rename one"):
+        gpu.compile(gpu.actor()(Holder))

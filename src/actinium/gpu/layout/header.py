@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from actinium.errors import LayoutError
+
 from .record import ArrayType, Record
 from .scalar import SCALARS, Scalar
 
@@ -36,7 +38,11 @@ def stored(type_: Any) -> str:
 
 
 def nested(records: Iterable[Record]) -> list[Record]:
-    """The records and all within them, each once, inner ones first."""
+    """The records and all within them, each once, inner ones first.
+
+    Raises:
+        LayoutError: two of them have one name and are not alike.
+    """
     found: dict[str, Record] = {}
 
     def add(record: Record) -> None:
@@ -44,7 +50,12 @@ def nested(records: Iterable[Record]) -> list[Record]:
             inner = field.type.element if isinstance(field.type, ArrayType) else field.type
             if isinstance(inner, Record):
                 add(inner)
-        found.setdefault(record.name, record)
+        before = found.setdefault(record.name, record)
+        if before.description != record.description:
+            raise LayoutError(
+                f"two layouts are named {record.name}: {before.description} and "
+                f"{record.description}; rename one of the classes"
+            )
 
     for record in records:
         add(record)
