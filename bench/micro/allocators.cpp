@@ -1,5 +1,5 @@
 // The slab and malloc under the same load: SUBJECT SCENARIO N -> nanoseconds of processor time
-// for one allocation with its free, and the share of mapped memory that held no block.
+// for one allocation with its free. The subject `floor` allocates nothing: what the load costs.
 #include <time.h>
 
 #include <actinium/slab.hpp>
@@ -12,13 +12,26 @@
 
 namespace {
 
-bool use_slab = true;
+enum class Subject { kFloor, kMalloc, kSlab };
+Subject subject = Subject::kFloor;
 
-void* take(std::size_t size) { return use_slab ? actinium::slab_alloc(size) : std::malloc(size); }
+alignas(64) char memory_of_floor[4096][64];
+std::size_t taken = 0;
+
+void* take(std::size_t size) {
+  switch (subject) {
+    case Subject::kSlab:
+      return actinium::slab_alloc(size);
+    case Subject::kMalloc:
+      return std::malloc(size);
+    default:
+      return memory_of_floor[taken++ % 4096];
+  }
+}
 void give(void* block, std::size_t size) {
-  if (use_slab) {
+  if (subject == Subject::kSlab) {
     actinium::slab_free(block, size);
-  } else {
+  } else if (subject == Subject::kMalloc) {
     std::free(block);
   }
 }
@@ -75,6 +88,7 @@ void across(std::size_t n) {
   std::atomic<std::size_t> head{0};
   std::atomic<std::size_t> tail{0};
   std::thread consumer([&] {
+    if (subject != Subject::kFloor) give(take(64), 64);  // a shard's thread allocates as well
     for (std::size_t i = 0; i < n; ++i) {
       while (tail.load(std::memory_order_acquire) == i) std::this_thread::yield();
       give(ring[i % kRing], 64);
@@ -104,7 +118,8 @@ void flood(std::size_t n) {
 
 int main(int argc, char** argv) {
   if (argc != 4) return 2;
-  use_slab = std::strcmp(argv[1], "slab") == 0;
+  if (std::strcmp(argv[1], "slab") == 0) subject = Subject::kSlab;
+  if (std::strcmp(argv[1], "malloc") == 0) subject = Subject::kMalloc;
   const auto n = static_cast<std::size_t>(std::atoll(argv[3]));
   void (*const scenario)(std::size_t) = std::strcmp(argv[2], "pairs") == 0    ? pairs
                                         : std::strcmp(argv[2], "churn") == 0  ? churn

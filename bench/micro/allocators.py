@@ -1,9 +1,11 @@
 """``python -m bench.micro.allocators``: the slab against malloc, in processor time per block.
 
 Compiles ``allocators.cpp`` with the compiler of ``$CXX`` and runs both subjects one after the
-other in every round, the order changing, so that a noisy neighbour meets both. The ratio is the
-median of those within the rounds. Processor time, and not the clock: on a busy machine a thread
-that waits for a core is not the allocator's fault.
+other in every round, the order changing, so that a noisy neighbour meets both. The floor is the
+same load without an allocator (two threads hand 64 bytes through a ring in `across`), and `beyond`
+compares what each takes beyond it. The ratios are medians of those within the rounds. Processor
+time, and not the clock: on a busy machine a thread that waits for a core is not the allocator's
+fault.
 """
 
 from __future__ import annotations
@@ -46,17 +48,21 @@ def main() -> None:
     program = build()
     say(machine.shown(machine.record()))
     say("")
-    say("| scenario | slab ns | malloc ns | malloc / slab |")
-    say("|----------|--------:|----------:|--------------:|")
+    say("| scenario | floor ns | slab ns | malloc ns | malloc / slab | beyond |")
+    say("|----------|---------:|--------:|----------:|--------------:|-------:|")
     for scenario, full in SCENARIOS.items():
         n = max(1, int(full * arguments.scale))
-        found: dict[str, list[float]] = {"slab": [], "malloc": []}
+        found: dict[str, list[float]] = {"floor": [], "malloc": [], "slab": []}
         for number in range(arguments.rounds):
             for subject in sorted(found, reverse=number % 2 == 0):
                 found[subject].append(nanoseconds(program, subject, scenario, n))
-        ratios = [m / s for s, m in zip(found["slab"], found["malloc"], strict=True)]
-        slab, malloc = statistics.median(found["slab"]), statistics.median(found["malloc"])
-        say(f"| {scenario} | {slab:.1f} | {malloc:.1f} | {statistics.median(ratios):.2f} |")
+        rounds = list(zip(*(found[kind] for kind in ("floor", "slab", "malloc")), strict=True))
+        ratio = statistics.median(malloc / slab for _, slab, malloc in rounds)
+        beyond = statistics.median((m - f) / max(s - f, 0.1) for f, s, m in rounds)
+        times = " | ".join(
+            f"{statistics.median(found[kind]):.1f}" for kind in ("floor", "slab", "malloc")
+        )
+        say(f"| {scenario} | {times} | {ratio:.2f} | {beyond:.2f} |")
 
 
 if __name__ == "__main__":

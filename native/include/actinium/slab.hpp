@@ -163,6 +163,18 @@ inline void count_foreign(std::size_t bin, std::size_t bytes, Region region) noe
   }
 }
 
+// A small block of another thread's heap, unless the checks are on.
+[[gnu::noinline]] inline void free_across(Heap* owner, void* block, std::size_t size,
+                                          Region region) noexcept {
+  Heap* const own = tls_heap;  // null with the checks on
+  if (own == nullptr) {
+    free_slow(block, size, region);
+    return;
+  }
+  own->count_freed(size, region);
+  owner->free_remote(block);
+}
+
 }  // namespace slab_detail
 
 // A block of at least `size` bytes, aligned to 16, or to 64 when the size is a multiple of 64;
@@ -190,7 +202,7 @@ inline void slab_free(void* block, std::size_t size, Region region = Region::mai
   }
   Heap* const owner = Heap::owner_of(block);
   if (owner != tls_heap) [[unlikely]] {
-    free_slow(block, size, region);
+    free_across(owner, block, size, region);
     return;
   }
   owner->free(block, size, region);
