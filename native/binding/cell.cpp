@@ -136,10 +136,12 @@ PyObject* cell_children(PyObject* o, PyObject*) {
   return list;
 }
 
+// (flags): for all children, of which there will be no more before `rebuild`.
 PyObject* cell_signal_children(PyObject* o, PyObject* flags) {
   const long bits = PyLong_AsLong(flags);
   if (bits == -1 && PyErr_Occurred()) return nullptr;
   long n = 0;
+  self_of(o)->state |= kChildless;
   for (Cell* k = self_of(o)->child; k != nullptr; k = k->older, n++) {
     signal_cell(k, static_cast<std::uint16_t>(bits));
   }
@@ -183,6 +185,7 @@ PyObject* cell_rebuild(PyObject* o, PyObject*) {
     return nullptr;
   }
   drop_instance(cell);
+  cell->state &= static_cast<std::uint16_t>(~kChildless);
   cell->incarnation++;
   PyObject* obj = make_instance(cell);
   if (obj == nullptr) return nullptr;
@@ -370,8 +373,11 @@ namespace {
 
 // (class, args, kwargs, parent) -> a started cell; steals nothing.
 PyObject* spawn_cell(Core* c, Cell* parent, PyObject* cls, PyObject* args, PyObject* kwargs) {
-  if ((parent->state & kClosed) != 0 || c->closed) {
-    PyErr_SetString(UsageError, "the parent is stopping: it cannot spawn any more");
+  if ((parent->state & (kClosed | kChildless)) != 0 || c->closed) {
+    PyErr_SetString(UsageError, (parent->state & kClosed) != 0 || c->closed
+                                    ? "the parent is stopping: it cannot spawn any more"
+                                    : "the parent is being restarted: its next instance may spawn, "
+                                      "in `started` for example");
     return nullptr;
   }
   PyObject* b = get_cell_type(cls);

@@ -113,6 +113,7 @@ enum : std::uint16_t {
   kLaned = 512,       // its place in line depends on what waits
   kElsewhere = 1024,  // no actor of this process: has no mailbox
   kHeld = 2048,       // in quarantine: refuses new user messages for a while
+  kChildless = 4096,  // its children are being stopped, and it gets no new ones
 };
 
 // Cell::sys: what the runtime asks of the actor; handled before any user message (MB-3).

@@ -119,7 +119,7 @@ TEST(ms_2_mailbox_is_first_in_first_out_through_slot_and_queue) {
   }
 }
 
-TEST(mb_1_one_waiting_message_needs_no_memory) {
+TEST(one_waiting_message_needs_no_memory) {
   const auto before = actinium::slab_stats().live_blocks;
   Mailbox<Letter> box;
   CHECK(box.push(letter(1)));

@@ -11,16 +11,12 @@ from actinium import testkit
 from actinium.core import (
     Actor,
     ActorFailedEvent,
-    AllForOne,
-    LocalRef,
     Mailbox,
     Message,
-    OneForOne,
-    RestForOne,
     Terminated,
     on,
 )
-from actinium.errors import ActorStopped, AskTimeout, HandlerError
+from actinium.errors import AskTimeout, HandlerError
 from actinium.testkit import TestSystem
 
 
@@ -169,130 +165,6 @@ def test_complaint_gateway_31_failures_of_an_older_incarnation_are_ignored() -> 
         await t.advance(60.0)
         assert ref.incarnation == 1, "its later failure is nobody's"
         assert await ref.ask(Work(3)) == 3
-        assert (await t.shutdown()).lost == 0
-
-    testkit.run(test)
-
-
-# -- the supervision matrix: each failure x each directive x each strategy, and the hooks of each
-
-HOOKS = {
-    "resume": [],
-    "restart": ["restarting", "init", "started", "restarted"],
-    "stop": ["stopping"],
-    "escalate": ["stopping"],
-    "quarantine": [],
-}
-ORIGINS = ["def", "async", "stream", "started", "init"]
-
-
-class Member(Actor):
-    def __init__(self, book: list[str], fails: list[str]) -> None:
-        book.append("init")
-        self.book = book
-        self.fails = fails
-        self._maybe("init")
-
-    def _maybe(self, origin: str) -> None:
-        if self.fails and self.fails[0] == origin:
-            self.fails.pop(0)
-            raise KeyError(origin)
-
-    def started(self) -> None:
-        self.book.append("started")
-        self._maybe("started")
-
-    def restarted(self) -> None:
-        self.book.append("restarted")
-
-    def restarting(self, failure: BaseException) -> None:
-        self.book.append("restarting")
-
-    def stopping(self, reason: str) -> None:
-        self.book.append("stopping")
-
-    @on
-    def plain(self, m: Work) -> int:
-        self._maybe("def")
-        return m.n
-
-    @on
-    async def later(self, m: Wait) -> None:
-        await asyncio.sleep(0.01)
-        self._maybe("async")
-
-    @on
-    async def stream(self, m: str) -> Any:
-        yield 1
-        self._maybe("stream")
-
-    @on
-    def crash(self, m: Fail) -> None:
-        raise ValueError
-
-
-class Boss(Actor):
-    @on
-    def nothing(self, m: int) -> None: ...
-
-
-async def provoke(ref: LocalRef[Any], origin: str) -> None:
-    if origin == "def":
-        ref.tell(Work(0))
-    elif origin == "async":
-        ref.tell(Wait())
-    elif origin == "stream":
-        with pytest.raises((HandlerError, ActorStopped)):
-            async for _ in ref.stream("x"):
-                pass
-    else:  # in the instance that a first failure makes
-        ref.tell(Fail())
-
-
-@pytest.mark.parametrize("strategy", [OneForOne, AllForOne, RestForOne])
-@pytest.mark.parametrize("directive", list(HOOKS))
-@pytest.mark.parametrize("origin", ORIGINS)
-def test_SV_4_supervision_matrix(strategy: Any, directive: Any, origin: str) -> None:
-    async def test(t: TestSystem) -> None:
-        boss = t.spawn(Boss, supervise=OneForOne(decide={Exception: "stop"}))
-        policy = strategy(decide={KeyError: directive, ValueError: "restart"}, backoff=(0.0, 0.0))
-        books: list[list[str]] = [[], [], []]
-        fails: list[str] = []
-        refs = [
-            boss.instance.ctx.spawn(Member, book, fails if n == 1 else [], supervise=policy)
-            for n, book in enumerate(books)
-        ]
-        await t.run_until_idle()
-        for book in books:
-            assert book == ["init", "started"]
-            book.clear()
-        fails.append(origin)
-        await provoke(refs[1], origin)
-        await t.advance(1.0)
-        assert fails == [], "it did fail"
-        shared = {OneForOne: [1], AllForOne: [0, 1, 2], RestForOne: [1, 2]}[strategy]
-        if origin in ("def", "async", "stream"):
-            for n, book in enumerate(books):
-                due = directive in ("restart", "stop") and n in shared
-                alone = directive in ("resume", "quarantine") and n == 1
-                if due or alone:
-                    assert book == HOOKS[directive], (n, book)
-                elif directive == "escalate":
-                    assert book == ["stopping"]
-                else:
-                    assert book == [], (n, book)
-        for book in books:
-            assert book.count("stopping") <= 1, "LC-1"
-        expected = {
-            "resume": "active", "restart": "active", "stop": "stopped", "escalate": "stopped",
-            "quarantine": "quarantined",
-        }[directive]  # fmt: skip
-        assert refs[1].life_state == expected, "SV-5"
-        assert boss.alive == (directive != "escalate")
-        if expected == "active":
-            assert await refs[1].ask(Work(7)) == 7
-        for ref in refs:
-            assert ref.life_state not in ("suspended", "restarting"), "SV-5"
         assert (await t.shutdown()).lost == 0
 
     testkit.run(test)

@@ -105,7 +105,7 @@ ops = st.lists(st.one_of(st.none(), st.tuples(st.sampled_from(LANES), st.integer
 
 @law
 @given(boxes, ops, st.integers(1, 2**32))
-def test_MB_5_every_policy_equals_its_model(
+def test_MB_1_MB_5_every_policy_equals_its_model(
     box: Mailbox, program: list[tuple[str, int] | None], seed: int
 ) -> None:
     async def test(t: TestSystem) -> None:

@@ -1,7 +1,7 @@
 // The mailbox of one actor: one inline slot, a queue behind it, and three more lanes if asked.
 //
 // Most actors of a large system hold no message or one; the slot keeps those free of any
-// allocation (invariant MB-1: an idle mailbox owns no segment). Within a lane order is FIFO
+// allocation: an idle mailbox owns no segment. Within a lane order is FIFO
 // (MS-2). Lanes share by weight 8:4:2:1, so that a flood on `critical` leaves `low` at least
 // 1/15 of the picks (SC-3).
 //

@@ -30,7 +30,8 @@ class Extra:
     """Name, watchers, links, timers and what supervision remembers of one actor.
 
     ``failure`` is what its present instance will be treated for, ``fallen`` what its last one
-    was taken down for; ``grace`` ends the patience with its cancelled handlers. ``groups`` are
+    was taken down for; ``escalated`` are its children that wait for what is decided about it, with
+    their failures; ``grace`` ends the patience with its cancelled handlers. ``groups`` are
     those of its children, by the identity of their strategy; ``round`` is the group restart it
     takes part in. ``watchers`` says of each whether it wants to hear of restarts too.
     ``retries``: the message that fails again and again, and how often it did. ``exits``: ends
@@ -40,6 +41,7 @@ class Extra:
     __slots__ = (
         "after",
         "entity",
+        "escalated",
         "exits",
         "failure",
         "fallen",
@@ -77,6 +79,7 @@ class Extra:
         self.window: RestartWindow | None = None
         self.failure: BaseException | None = None
         self.fallen: BaseException | None = None
+        self.escalated: list[tuple[LocalRef[Any], BaseException]] | None = None
         self.grace: _native.Timer | None = None
         self.reason: str | None = None
         self.killed = False

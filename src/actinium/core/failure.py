@@ -60,6 +60,7 @@ class Supervisor:
         self.on_fatal = on_fatal
         self.random = random.Random(seed or None)
         self.quarantines = quarantines
+        quarantines.goes_on = self.goes_on
         self.fatal: BaseException | None = None
         self.fatal_event = asyncio.Event()
         self.end: Callable[[], object] = lambda: None
@@ -100,7 +101,9 @@ class Supervisor:
 
     def failed_beside(self, cell: Cell, failure: BaseException) -> None:
         """Something that an actor had started beside its mailbox failed."""
-        if cell.paused_flag and extra_of(cell).failure is not None:
+        if isinstance(failure, Stop):
+            cell.stop()
+        elif cell.paused_flag and extra_of(cell).failure is not None:
             _log.error("%s failed again while it fails", cell.path, exc_info=failure)
         else:
             self.decide(cell, failure)
@@ -206,12 +209,19 @@ class Supervisor:
             self.quarantines.enter(cell, failure, strategy.cool_down)
             self._leave_round(cell)
         else:
-            self._escalate(cell, strategy, failure)
+            self._escalate(cell, failure)
 
     def goes_on(self, cell: Cell) -> None:
-        """An instance is in service (again)."""
+        """An instance is in service (again): children that wait for its decision are made anew."""
         resume(cell)
         self._leave_round(cell)
+        extra: Extra | None = cell.extra
+        if extra is None or extra.escalated is None:
+            return
+        waiting, extra.escalated = extra.escalated, None
+        for child, failure in waiting:
+            if not child.stopped_flag and extra_of(child).failure is failure:
+                self.restart(child, self.strategy(child), failure, 0.0)
 
     def _leave_round(self, cell: Cell) -> None:
         """The others of its group go on without this one."""
@@ -294,10 +304,18 @@ class Supervisor:
         extra_of(cell).reason = reason_of(failure)
         cell.stop()
 
-    def _escalate(self, cell: Cell, strategy: SupervisorStrategy, failure: BaseException) -> None:
-        """The parent fails in turn; its own supervisor decides (SV-5)."""
+    def _escalate(self, cell: Cell, failure: BaseException) -> None:
+        """The parent fails in turn; its own supervisor decides (SV-5).
+
+        The child waits until its parent stops it, or goes on: as it is, or with a new instance that
+        keeps its children.
+        """
         self._suspend(cell, failure)
         parent = cell.parent
+        if parent is not None and life_state_of(parent) == "stopping":  # it decides nothing more
+            extra_of(cell).reason = reason_of(failure)
+            cell.stop()
+            return
         if parent is None or parent.cls.__actinium_guardian__:
             if self.on_fatal == "stop_branch" and parent is not None:
                 extra_of(cell).reason = reason_of(failure)
@@ -307,11 +325,9 @@ class Supervisor:
             return
         error = ChildFailed(f"{cell.path} failed: {failure}", failure)
         error.__cause__ = failure
-        before = self.restarts
+        above = extra_of(parent)
+        above.escalated = [*(above.escalated or ()), (cell, failure)]
         self.decide(parent, error)
-        kept = not parent.paused_flag and not parent.closed_flag and before == self.restarts
-        if kept:  # the parent goes on as it is, and so does the child, as a new instance
-            self.restart(cell, strategy, failure, 0.0)
 
     def end_all(self, failure: BaseException) -> None:
         """The failure has reached the root: the system ends."""

@@ -8,6 +8,7 @@ one message, the first that waits or the next that comes. That decides.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from actinium import _native
@@ -54,6 +55,7 @@ class Quarantines:
 
     def __init__(self, core: _native.Core) -> None:
         self._core = core
+        self.goes_on: Callable[[Cell], None] = resume  # the supervisor has more to do
         self.cells: dict[Cell, None] = {}
 
     def holds(self, cell: Cell) -> bool:
@@ -102,19 +104,21 @@ class Quarantines:
         extra: Extra | None = cell.extra
         if self.leave(cell) is None or extra is None:
             return False
+        if extra.life != "quarantined":
+            return True  # a new instance is being made already, or it is stopping
         if extra.failure is not None or extra.fallen:
             enter(cell, "suspended")
             cell.signal(_native.SYS_RESTART)
-        elif extra.life == "quarantined":  # else a new instance is being made already
-            resume(cell)
+        else:
+            self.goes_on(cell)
         return True
 
     # -- the probe
 
     def _cooled(self, cell: Cell) -> None:
         extra: Extra | None = cell.extra
-        if extra is None or extra.quarantine is None or cell.stopped_flag:
-            return
+        if extra is None or extra.quarantine is None or extra.life != "quarantined":
+            return  # it is stopping
         extra.quarantine.timer = None
         if extra.failure is not None:
             cell.signal(_native.SYS_RESTART)  # and then ready()
@@ -159,7 +163,7 @@ class Quarantines:
         if quarantine.stage == "probing" and extra_of(cell).quarantine is quarantine:
             _log.info("%s is out of quarantine", cell.path)
             self.leave(cell)
-            resume(cell)
+            self.goes_on(cell)
 
     def failed(
         self, cell: Cell, failure: BaseException, strategy: SupervisorStrategy, directive: Directive

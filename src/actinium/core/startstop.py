@@ -165,9 +165,9 @@ class StartStop:
         self.finish(cell)
 
     def call_stopping(self, cell: Cell) -> Any:
-        if cell.instance is None:
-            return None
         known: Extra | None = cell.extra
+        if cell.instance is None or (known is not None and known.fallen is not None):
+            return None  # its last instance was told `restarting`, and no new one was made
         reason = (known.reason if known is not None else None) or "stopped"
         try:
             return cell.instance.stopping(reason)
@@ -237,7 +237,7 @@ class StartStop:
         round_ = round_of(cell)
         extra.stopped = extra.senders = extra.on_stop = extra.round = extra.groups = None
         # A failure keeps its traceback, and that the instance: it would outlive its cell.
-        extra.failure = extra.fallen = extra.retries = None
+        extra.failure = extra.fallen = extra.retries = extra.escalated = None
         if round_ is not None:
             round_.step_done(cell)
 
