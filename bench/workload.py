@@ -83,9 +83,27 @@ async def open_loop(
 ) -> Figures:
     """Latency of ``n`` requests sent on a schedule; ``send(i, arrived)`` sends one.
 
-    A request counts from the moment it was due, also when it was sent later.
+    A request counts from the moment it was due, also when it was sent later. Then the same again on
+    the clock of this thread's processor time (``own_``): it stands still while others have the
+    core, and what is left is the program's own doing.
     """
-    now = time.perf_counter
+    clock.start()
+    late = await _open_loop(n, rate, time.perf_counter, send)
+    clock.stop()
+    own = quantiles(await _open_loop(n, rate, time.thread_time, send))
+    return {
+        **quantiles(late),
+        **{f"own_{name}": value for name, value in own.items()},
+        "asks_per_s": round(rate),
+    }
+
+
+async def _open_loop(
+    n: int,
+    rate: float,
+    now: Callable[[], float],
+    send: Callable[[int, Callable[[object], None]], None],
+) -> list[float]:
     late: list[float] = []
     done = asyncio.get_running_loop().create_future()
 
@@ -94,7 +112,6 @@ async def open_loop(
         if len(late) == n:
             done.set_result(None)
 
-    clock.start()
     first, sent = now(), 0
     while sent < n:
         due_by_now = min(n, int((now() - first) * rate))
@@ -103,8 +120,7 @@ async def open_loop(
             sent += 1
         await asyncio.sleep(0)
     await done
-    clock.stop()
-    return {**quantiles(late), "asks_per_s": round(rate)}
+    return late
 
 
 def warm_up_size(workload: str, n: int) -> int:

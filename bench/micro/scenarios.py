@@ -37,7 +37,7 @@ SCENARIOS: tuple[Scenario, ...] = (
              goal="1.3 at most"),
     Scenario("half_load", "asks on a schedule at half of what the caller can reach; p99.9",
              200_000, metric="p99_9_ms", unit="ms", divisor=1,
-             extras=("p50_ms", "p99_ms", "asks_per_s")),
+             extras=("p50_ms", "p99_ms", "own_p50_ms", "own_p99_9_ms", "asks_per_s")),
     Scenario("threads", "a plain thread tells an actor on the loop's thread", 500_000),
 )  # fmt: skip
 
