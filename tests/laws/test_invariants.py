@@ -49,15 +49,19 @@ ALL = {
     "RL": 1, "BR": 1, "RG": 1, "RT": 1, "PS": 4, "HC": 1, "CL": 7, "DD": 1, "CF": 2, "OP": 2,
     "TK": 1,
 }  # fmt: skip
-"""How many invariants there are of each kind: none is forgotten, none struck out in passing."""
+"""How many the runtime has of each kind: none is forgotten, none struck out in passing."""
 
 NOT_OF_THE_RUNTIME = re.compile(r"(RL|CL|DD|OP)-\d|CF-2")
 """Those of parts that stand on it; only these may still be `later`."""
 
 
 def test_the_page_has_every_invariant_and_those_of_the_runtime_are_proven() -> None:
-    assert set(ROWS) == {f"{kind}-{n}" for kind, most in ALL.items() for n in range(1, most + 1)}
+    assert {id_ for id_ in ROWS if id_[:2] in ALL} == {
+        f"{kind}-{n}" for kind, most in ALL.items() for n in range(1, most + 1)
+    }
     for id_, where in ROWS.items():
+        if id_[:2] not in ALL:  # of the layers above
+            continue
         proven = bool(PROOFS.get(id_)) and not re.match(r"(later|open)\b", where)
         assert proven or NOT_OF_THE_RUNTIME.fullmatch(id_), f"{id_} has no test with its name"
 
