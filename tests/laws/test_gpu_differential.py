@@ -30,7 +30,7 @@ def test_tr_1_oracle_and_cpu_agree_bit_for_bit(cache: Cache) -> None:
 @pytest.mark.slow
 def test_tr_1_oracle_and_cpu_agree_on_many(cache: Cache) -> None:
     @given(SEEDS)
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     def agree(seed: int) -> None:
         compare(seed, cache)
 
