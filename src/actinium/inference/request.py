@@ -144,6 +144,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ``stream=False`` says that nobody reads before the answer is whole: the runner still
     yields bursts, but may deliver everything in one. ``tenant`` and ``key`` say who pays and whose
     share it is, ``priority`` how large a share: never what a client says of itself unchecked.
+    ``after`` is how many turns the session must have, None: as many as it has.
     ``prefill`` says that the last message is the beginning of the answer: what is generated goes on
     after it and does not repeat it (only for runners whose capabilities have ``prefill``).
     """
@@ -160,6 +161,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     response_format: dict[str, Any] | None = None
     deadline: float | None = None
     session: str | None = None
+    after: int | None = None
     user: str | None = None
     extra: dict[str, Any] = {}
     stream: bool = True

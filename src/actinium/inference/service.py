@@ -224,6 +224,11 @@ class Inference:
         check(request, replica)
         return await replica.count(request)
 
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether a request may name a session."""
+        return self._sessions is not None
+
     def guard(self, name: str) -> Guard | None:
         """Limits, breaker and rest of a deployment, for operators; None where it has none."""
         chain = self._table.chains.get(self.replica(name).deployment.name)

@@ -21,10 +21,13 @@ from .handlers.health import Alive, Readiness, healthz, readyz
 from .handlers.messages import Answer, Counted, count_tokens, messages
 from .handlers.metrics import metrics
 from .handlers.models import Model, Models, model, models
+from .handlers.responses import Answer as ResponseAnswer
+from .handlers.responses import responses
 from .http.message import HttpRequest
 from .openai.body import ChatBody, CompletionBody, EmbeddingBody
 from .openai.errors import OpenAIFaults
 from .openai.shapes import Completed, TextCompleted
+from .responses.body import Body as ResponseBody
 
 _OPENAI: Final = OpenAIFaults()
 _ANTHROPIC: Final = AnthropicFaults()
@@ -86,6 +89,10 @@ EXACT: Final = {
     b"/v1/completions": Route(
         name="completions", methods=(b"POST",), handler=completions, prefix="cmpl-",
         body=CompletionBody, answer=TextCompleted, streams=True, headers=(_LATE,),
+    ),
+    b"/v1/responses": Route(
+        name="responses", methods=(b"POST",), handler=responses, prefix="resp_",
+        body=ResponseBody, answer=ResponseAnswer, streams=True, headers=(_LATE,),
     ),
     b"/v1/embeddings": Route(
         name="embeddings", methods=(b"POST",), handler=embeddings, prefix="embd-",

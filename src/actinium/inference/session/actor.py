@@ -70,6 +70,7 @@ class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
     @on(raises=(InferenceError,))
     async def turn(self, m: TakeTurn) -> AsyncGenerator[Burst]:
         await self._load()
+        self._check_turn(m.request.after)
         replica = self._answering(m.request.model)
         new = fresh(self._turns, m.request.messages)
         if not new:
@@ -99,6 +100,26 @@ class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
         if find is None:
             raise SessionUnavailable("this process serves no models for its sessions")
         return find(model)
+
+    def _check_turn(self, after: int | None) -> None:
+        """A request that goes on after a certain turn finds that one to be the last."""
+        held = len(self._turns)
+        if after is None or after == held:
+            return
+        if after > held:
+            raise BadRequest(
+                f"previous_response_id: this server keeps no answer {after} of this conversation; "
+                "it was forgotten, or it never ended",
+                "previous_response_id",
+                "previous_response_not_found",
+            )
+        raise BadRequest(
+            f"previous_response_id: this conversation has gone on since its answer {after}, there "
+            f"are {held}; go on after the last one, or send the conversation in input: kept "
+            "conversations have no branches",
+            "previous_response_id",
+            "previous_response_not_last",
+        )
 
     def _with_history(
         self, request: Request, new: tuple[ChatMessage, ...], replica: Answering

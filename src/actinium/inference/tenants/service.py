@@ -38,6 +38,9 @@ class Service(Protocol):
 
     async def count(self, request: Request) -> int: ...
 
+    @property
+    def keeps_sessions(self) -> bool: ...
+
     def replica(self, name: str) -> Answering: ...
 
     def models(self) -> tuple[ModelInfo, ...]: ...
@@ -71,6 +74,11 @@ class KeyedInference:
     @property
     def generation(self) -> int:
         return self._inference.generation
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """See :attr:`Inference.keeps_sessions`."""
+        return self._inference.keeps_sessions
 
     def replica(self, name: str) -> Answering:
         """See :meth:`Inference.replica`: a model of others is as unknown as one that is not."""

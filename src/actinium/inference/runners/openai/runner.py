@@ -19,6 +19,8 @@ from .door import azure_door, openai_door
 from .encode import encode_call, encode_embed
 from .errors import from_answer, from_event
 from .options import read_options
+from .responses.decode import ResponseDecoder, decode_response
+from .responses.encode import EXTRAS, encode_response
 from .wire import decode_vectors
 
 
@@ -49,9 +51,19 @@ class OpenAIRunner(RemoteRunner):
         self._chat = self._head(door.path("/chat/completions"))
         self._completions = self._head(door.path("/completions"))
         self._embeddings = self._head(door.path("/embeddings"))
+        self._responses = self._head(door.responses) if options.api == "responses" else b""
 
     def capabilities(self) -> Capabilities:
         """What the wire has; whether the model has it too only the server knows."""
+        if self._responses:
+            return Capabilities(
+                embeddings=True,
+                tools=True,
+                logprobs=True,
+                json_schema=True,
+                extras=EXTRAS,
+                batch=self.deployment.max_concurrent,
+            )
         return Capabilities(
             embeddings=True,
             tools=True,
@@ -59,7 +71,7 @@ class OpenAIRunner(RemoteRunner):
             seed=True,
             json_schema=True,
             passthrough=True,
-            prefill=self._options.prefill is not None and self._options.api == "chat",
+            prefill=self._options.prefill is not None,
             n=128,
             batch=self.deployment.max_concurrent,
         )
@@ -84,15 +96,25 @@ class OpenAIRunner(RemoteRunner):
         )
 
     def _call(self, request: Request) -> tuple[bytes, bytes]:
-        head = self._chat if request.prompt is None else self._completions
         door = self._door
+        if self._by_responses(request):
+            return self._responses, encode_response(request, door.model)
+        head = self._chat if request.prompt is None else self._completions
         return head, encode_call(request, door.model, self._options, openai=door.own)
 
     def _decoder(self, request: Request) -> Decoder:
+        if self._by_responses(request):
+            return ResponseDecoder()
         return StreamDecoder(request.n, partial(estimated_input, request))
 
     def _decode_whole(self, body: bytes, request: Request) -> Burst:
+        if self._by_responses(request):
+            return decode_response(body)
         return decode_whole(body, request.n, partial(estimated_input, request))
+
+    def _by_responses(self, request: Request) -> bool:
+        """Whether this is sent by /responses: chats are, plain completions have no place there."""
+        return bool(self._responses) and request.prompt is None
 
     def _error(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> InferenceError:
         return from_answer(status, headers, body)
