@@ -104,7 +104,8 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     """A piece of the answer for the choice ``index``.
 
     Each choice ends with exactly one chunk that carries ``finish``. ``usage`` comes with or
-    after the last finish. ``text`` never splits a character of UTF-8.
+    after the last finish; what is known before comes earlier, with other content and marked as
+    estimated. ``text`` never splits a character of UTF-8.
     """
 
     index: int = 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from .chunk import Burst, Usage
 from .limits.limiter import Need
 from .request import EmbedRequest, Request, TextPart
@@ -87,8 +89,12 @@ class Tally:
                 self._chars += size
 
     def of(self, need: Need) -> Usage:
-        """The usage; where the wire gave none, the estimate, marked as such."""
-        if self.usage is not None:
-            return self.usage
+        """The usage; where the wire gave none, or only that of the prompt, the output is counted
+        from what came, and the usage marked as estimated."""
+        usage = self.usage
+        if usage is not None and usage.source == "wire":
+            return usage
         output = max(self._chunks, self._chars // CHARS)
-        return Usage(input=need.input, output=output, source="estimated")
+        if usage is None:
+            return Usage(input=need.input, output=output, source="estimated")
+        return msgspec.structs.replace(usage, output=max(usage.output, output))

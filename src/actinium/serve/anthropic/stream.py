@@ -148,22 +148,26 @@ class Blocks:
 class MessageStream:
     """Bursts -> bytes for the socket.
 
-    ``count`` gives the input tokens for ``message_start``, None where they are known at the end
-    only; ``message_delta`` repeats them in either case.
+    ``message_start`` tells the input tokens that the first burst knows of, else those of ``count``,
+    which may be estimated; ``message_delta`` tells what they were in the end.
     """
 
-    def __init__(self, id: str, model: str, count: Callable[[], int | None]) -> None:
+    def __init__(self, id: str, model: str, count: Callable[[], int]) -> None:
         self._blocks = Blocks()
         self._id = id
         self._model = model
-        self._count: Callable[[], int | None] | None = count
+        self._count: Callable[[], int] | None = count
 
     def events(self, burst: Burst) -> bytes:
         """The events of a burst."""
         add = self._blocks.add
         pieces = [_line(event) for chunk in burst for event in add(chunk)]
         if self._count is not None and burst:
-            usage = {"input_tokens": self._count() or 0, "output_tokens": 0}
+            known = burst[0].usage
+            if known is None or burst[0].finish is not None:
+                usage = {"input_tokens": self._count(), "output_tokens": 0}
+            else:
+                usage = usage_of(known)
             self._count = None
             start = {"type": "message_start", "message": _frame(self._id, self._model, usage)}
             pieces.insert(0, _line(start) + PING)

@@ -8,6 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from actinium.inference.answering import Answering
+from actinium.inference.estimate import estimated_input
+from actinium.inference.request import Request
+
 from ..anthropic.read import Behind, Read, read_count, read_messages
 from ..anthropic.stream import PING, MessageStream, whole
 from ..context import Call, Context
@@ -53,10 +57,16 @@ async def messages(context: Context, call: Call) -> None:
         return
     async with aclosing(inference.generate(request)) as source:
         replica = inference.replica(request.model)
-        count = partial(replica.runner.count_tokens, request)
+        count = partial(_input_of, replica, request)
         encoder = MessageStream(call.id, request.model, count)
         place = partial(replica.place, request.id)
         await Events(call.reply, headers, place, PING).send(source, encoder.events, encoder.end)
+
+
+def _input_of(replica: Answering, request: Request) -> int:
+    """The input tokens of a request, by its characters where only the server knows."""
+    count = replica.runner.count_tokens(request)
+    return estimated_input(request) if count is None else count
 
 
 async def count_tokens(context: Context, call: Call) -> None:

@@ -42,7 +42,7 @@ def decoded(*pieces: bytes) -> Burst:
 
 def test_documented_text() -> None:
     assert decoded(BASIC) == [
-        Chunk(0, "Hello"),
+        Chunk(0, "Hello", usage=Usage(input=25, output=1, source="estimated")),
         Chunk(0, "!"),
         Chunk(0, finish="stop", usage=Usage(input=25, output=15)),
     ]
@@ -50,7 +50,11 @@ def test_documented_text() -> None:
 
 def test_documented_tool_use() -> None:
     assert decoded(TOOLS) == [
-        Chunk(0, "Okay, let's check the weather:"),
+        Chunk(
+            0,
+            "Okay, let's check the weather:",
+            usage=Usage(input=472, output=2, source="estimated"),
+        ),
         Chunk(0, tool=ToolDelta(0, "toolu_01T1x1fJ34qAmk2tNTrN7Up6", "get_weather")),
         Chunk(0, tool=ToolDelta(0, arguments='{"location":')),
         Chunk(0, tool=ToolDelta(0, arguments=' "San Francisco, CA"}')),
@@ -60,8 +64,9 @@ def test_documented_tool_use() -> None:
 
 def test_documented_thinking_and_usage_of_caches() -> None:
     usage = Usage(input=151, output=60, cached=100, reasoning=48, cache_write=10)
+    early = Usage(input=150, output=3, cached=100, cache_write=10, source="estimated")
     assert decoded(THINKING) == [
-        Chunk(0, reasoning="Let me solve this"),
+        Chunk(0, usage=early, reasoning="Let me solve this"),
         Chunk(0, reasoning=" step by step:"),
         Chunk(0, detail=Detail(signature="EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds")),
         Chunk(0, detail=Detail(redacted="EmwKAhgBEgy3va3pzix")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -134,13 +134,14 @@ class StreamDecoder:
     ``message_stop`` only ends. ``unknown`` counts events of types this decoder does not know.
     """
 
-    __slots__ = ("_blocks", "_events", "_finished", "_used", "done", "error", "unknown")
+    __slots__ = ("_blocks", "_early", "_events", "_finished", "_used", "done", "error", "unknown")
 
     def __init__(self) -> None:
         self._events = SseDecoder()
         self._blocks = _Blocks()
         self._finished = False
         self._used: list[WireUsage] = []
+        self._early: Usage | None = None
         self.done = False
         self.error: InferenceError | None = None
         self.unknown = 0
@@ -154,6 +155,11 @@ class StreamDecoder:
                     break
                 if data:
                     self._take(decode_event(data), burst)
+            if self._early is not None and burst:
+                # What the prompt took is known from the beginning on: it goes with the first words.
+                if burst[0].usage is None:
+                    burst[0] = msgspec.structs.replace(burst[0], usage=self._early)
+                self._early = None
         except ProtocolError as error:
             self.error = error
         except _BROKEN as error:
@@ -178,6 +184,7 @@ class StreamDecoder:
             case "message_start":
                 if event.message is not None and event.message.usage is not None:
                     self._used.append(event.message.usage)
+                    self._early = usage_of(event.message.usage, source="estimated")
             case "message_delta":
                 self._message_delta(event, burst)
             case "message_stop":
@@ -228,7 +235,7 @@ def decode_whole(body: bytes) -> Burst:
     return burst
 
 
-def usage_of(*parts: WireUsage) -> Usage:
+def usage_of(*parts: WireUsage, source: Literal["wire", "estimated"] = "wire") -> Usage:
     """The usage of an answer: each number as it was said last. Input holds what was cached."""
     plain = output = cached = written = thinking = 0
     for part in parts:
@@ -248,6 +255,7 @@ def usage_of(*parts: WireUsage) -> Usage:
         cached=cached,
         reasoning=thinking,
         cache_write=written,
+        source=source,
     )
 
 
