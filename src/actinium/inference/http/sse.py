@@ -17,9 +17,9 @@ class SseDecoder:
     """Feed it bytes, get the ``data`` of each complete event, as bytes.
 
     Events are dispatched at their empty line; one without ``data`` gives nothing. ``comments``
-    counts comment lines: a sign of life. ``event``, ``id`` and ``retry`` are read and left out,
-    since no server of OpenAI's wire gives them a meaning. Raises ProtocolError where one event
-    is longer than ``limit`` bytes.
+    counts comment lines: a sign of life. ``error`` fields (older llama-server) count as ``data``;
+    ``event``, ``id`` and ``retry`` are read and left out, since no server of OpenAI's wire gives
+    them a meaning. Raises ProtocolError where one event is longer than ``limit`` bytes.
     """
 
     __slots__ = ("_data", "_first", "_held", "_limit", "_rest", "_skip_lf", "comments")
@@ -105,7 +105,7 @@ class SseDecoder:
                 self.comments += 1
                 continue
             field, _, value = line.partition(b":")
-            if field == b"data":
+            if field == b"data" or field == b"error":
                 data.append(value[1:] if value[:1] == b" " else value)
                 self._held += len(value)
                 if self._held > self._limit:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from actinium.errors import InferenceError, ProtocolError
+from actinium.errors import InferenceError, ProtocolError, ServerError
 from actinium.inference.chunk import Burst, Chunk, Finish, TokenLogprob, ToolDelta, Usage
 from actinium.inference.estimate import CHARS
 from actinium.inference.http import SseDecoder
 
 from .errors import from_event
-from .wire import Answer, WireChoice, WireLogprobs, WireText, WireUsage, decode_answer
+from .wire import Answer, WireChoice, WireLogprobs, WireText, WireToolCall, WireUsage, decode_answer
 
 _FINISH: Final[dict[str, Finish]] = {
     "stop": "stop",
@@ -21,7 +21,11 @@ _FINISH: Final[dict[str, Finish]] = {
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
     "content_filter": "content_filter",
+    "model_length": "length",
 }
+_GAVE_UP: Final = frozenset(("abort", "error", "insufficient_system_resource"))
+"""Reasons that are no end of an answer (vLLM and SGLang, OpenRouter and Mistral, DeepSeek)."""
+
 _DONE: Final = b"[DONE]"
 _BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -33,7 +37,7 @@ class EventReader:
     the input tokens where the server tells no usage; the output is then as many as pieces came.
     """
 
-    __slots__ = ("_choices", "_estimate", "_finished", "_pieces", "_told")
+    __slots__ = ("_calls", "_choices", "_counts", "_estimate", "_finished", "_pieces", "_told")
 
     def __init__(self, choices: int, estimate: Callable[[], int] | None = None) -> None:
         self._choices = choices
@@ -41,9 +45,13 @@ class EventReader:
         self._finished: set[int] = set()
         self._pieces = 0
         self._told = False
+        self._calls: dict[tuple[int, int], tuple[str | None, int]] = {}
+        self._counts: dict[int, int] = {}
 
     def take(self, answer: Answer, burst: Burst) -> None:
-        """Adds the chunks of an event."""
+        """Adds the chunks of an event. Raises the error that it tells of."""
+        if answer.choices is None and answer.message is not None:
+            raise from_event({"message": answer.message, "type": answer.type, "code": answer.code})
         for choice in answer.choices or ():
             self._take_choice(choice, burst)
         if answer.usage is not None:
@@ -75,11 +83,31 @@ class EventReader:
     def _take_choice(self, choice: WireChoice, burst: Burst) -> None:
         index = choice.index
         finish: Finish | None = None
-        if choice.finish_reason is not None and index not in self._finished:
-            finish = _FINISH.get(choice.finish_reason, "stop")
+        if choice.finish_reason and index not in self._finished:
+            finish = finish_of(choice.finish_reason)
             self._finished.add(index)
         text = choice.delta or choice.message or WireText(content=choice.text)
+        if text.tool_calls:
+            text = msgspec.structs.replace(text, tool_calls=self._placed(index, text.tool_calls))
         burst += chunks_of(index, text, choice.logprobs, finish)
+
+    def _placed(self, choice: int, calls: tuple[WireToolCall, ...]) -> tuple[WireToolCall, ...]:
+        """The calls with places of their own, from 0 on.
+
+        Some servers give several calls the same one (Ollama), or begin at another: a call begins
+        where a name comes with an id that its place has not.
+        """
+        placed = []
+        for at, call in enumerate(calls):
+            wire = at if call.index is None else call.index
+            known = self._calls.get((choice, wire))
+            named = call.function is not None and bool(call.function.name)
+            if known is None or (named and call.id and call.id != known[0]):
+                known = call.id, self._counts.get(choice, 0)
+                self._counts[choice] = known[1] + 1
+                self._calls[choice, wire] = known
+            placed.append(msgspec.structs.replace(call, index=known[1]))
+        return tuple(placed)
 
 
 class StreamDecoder(EventReader):
@@ -103,7 +131,7 @@ class StreamDecoder(EventReader):
         decode, add = decode_answer, burst.append
         try:
             for event in self._events.feed(piece):
-                if event == _DONE or event.strip() == _DONE:
+                if event == _DONE or event.strip(b' "\t') == _DONE:
                     self.done = True
                     self.error = self.missing_finish()
                     if self.error is None:
@@ -126,6 +154,7 @@ class StreamDecoder(EventReader):
                         text is not None
                         and choice.finish_reason is None
                         and choice.logprobs is None
+                        and type(text.content) is str
                         and text.content
                         and text.tool_calls is None
                         and text.reasoning_content is None
@@ -139,7 +168,7 @@ class StreamDecoder(EventReader):
                 self.take(answer, burst)
             else:
                 self._pieces += len(burst)
-        except ProtocolError as error:
+        except InferenceError as error:
             self.error = error
         except _BROKEN as error:
             self.error = ProtocolError(f"the upstream sent an event that is not its wire: {error}")
@@ -168,14 +197,16 @@ def whole_of(answer: Answer, choices: int, estimate: Callable[[], int] | None = 
     tells no usage."""
     if answer.error is not None:
         raise from_event(answer.error)
+    if answer.choices is None and answer.message is not None:
+        raise from_event({"message": answer.message, "type": answer.type, "code": answer.code})
     burst: Burst = []
     finished: set[int] = set()
     given = answer.choices or ()
     for choice in given:
-        if choice.finish_reason is None or choice.index in finished:
+        if not choice.finish_reason or choice.index in finished:
             raise ProtocolError(f"the upstream's choice {choice.index} has not one finish")
         finished.add(choice.index)
-        finish = _FINISH.get(choice.finish_reason, "stop")
+        finish = finish_of(choice.finish_reason)
         text = choice.message or choice.delta or WireText(content=choice.text)
         usage = answer.usage if choice is given[-1] else None
         burst += chunks_of(choice.index, text, choice.logprobs, finish, usage)
@@ -207,14 +238,35 @@ def chunks_of(
             extra_content=call.extra_content,
         )
         chunks.append(Chunk(index, tool=delta))
-    content = text.content or ""
-    reasoning = text.reasoning_content or text.reasoning or ""
+    content, reasoning = text.content or "", text.reasoning_content or text.reasoning or ""
+    if isinstance(content, tuple):
+        content, more = _parts_of(content)
+        reasoning += more
     refusal = text.refusal or ""
     tokens = _logprobs_of(logprobs) if logprobs is not None else ()
     if content or reasoning or refusal or tokens or finish is not None:
         used = usage_of(usage) if usage is not None else None
         chunks.append(Chunk(index, content, finish, None, tokens, used, reasoning, refusal))
     return chunks
+
+
+def finish_of(reason: str) -> Finish:
+    """The finish for the wire's word. Raises ServerError where it says that there is none."""
+    if reason in _GAVE_UP:
+        raise ServerError(f"the upstream gave up in the middle of its answer ({reason})")
+    return _FINISH.get(reason, "stop")
+
+
+def _parts_of(parts: tuple[dict[str, Any], ...]) -> tuple[str, str]:
+    """Text and reasoning of content that comes in parts."""
+    text = reasoning = ""
+    for part in parts:
+        inner = part.get("thinking")
+        if isinstance(inner, list):
+            reasoning += "".join(str(p.get("text", "")) for p in inner if isinstance(p, dict))
+        else:
+            text += str(part.get("text") or "")
+    return text, reasoning
 
 
 def usage_of(wire: WireUsage) -> Usage:

@@ -61,9 +61,13 @@ class WireLogprobs(msgspec.Struct, frozen=True):
 
 
 class WireText(msgspec.Struct, frozen=True):
-    """``delta`` of a stream or ``message`` of a whole answer."""
+    """``delta`` of a stream or ``message`` of a whole answer.
 
-    content: str | None = None
+    Mistral's reasoning models give ``content`` as a list of parts of the types ``text`` and
+    ``thinking``.
+    """
+
+    content: str | tuple[dict[str, Any], ...] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -82,11 +86,17 @@ class WireChoice(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A whole answer or one event of a stream; ``error`` may stand in either."""
+    """A whole answer or one event of a stream; ``error`` may stand in either.
+
+    Older vLLM and SGLang put the error's own fields at the top.
+    """
 
     choices: tuple[WireChoice, ...] | None = None
     usage: WireUsage | None = None
     error: Any = None
+    message: Any = None
+    type: Any = None
+    code: Any = None
 
 
 class WireVector(msgspec.Struct, frozen=True):
