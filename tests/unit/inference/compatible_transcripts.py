@@ -24,9 +24,10 @@ class Transcript(NamedTuple):
     calls: tuple[tuple[str, str, str], ...] = ()
 
 
-def _lines(
-    *events: str | dict[str, Any], end: str = "data: [DONE]\n\n", sep: str = "\n\n"
-) -> bytes:
+Event = str | dict[str, Any]
+
+
+def _lines(*events: Event, end: str = "data: [DONE]\n\n", sep: str = "\n\n") -> bytes:
     made = [e if isinstance(e, str) else "data: " + msgspec.json.encode(e).decode() for e in events]
     return (sep.join(made) + sep + end).encode()
 
@@ -182,7 +183,7 @@ GOOD = [
         _lines(
             ": OPENROUTER PROCESSING",
             ": OPENROUTER PROCESSING",
-            _chunk({"role": "assistant", "content": "Yes"}, provider="X", native_finish_reason=None),
+            _chunk({"role": "assistant", "content": "Yes"}, provider="X"),
             _chunk({"role": "assistant", "content": ""}, "stop", native_finish_reason="STOP"),
             _usage(3, 1, cost=0.0001, is_byok=False),
         ),
@@ -238,8 +239,7 @@ _SAID = {"message": "boom", "type": "InternalServerError", "param": None, "code"
 BAD: list[tuple[str, bytes, str]] = [
     ("vllm", _lines(_START, {"error": _SAID}), "boom"),
     ("older vllm and sglang", _lines(_START, {"object": "error", **_SAID}), "boom"),
-    ("llama.cpp", _lines(_START, {"error": {"code": 500, "message": "boom", "type": "server_error"}}),
-     "boom"),
+    ("llama.cpp", _lines(_START, {"error": {**_SAID, "type": "server_error"}}), "boom"),
     ("older llama.cpp", _lines(
         _START, 'error: {"code":500,"message":"boom","type":"server_error"}', end=""), "boom"),
     ("ollama", _lines(_START, {"error": "boom"}, end=""), "boom"),

@@ -1,4 +1,4 @@
-"""Servers of OpenAI's wire as they are: their transcripts, read by us and by the official client."""
+"""Servers of OpenAI's wire as they are: their transcripts, read by us and the official client."""
 
 from __future__ import annotations
 
