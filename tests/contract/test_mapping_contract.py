@@ -3,7 +3,8 @@
 One table says all of it. A line has the fields of a request by door (None: that door's wire has no
 such field) and by runner what becomes of them: a place in the upstream's body with the value that
 must stand there, ``no`` with the name of the field that is refused (400,
-``unsupported_parameter``), ``ignored`` with the name that the answer declares, or ``ok`` where there is no upstream to look at.
+``unsupported_parameter``), ``ignored`` with the name that the answer declares, or ``ok`` where
+there is no upstream to look at.
 """
 
 from __future__ import annotations

@@ -30,10 +30,10 @@ def make_runner(deployment: Deployment, environ: Mapping[str, str] | None = None
         return _one(named, route, env)
     if len(keys) == 1:
         return _one(msgspec.structs.replace(named, credentials=keys[0]), route, env)
-    from .runners.keyring import Keyring
+    from .runners.key_pool import KeyPool
 
     each = [msgspec.structs.replace(named, credentials=key) for key in keys]
-    return Keyring(named, [_one(one, route, env) for one in each])
+    return KeyPool(named, [_one(one, route, env) for one in each])
 
 
 def _one(named: Deployment, route: Route, env: Mapping[str, str]) -> ModelRunner:

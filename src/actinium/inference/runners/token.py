@@ -118,7 +118,7 @@ class Tokens:
 
 
 def reference_of(deployment: Deployment) -> str | None:
-    """The one reference of a deployment; several are those of a keyring."""
+    """The one reference of a deployment; several are those of a pool."""
     reference = deployment.credentials
     if isinstance(reference, tuple):
         raise ConfigError(

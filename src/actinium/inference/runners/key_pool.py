@@ -49,7 +49,7 @@ class _Key:
         self.refusal: InferenceError | None = None
 
 
-class Keyring:
+class KeyPool:
     """A runner per key behind one: the least loaded key that does not rest serves.
 
     A key that is refused (its rate, its quota, or it itself) rests as long as the server says,
@@ -67,7 +67,7 @@ class Keyring:
         self._first = runners[0]
 
     def __repr__(self) -> str:
-        return f"Keyring({self._name!r}, {len(self._keys)} keys of {self._first!r})"
+        return f"KeyPool({self._name!r}, {len(self._keys)} keys of {self._first!r})"
 
     def capabilities(self) -> Capabilities:
         return self._first.capabilities()

@@ -21,7 +21,7 @@ from actinium.inference.chunk import Burst, Chunk
 from actinium.inference.request import EmbedRequest, Message, Request
 from actinium.inference.route import make_runner
 from actinium.inference.runner import Capabilities, Embedding, Health
-from actinium.inference.runners.keyring import Keyring
+from actinium.inference.runners.key_pool import KeyPool
 from actinium.testkit import VirtualLoop
 from actinium.testkit.provider import Fault, Provider
 
@@ -70,9 +70,9 @@ class Scripted:
             raise self.errors.pop(0)
 
 
-def ring(*names: str, **fields: Any) -> tuple[Keyring, list[Scripted]]:
+def ring(*names: str, **fields: Any) -> tuple[KeyPool, list[Scripted]]:
     runners = [Scripted(name) for name in names]
-    return Keyring(Deployment(name="d", model="x", **fields), runners), runners
+    return KeyPool(Deployment(name="d", model="x", **fields), runners), runners
 
 
 def run(body: Any) -> None:
@@ -83,7 +83,7 @@ def run(body: Any) -> None:
         loop.close()
 
 
-async def say(keys: Keyring) -> str:
+async def say(keys: KeyPool) -> str:
     return "".join([c.text async for burst in keys.generate(ASKED) for c in burst])
 
 
