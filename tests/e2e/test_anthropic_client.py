@@ -232,6 +232,28 @@ def test_retry_after_reaches_the_client(status: int, after: str | None) -> None:
     run(body)
 
 
+@pytest.mark.parametrize("wire", ["anthropic", "openai"])
+def test_message_start_tells_what_the_prompt_took(wire: str) -> None:
+    """Of the wire where its provider tells it there, else estimated until the end."""
+
+    async def body(s: Served, client: anthropic.AsyncAnthropic) -> None:
+        first: Any = None
+        last: Any = None
+        async for event in await client.messages.create(
+            model="m", max_tokens=9, messages=USER, stream=True
+        ):
+            if event.type == "message_start":
+                first = event.message.usage
+            elif event.type == "message_delta":
+                last = event.usage
+        assert first.input_tokens > 0 and last.input_tokens > 0
+        if wire == "anthropic":
+            assert first.input_tokens == last.input_tokens
+            assert first.cache_read_input_tokens == last.cache_read_input_tokens == 3
+
+    run(body, wire)
+
+
 def test_a_full_queue_is_529() -> None:
     async def body(s: Served, client: anthropic.AsyncAnthropic) -> None:
         s.provider.faults.append(Fault(hold=True))
