@@ -7,19 +7,23 @@ what has no effect on the answer's text (a participant's name, an image's detail
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import msgspec
 
 from actinium.errors import BadRequest, Unsupported
 from actinium.inference.request import ImagePart, Request
 
+from ..lacking import refuse
 from .messages import conversation
 from .options import Options
 
 EXTRAS: Final = frozenset(("reasoning_effort", "thinking", "service_tier"))
 """Fields of ``Request.extra`` that have a counterpart."""
 
+_API: Final = "Anthropic's Messages API"
+_LACKS: Final = ("n", "presence_penalty", "frequency_penalty", "repetition_penalty", "seed",
+                 "logit_bias", "logprobs")  # fmt: skip
 _FRAME: Final = frozenset(("model", "stream"))
 _encode = msgspec.json.Encoder().encode
 
@@ -90,29 +94,12 @@ def _body(request: Request, options: Options) -> dict[str, Any]:
 
 
 def _refuse_what_is_lacking(request: Request) -> None:
-    sampling = request.sampling
+    heat = request.sampling.temperature
     if request.prompt is not None:
-        _lacks("prompt", "does no plain completions; use messages")
-    if request.n != 1:
-        _lacks("n", f"generates one choice, n is {request.n}")
-    if sampling.temperature is not None and sampling.temperature > 1:
-        _lacks("temperature", f"takes a temperature from 0 to 1, got {sampling.temperature:g}")
-    if sampling.presence_penalty:
-        _lacks("presence_penalty", "has no presence_penalty")
-    if sampling.frequency_penalty:
-        _lacks("frequency_penalty", "has no frequency_penalty")
-    if sampling.repetition_penalty != 1.0:
-        _lacks("repetition_penalty", "has no repetition_penalty")
-    if sampling.seed is not None:
-        _lacks("seed", "takes no seed")
-    if sampling.logit_bias:
-        _lacks("logit_bias", "has no logit_bias")
-    if sampling.logprobs is not None:
-        _lacks("logprobs", "gives no logprobs")
-
-
-def _lacks(field: str, what: str) -> NoReturn:
-    raise Unsupported(f"Anthropic's Messages API {what}; leave {field!r} out", field)
+        raise Unsupported(f"{_API} does no plain completions; use messages", "prompt")
+    if heat is not None and heat > 1:
+        raise Unsupported(f"{_API} takes a temperature from 0 to 1, got {heat:g}", "temperature")
+    refuse(request, _API, _LACKS)
 
 
 def _tool(tool: dict[str, Any], at: int) -> dict[str, Any]:

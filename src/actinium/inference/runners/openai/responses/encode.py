@@ -7,7 +7,7 @@ for in its encrypted form.
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import msgspec
 
@@ -23,12 +23,17 @@ from actinium.inference.request import (
     TextPart,
 )
 
+from ...lacking import refuse
+
 EXTRAS: Final = frozenset(
     ("reasoning_effort", "verbosity", "metadata", "service_tier", "safety_identifier",
      "prompt_cache_key", "prompt_cache_retention")
 )  # fmt: skip
 """Fields of ``Request.extra`` that have a counterpart."""
 
+_LACKS: Final = ("n", "stop", "seed", "presence_penalty", "frequency_penalty", "repetition_penalty",
+                 "top_k", "logit_bias")  # fmt: skip
+_INSTEAD: Final = ", or serve this deployment with options.api = 'chat'"
 _NAMED: Final = EXTRAS - {"reasoning_effort", "verbosity"}
 _encode = msgspec.json.Encoder().encode
 Json = dict[str, Any]
@@ -36,7 +41,7 @@ Json = dict[str, Any]
 
 def encode_response(request: Request, model: str) -> bytes:
     """The body for a chat. Raises BadRequest and Unsupported, naming the field."""
-    _refuse_what_is_lacking(request)
+    refuse(request, "the Responses API", _LACKS, instead=_INSTEAD)
     sampling = request.sampling
     include = ["reasoning.encrypted_content"]
     body: Json = {"model": model, "input": _input(request.messages), "store": False}
@@ -72,34 +77,6 @@ def encode_response(request: Request, model: str) -> bytes:
         body[name] = request.extra[name]
     body["include"] = include
     return _encode(body)
-
-
-def _refuse_what_is_lacking(request: Request) -> None:
-    sampling = request.sampling
-    if request.n != 1:
-        _lacks("n", f"generates one choice, n is {request.n}")
-    if sampling.stop:
-        _lacks("stop", "has no stop sequences")
-    if sampling.seed is not None:
-        _lacks("seed", "takes no seed")
-    if sampling.presence_penalty:
-        _lacks("presence_penalty", "has no presence_penalty")
-    if sampling.frequency_penalty:
-        _lacks("frequency_penalty", "has no frequency_penalty")
-    if sampling.repetition_penalty != 1.0:
-        _lacks("repetition_penalty", "has no repetition_penalty")
-    if sampling.top_k is not None:
-        _lacks("top_k", "has no top_k")
-    if sampling.logit_bias:
-        _lacks("logit_bias", "has no logit_bias")
-
-
-def _lacks(field: str, what: str) -> NoReturn:
-    raise Unsupported(
-        f"the Responses API {what}; leave it out, or serve this deployment with options.api = "
-        "'chat'",
-        field,
-    )
 
 
 def _input(messages: tuple[Message, ...]) -> list[Json]:
