@@ -147,3 +147,25 @@ def test_a_chain_with_limits_arrives() -> None:
 def test_a_chain_that_cannot_be_is_named_by_its_line(old: str, new: str, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         parse_plan(TOML_CHAIN.replace(old, new), "t.toml", {"KEY": "k"})
+
+
+def test_several_keys_and_the_rule_of_each_runtime() -> None:
+    text = """
+[[deployment]]
+name = "shared"
+model = "gpt-5"
+credentials = ["env:A", "env:B"]
+
+[[deployment]]
+name = "azure"
+model = "gpt-4o"
+base_url = "https://mine.openai.azure.com"
+credentials = "env:A"
+options = { deployment = "prod", api_version = "2024-10-21" }
+"""
+    plan = parse_plan(text, "t.toml", {"A": "sk-a", "B": "sk-b"})
+    assert plan.deployments[0].credentials == ("env:A", "env:B")
+    assert [(route.runtime, route.number) for route in plan.routes] == [("openai", 5), ("azure", 4)]
+    for wrong in ("[]", '["env:A", "env:A"]'):
+        with pytest.raises(ConfigError, match="credentials"):
+            parse_plan(text.replace('["env:A", "env:B"]', wrong), "t.toml", {"A": "sk-a"})
