@@ -42,9 +42,10 @@ def test_chat() -> None:
 
 def test_inf_RQ_6_stream_equals_whole() -> None:
     async def body(s: Served, client: openai.AsyncOpenAI) -> None:
-        tools: Any = [
-            {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-        ]
+        # Strict, because older clients put only such tools' streams together.
+        schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+        function = {"name": "weather", "strict": True, "parameters": schema}
+        tools: Any = [{"type": "function", "function": function}]
         for extra in ({}, {"n": 2}, {"logprobs": True, "top_logprobs": 2}, {"tools": tools}):
             wish: dict[str, Any] = {"model": "m", "messages": USER, **extra}
             whole = await client.chat.completions.create(**wish)
