@@ -88,10 +88,17 @@ def _offered(deployment: Deployment, runtime: str) -> None:
 def _path(deployment: Deployment) -> Route | None:
     """Rule 3: the model is on this machine's disk."""
     model = deployment.model
-    path = Path(model).expanduser() if model.startswith("~") else Path(model)
     lower = model.lower()
-    if path.is_dir():
-        files = [entry.name.lower() for entry in path.iterdir()]
+    try:
+        path = Path(model).expanduser() if model.startswith("~") else Path(model)
+        files = [entry.name.lower() for entry in path.iterdir()] if path.is_dir() else None
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # no home, no right to look, no path at all
+        raise RuntimeNotInferred(f"deployment {deployment.name!r}: {model!r}: {error}") from None
+    if files is not None:
         onnx = any(name.endswith(".onnx") for name in files)
         if not onnx and any(name.endswith(".safetensors") for name in files):
             _engine(deployment, "vllm", model)

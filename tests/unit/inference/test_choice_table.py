@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actinium.errors import ConfigError, MissingCredentials, RuntimeNotInferred
 from actinium.inference import Deployment
@@ -164,6 +167,12 @@ def test_inf_DP_2_folders_by_what_they_hold(tmp_path: Path) -> None:
             continue
         with pytest.raises(RuntimeNotInferred, match=expected):
             choose(Deployment(name="d", model=str(folder)), {})
+
+
+@given(st.text(max_size=30) | st.sampled_from(["~nobody-here/x", "a\0b", "/root/../..", "./"]))
+def test_inf_DP_2_any_text_is_a_route_or_a_config_error(model: str) -> None:
+    with suppress(ConfigError):
+        choose(Deployment(name="d", model=model), OPENAI)
 
 
 @pytest.mark.parametrize(
