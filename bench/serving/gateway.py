@@ -7,7 +7,7 @@
 lines of ``plain_model`` and ``plain_load``, which are used where none are given, and then are
 the bottleneck themselves: their figures say little. A rival's COMMAND holds {port} and
 {upstream}; FLAGS are what the load generator needs to speak to it (another path, headers). Two
-subjects are ours: ``actinium``, and ``actinium-all`` with limits, breaker, budgets and a key.
+subjects are ours: ``actinium``, and ``actinium-all`` with all that guards it (gateway_subject).
 Each round runs all subjects one after another in fresh processes; model and load
 are pinned to one core, the gateway to another. Shown are the median, least and greatest, and
 the CPU time of the gateway for each unit, which a busy machine falsifies less. Any answer that

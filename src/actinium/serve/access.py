@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from actinium.base.secret import Secret
 from actinium.errors import AccessDenied, AuthenticationFailed
-from actinium.inference.tenants import Keyring
 
 from .context import Context
 from .http.message import HttpRequest
+
+if TYPE_CHECKING:
+    from actinium.inference.tenants import Keyring
 
 Scope = Literal["open", "use", "operate", "admin"]
 """``open``: everybody, even without a key; ``use``: any key; ``operate``: the operator's keys, and

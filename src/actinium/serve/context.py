@@ -6,6 +6,7 @@ import asyncio
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,10 +14,12 @@ from actinium.base.ids import Ids
 from actinium.base.measures import Measure, Registry
 from actinium.errors import BadRequest
 from actinium.inference.request import Request
-from actinium.inference.tenants import Service
 
 from .http.message import HttpRequest, header
 from .http.reply import Reply
+
+if TYPE_CHECKING:
+    from actinium.inference.tenants import Service
 
 Gather = Callable[[], Awaitable[Iterable[Measure]]]
 

@@ -16,11 +16,8 @@ from actinium.base.secret import Secret
 from actinium.base.tls import ServerTls, Tls
 from actinium.errors import ConfigError
 from actinium.inference.service import Inference
-from actinium.inference.tenants import Keyring
 
 from .access import Access
-from .admin.api import AdminApi
-from .admin.routes import admin_routes
 from .app import GatewayApp
 from .context import Context, Gather
 from .http.limits import Limits
@@ -30,6 +27,7 @@ from .process import file_limit
 from .routes import PUBLIC, Route, Routes
 
 if TYPE_CHECKING:
+    from actinium.inference.tenants import Keyring
     from actinium.ops.requests import RequestLog
     from actinium.ops.tracing import Tracing
 
@@ -116,6 +114,9 @@ class Gateway:
         public = dict(PUBLIC)
         self._admin_server: HttpServer | None = None
         if admin is not None:
+            from .admin.api import AdminApi
+            from .admin.routes import admin_routes
+
             api = admin_routes(AdminApi(inference, keys))
             if admin.port is None:
                 public |= api
