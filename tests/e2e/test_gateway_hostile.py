@@ -341,3 +341,39 @@ def test_inf_GW_2_bounded_fuzz_of_bodies() -> None:
                     assert got.error["type"] == "invalid_request_error"
 
     run(body, provider=Provider(words=("a", "b")))
+
+
+@pytest.mark.parametrize("value", ["000000000001" + "0" * 400, "1" * 5000, "0", "86400001", "1.5"])
+def test_a_time_that_is_none_is_the_clients_fault(value: str) -> None:
+    async def check(s: Served) -> None:
+        got = await ask(s.port, post(chat(), headers=f"x-request-timeout-ms: {value}\r\n"))
+        assert got.status == 400 and got.error["param"] == "x-request-timeout-ms"
+
+    run(check)
+
+
+PARTS: list[Callable[[Any], dict[str, Any]]] = [
+    lambda deep: {"content": [{"type": "image_url", "image_url": deep}]},
+    lambda deep: {"content": [{"type": "text", "text": "", "cache_control": deep}]},
+    lambda deep: {"thinking_blocks": [deep]},
+    lambda deep: {
+        "tool_calls": [
+            {"id": "1", "function": {"name": "f", "arguments": ""}, "extra_content": deep}
+        ]
+    },
+]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_messages_nested_too_deep_are_the_clients_fault(part: Callable[[Any], Any]) -> None:
+    """What can be read and not be written again would be counted against the deployment."""
+    deep: dict[str, Any] = {}
+    for _ in range(70):
+        deep = {"a": deep}
+
+    async def check(s: Served) -> None:
+        message = {"role": "assistant", **part(deep)}
+        got = await ask(s.port, post({**chat(), "messages": [message]}))
+        assert got.status == 400 and got.error["code"] == "invalid_json"
+
+    run(check)

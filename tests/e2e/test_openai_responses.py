@@ -302,6 +302,7 @@ def test_previous_response_id_goes_on_with_the_conversation() -> None:
             (one.id, "previous_response_not_last"),
             (f"{three.id}9", "previous_response_not_found"),
             ("resp_00000000000000000000", "previous_response_not_found"),
+            ("resp_00000000000000000000-0", "previous_response_not_found"),
             ("nonsense", "previous_response_not_found"),
         ):
             with pytest.raises(openai.BadRequestError) as caught:

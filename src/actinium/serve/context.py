@@ -111,7 +111,7 @@ class Call:
         raw = self.request.headers.get(b"x-request-timeout-ms")
         if raw is None:
             return request
-        if not raw.isdigit() or not 0 < int(raw[:12]) <= 86_400_000:
+        if not (raw.isdigit() and len(raw) <= 12 and 0 < int(raw) <= 86_400_000):
             raise BadRequest(
                 "expected whole milliseconds from 1 to 86400000, got "
                 f"{raw[:32].decode('latin-1')!r}",

@@ -15,7 +15,14 @@ import responses_transcripts as t
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actinium.errors import InferenceError, ProtocolError, RateLimited, ServerError, Unsupported
+from actinium.errors import (
+    BadRequest,
+    InferenceError,
+    ProtocolError,
+    RateLimited,
+    ServerError,
+    Unsupported,
+)
 from actinium.inference.chunk import Burst, Chunk, Detail, ToolDelta, Usage
 from actinium.inference.request import ImagePart, Message, Request, Sampling, TextPart
 from actinium.inference.runners.openai.responses.decode import ResponseDecoder, decode_response
@@ -206,3 +213,13 @@ def test_inf_RQ_7_what_it_lacks_is_refused_by_name(fields: dict[str, Any], param
     with pytest.raises(Unsupported) as caught:
         encode_response(asked, "m")
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize("tool", [5, {}, {"function": 5}, {"function": {"name": 5}}])
+def test_allowed_tools_that_are_none_are_the_clients_fault(tool: Any) -> None:
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [tool]}}
+    asked = Request(
+        id="1", model="m", messages=(Message(role="user", content="x"),), tool_choice=choice
+    )
+    with pytest.raises(BadRequest, match="allowed_tools"):
+        encode_response(asked, "m")

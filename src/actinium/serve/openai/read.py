@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -64,6 +65,15 @@ def read_chat(raw: bytes, id: str, session: str | None) -> tuple[Request, Door]:
         extra["metadata"] = body.metadata
     if body.tools is not None or body.response_format is not None or extra:
         check_depth((body.tools, body.tool_choice, body.response_format, extra))
+    parted = [
+        message
+        for message in body.messages
+        if type(message.content) is not str
+        or message.tool_calls is not None
+        or message.thinking_blocks is not None
+    ]
+    if parted:
+        check_depth(tuple(_free(parted)))
     alternatives = None
     if body.logprobs or body.top_logprobs:
         alternatives = _logprobs(body)
@@ -165,6 +175,17 @@ def _loose(raw: bytes, decode: Any, kind: type[B]) -> tuple[B, dict[str, Any]]:
         raise bad_body(error) from None
     known = kind.__struct_fields__
     return body, {k: v for k, v in everything.items() if k not in known and v is not None}
+
+
+def _free(messages: Iterable[Message]) -> Iterator[Any]:
+    """What of messages is kept as it was sent, and can be nested."""
+    for message in messages:
+        if isinstance(message.content, tuple):
+            for part in message.content:
+                yield from (getattr(part, name) for name in part.__struct_fields__)
+        for call in message.tool_calls or ():
+            yield call.extra_content
+        yield from message.thinking_blocks or ()
 
 
 def check_depth(values: tuple[Any, ...]) -> None:

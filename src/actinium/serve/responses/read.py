@@ -20,7 +20,7 @@ _object = msgspec.json.Decoder(dict[str, Any]).decode
 _PASSED: Final = ("service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
 _LOGPROBS: Final = "message.output_text.logprobs"
 _INCLUDED: Final = frozenset((_LOGPROBS, "reasoning.encrypted_content"))
-_ID: Final = re.compile(r"resp_[0-9a-f]{8,64}(?:-\d{1,9})?")
+_ID: Final = re.compile(r"resp_[0-9a-f]{8,64}(?:-[1-9]\d{0,8})?")
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from ..openai.read import check_depth
+
 _OURS: Final = "actinium1."
 
 
@@ -29,6 +31,7 @@ def unpack(item: dict[str, Any]) -> list[dict[str, Any]] | None:
     try:
         raw = base64.urlsafe_b64decode(given.removeprefix(_OURS))
         found: list[dict[str, Any]] = msgspec.json.decode(raw, type=list[dict[str, Any]])
+        check_depth(tuple(found))
         return found
     except (ValueError, msgspec.DecodeError, RecursionError):
         return None

@@ -279,3 +279,14 @@ def test_count() -> None:
     asked = request(sampling=Sampling(max_tokens=5, temperature=0.5), stream=False)
     got = msgspec.json.decode(encode_count(asked, "claude-x", Options()))
     assert set(got) == {"model", "messages"}
+
+
+def test_arguments_nested_too_deep_are_the_clients_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text of a call's arguments can be read at a depth at which it cannot be written."""
+
+    def refuse(body: Any) -> bytes:
+        raise RecursionError
+
+    monkeypatch.setattr("actinium.inference.runners.anthropic.encode._encode", refuse)
+    with pytest.raises(BadRequest, match="nested too deep"):
+        sent(request(user()))

@@ -329,3 +329,17 @@ def test_options(raw: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         read_options("d", raw, vertex=False)
     assert read_options("d", {"project": "p"}, vertex=True).project == "p"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        part("input_audio", {"format": {}, "data": ""}),
+        part("image_url", {"url": "https://["}),
+        part("file", {"file_id": "https://["}),
+    ],
+)
+def test_parts_that_are_nothing_are_the_clients_fault(odd: Any) -> None:
+    """Any other error would be counted against the deployment, and so harm everybody."""
+    with pytest.raises(BadRequest):
+        sent(odd)

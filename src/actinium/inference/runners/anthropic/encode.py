@@ -38,7 +38,10 @@ def encode_call(request: Request, model: str, options: Options) -> bytes:
     body = {"model": model, **body}
     if request.stream:
         body["stream"] = True
-    return _encode(body)
+    try:
+        return _encode(body)
+    except RecursionError:  # the arguments of a call came as text and are an object here
+        raise BadRequest("the messages are nested too deep", "messages") from None
 
 
 def encode_count(request: Request, model: str, options: Options) -> bytes:

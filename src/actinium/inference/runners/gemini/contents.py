@@ -9,7 +9,7 @@ from __future__ import annotations
 import mimetypes
 import re
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -205,13 +205,14 @@ class _Builder:
         inline = _inline(url)
         if inline is not None:
             return inline
-        if urlsplit(url).scheme not in ("https", "gs"):
+        parts = _split(url)
+        if parts is None or parts.scheme not in ("https", "gs"):
             raise BadRequest(
                 "expected https://, gs:// or data:<type>;base64,<bytes>, got "
                 f"{url[:32]!r} - at `$.{where}`",
                 where,
             )
-        kind = mimetypes.guess_type(urlsplit(url).path)[0]
+        kind = mimetypes.guess_type(parts.path)[0]
         if kind is not None and kind.startswith(family):
             return {"fileData": {"mimeType": kind, "fileUri": url}}
         if self._vertex:
@@ -223,6 +224,13 @@ class _Builder:
         return {"fileData": {"fileUri": url}}
 
 
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:  # such as an address in brackets that is none
+        return None
+
+
 def _inline(url: Any) -> Json | None:
     found = _DATA.match(url) if isinstance(url, str) else None
     if found is None:
@@ -232,7 +240,7 @@ def _inline(url: Any) -> Json | None:
 
 def _audio(audio: Json, where: str) -> Json:
     form, data = audio.get("format"), audio.get("data")
-    if form not in _AUDIO or not isinstance(data, str):
+    if not isinstance(form, str) or form not in _AUDIO or not isinstance(data, str):
         raise BadRequest(
             f"expected data and a format of {', '.join(sorted(_AUDIO))}, got {form!r} "
             f"- at `$.{where}`",

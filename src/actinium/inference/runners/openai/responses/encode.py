@@ -175,12 +175,20 @@ def _choice(choice: str | Json) -> Any:
         case {"type": "function", "function": {"name": str(name)}}:
             return {"type": "function", "name": name}
         case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [*tools]}}:
-            named = [{"type": "function", "name": t["function"]["name"]} for t in tools]
-            return {"type": "allowed_tools", "mode": mode, "tools": named}
+            named = [_named(tool) for tool in tools]
+            if None not in named:
+                return {"type": "allowed_tools", "mode": mode, "tools": named}
     raise BadRequest(
         f'expected "auto", "none", "required", a function or allowed_tools, got {str(choice)[:80]}',
         "tool_choice",
     )
+
+
+def _named(tool: Any) -> Json | None:
+    match tool:
+        case {"function": {"name": str(name)}}:
+            return {"type": "function", "name": name}
+    return None
 
 
 def _format(given: Json) -> Json:
