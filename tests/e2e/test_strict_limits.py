@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from actinium.errors import LimitStoreDown, RateLimited
 from actinium.inference import Deployment, Inference, Message, RateLimits, Request
+from actinium.testkit.gateway import until
 from actinium.testkit.provider import Provider
 from actinium.testkit.redis import INSTALLED, RedisServer
 
@@ -107,3 +109,24 @@ def test_inf_LM_3_without_its_store_a_service_does_as_it_was_told(
         asyncio.run(main())
     finally:
         server.kill()
+
+
+def test_the_store_is_kept_until_the_last_request_of_a_change_has_ended(tmp_path: Path) -> None:
+    """Its place there is given back at its end, and would be taken for minutes otherwise."""
+
+    async def main() -> None:
+        url = f"unix://{tmp_path}/nobody.sock"
+        async with services(1, url, rpm=5) as (one,):
+            guard = one.guard("m")
+            assert guard is not None and guard.shared is not None
+            answer = one.generate(request())
+            await anext(answer)
+            changed = [msgspec.structs.replace(d, aliases=(f"{d.name}2",)) for d in one.deployments]
+            await one.apply(changed)
+            await asyncio.sleep(0)
+            assert not guard.shared._closed
+            await answer.aclose()
+            shared = guard.shared
+            await until(lambda: shared._closed)
+
+    asyncio.run(main())

@@ -306,6 +306,10 @@ class Replica:
         self._closed.set()
         return left
 
+    async def ended(self) -> None:
+        """Waits until it is closed."""
+        await self._closed.wait()
+
     def _learn(self) -> None:
         """Asks the runner what it can; ``versatile`` means everything a request may ask for."""
         can = self.capabilities = self.runner.capabilities()

@@ -147,7 +147,7 @@ class Inference:
             self._adopt(table)
             self.generation += 1
             for replica in old - set(new):
-                task = asyncio.ensure_future(replica.close(drain))
+                task = asyncio.ensure_future(_leave(before, replica, drain))
                 self._leaving[task] = replica
                 task.add_done_callback(self._leaving.pop)
             return self.generation
@@ -247,6 +247,12 @@ class Inference:
             raise ModelNotFound(f"the model {name[:64]!r} does not exist here; there are: {known}")
         return found
 
+    def behind(self, name: str) -> tuple[Answering, ...]:
+        """Who may answer for a public name: its own, and those it falls back to. Raises
+        ModelNotFound."""
+        first = self.replica(name)
+        return (first, *map(self.replica, first.deployment.fallback))
+
     def deployment_of(self, name: str) -> str | None:
         """The deployment behind a public name, or None."""
         found = self._table.names.get(name)
@@ -302,6 +308,24 @@ class Inference:
         self.registry.view("inflight", "Requests that hold a place.", by, running)
         self.registry.view("queue_depth", "Requests that wait for a place.", by, waiting)
         self.registry.view("deployment_ready", "1 where the deployment serves.", by, ready)
+
+
+async def _leave(table: Table, replica: Replica, drain: float) -> int:
+    """Drains and closes a replica that new requests do not find any more, those first who wait
+    for a limit of its deployment."""
+    chain = table.chains.get(replica.deployment.name)
+    if chain is not None and not chain.guards[0].gate.empty.is_set():
+        loop = asyncio.get_running_loop()
+        until = loop.time() + drain
+        either = {
+            asyncio.ensure_future(chain.guards[0].gate.empty.wait()),
+            asyncio.ensure_future(replica.ended()),
+        }
+        _, pending = await asyncio.wait(either, timeout=drain, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        drain = max(0.0, until - loop.time())
+    return await replica.close(drain)
 
 
 async def _close(replicas: Iterable[Replica], drain: float) -> int:

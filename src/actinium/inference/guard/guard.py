@@ -209,8 +209,11 @@ class Guard:
         return limiter.concurrent is not None and limiter.running >= limiter.concurrent
 
     async def close(self) -> None:
-        """Lets go of the store of its limits, where it has one."""
+        """Lets go of the store of its limits, where it has one, when its requests have ended:
+        each gives its place back there."""
         if self.shared is not None:
+            for replica in self.pool.replicas:
+                await replica.ended()
             await self.shared.close()
 
     # -- after an attempt

@@ -46,6 +46,9 @@ class Gate:
         self._weights = weights
         self.line: Line[Need] = Line(queue)
         self._timer: asyncio.TimerHandle | None = None
+        self._waiters = 0
+        self.empty = asyncio.Event()  # nobody waits, or is about to go on
+        self.empty.set()
 
     @property
     def waiting(self) -> int:
@@ -88,6 +91,8 @@ class Gate:
         future = ticket.item.future
         self._pump()
         timer = loop.call_later(longest, self._give_up, ticket)
+        self._waiters += 1
+        self.empty.clear()
         try:
             permit = await future
             assert isinstance(permit, Permit)
@@ -100,6 +105,9 @@ class Gate:
             raise
         finally:
             timer.cancel()
+            self._waiters -= 1
+            if not self._waiters:
+                self.empty.set()
             if line.leave(name, ticket):
                 self._pump()
 

@@ -68,9 +68,10 @@ class AdminApi:
         """Takes a deployment out of service, and waits until it is; applying brings it back."""
         name = call.param("name")
         body = _body(call, DrainBody)
-        cut_off = await self._inference.drain(name, body.seconds)
         name = self._inference.replica(name).deployment.name
-        state = self._inference.statistics()[name]["state"]
+        cut_off = await self._inference.drain(name, body.seconds)
+        found = self._inference.statistics().get(name)  # another change may have taken it away
+        state = found["state"] if found is not None else "closed"
         return Drained(name=name, state=state, cut_off=cut_off)
 
     # -- breakers and limits

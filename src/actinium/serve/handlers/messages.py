@@ -86,11 +86,8 @@ async def count_tokens(context: Context, call: Call) -> None:
 def behind(context: Context, model: str) -> Behind:
     """What of a model's deployments takes Anthropic's requests as they come."""
     inference = context.inference
-    first = inference.replica(model)
-    native = first.capabilities.native == "anthropic"
-    further = (inference.replica(name) for name in first.deployment.fallback)
-    only = native and all(one.capabilities.native == "anthropic" for one in further)
-    return Behind(native=native, only=only)
+    natives = [one.capabilities.native == "anthropic" for one in inference.behind(model)]
+    return Behind(native=natives[0], only=all(natives))
 
 
 def _headers(context: Context, call: Call, read: Read) -> bytes:
