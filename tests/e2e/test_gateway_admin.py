@@ -53,7 +53,7 @@ class Site:
 
 def run(
     body: Callable[[Site], Awaitable[None]], port: int | None = None, keyed: bool = True,
-    **deployment: Any,
+    store: MemoryStore | None = None, **deployment: Any,
 ) -> None:  # fmt: skip
     @asynccontextmanager
     async def site() -> AsyncIterator[Site]:
@@ -65,7 +65,9 @@ def run(
             inference = Inference([m], accounts=Accounts() if keyed else None)
             await inference.start()
             tenants = [Tenant(name="acme", limits=KeyLimits(rpm=100))]
-            keys = Keyring(inference, tenants=tenants, store=MemoryStore()) if keyed else None
+            keys = (
+                Keyring(inference, tenants=tenants, store=store or MemoryStore()) if keyed else None
+            )
             admin = Admin(token=Secret(TOKEN), port=port)
             try:
                 async with Gateway(inference, port=0, keys=keys, admin=admin) as gateway:
@@ -407,3 +409,101 @@ def test_a_slow_load_delays_nobody() -> None:
         assert loads == 2 and s.inference.generation == 3
 
     run(check)
+
+
+def test_inf_GW_3_who_waits_for_a_limit_is_served_by_what_it_came_to() -> None:
+    async def check(s: Site) -> None:
+        key = (await s.ask("POST", "keys", {"name": "web"})).json["key"]
+        s.provider.faults.append(Fault(hold=True))
+        held = asyncio.create_task(s.chat(key))
+        await s.provider.until(lambda p: p.live == 1)
+        guard = s.inference.guard("m")
+        assert guard is not None
+        waits = asyncio.create_task(s.chat(key))
+        await until(lambda: guard.gate.waiting == 1)
+        wanted = [s.described("m", aliases=["b"], max_concurrent=1)]
+        assert (await s.ask("PUT", "deployments", {"deployments": wanted})).status == 200
+        s.provider.release()
+        assert [(await one).status for one in (held, waits)] == [200, 200]
+        await until(lambda: guard.pool.first.state == "closed")
+
+    run(check, max_concurrent=1)
+
+
+def test_a_service_that_ends_does_not_wait_for_those_of_a_change() -> None:
+    async def check(s: Site) -> None:
+        key = (await s.ask("POST", "keys", {"name": "web"})).json["key"]
+        assert (await s.chat(key)).status == 200
+        waits = asyncio.create_task(s.chat(key))
+        guard = s.inference.guard("m")
+        assert guard is not None
+        await until(lambda: guard.gate.waiting == 1)
+        wanted = [s.described("m", aliases=["b"])]
+        assert (await s.ask("PUT", "deployments", {"deployments": wanted})).status == 200
+        async with asyncio.timeout(5):
+            await s.inference.close(drain=0)
+        waits.cancel()
+        await asyncio.wait([waits])
+
+    run(check, limits=RateLimits(rpm=1, max_wait=600.0), queue_timeout=600.0)
+
+
+@pytest.mark.parametrize("amount", [1e308, 1e-12])
+def test_a_budget_that_cannot_be_counted_is_refused(amount: float) -> None:
+    """Neither may be stored: one could not be read again, the other has no used part."""
+
+    async def check(s: Site) -> None:
+        got = await s.ask("POST", "keys", {"name": "web", "budget": {"per_day": amount}})
+        assert got.status == 400 and "budget.per_day" in got.error["message"]
+        assert (await s.ask("GET", "keys")).json["keys"] == []
+        assert (await s.ask("GET", "limits")).status == 200
+
+    run(check)
+
+
+def test_a_key_that_is_deleted_twice_at_once_is_gone() -> None:
+    async def check(s: Site) -> None:
+        id = (await s.ask("POST", "keys", {"name": "web"})).json["id"]
+        ends = await asyncio.gather(*(s.ask("DELETE", f"keys/{id}") for _ in range(2)))
+        assert sorted(got.status for got in ends) == [204, 404]
+
+    class Slow(MemoryStore):
+        async def delete(self, key: str) -> None:
+            await super().delete(key)
+            await asyncio.sleep(0.02)
+
+    run(check, store=Slow())
+
+
+def test_a_deployment_may_go_while_it_drains() -> None:
+    async def check(s: Site) -> None:
+        key = (await s.ask("POST", "keys", {"name": "web"})).json["key"]
+        s.provider.faults.append(Fault(hold=True))
+        held = asyncio.create_task(s.chat(key))
+        await s.provider.until(lambda p: p.live == 1)
+        drain = asyncio.create_task(s.ask("POST", "deployments/m/drain", {"seconds": 30}))
+        await until(lambda: s.inference.statistics()["m"]["state"] == "draining")
+        wanted = [s.described("n")]
+        assert (await s.ask("PUT", "deployments", {"deployments": wanted})).status == 200
+        s.provider.release()
+        assert (await held).status == 200
+        got = await drain
+        assert got.status == 200 and got.json == {"name": "m", "state": "closed", "cut_off": 0}
+
+    run(check)
+
+
+def test_a_key_that_is_deleted_does_not_come_back_by_a_change_under_way() -> None:
+    async def check(s: Site) -> None:
+        id = (await s.ask("POST", "keys", {"name": "web"})).json["id"]
+        asked = [s.ask("DELETE", f"keys/{id}"), s.ask("POST", f"keys/{id}/disable")]
+        gone, disabled = await asyncio.gather(*asked)
+        assert gone.status == 204 and disabled.status in (404, 409)
+        assert (await s.ask("GET", "keys")).json["keys"] == []
+
+    class Slow(MemoryStore):
+        async def delete(self, key: str) -> None:
+            await super().delete(key)
+            await asyncio.sleep(0.02)
+
+    run(check, store=Slow())

@@ -609,3 +609,143 @@ def test_expiry_and_rotation_are_told_apart() -> None:
         assert got.status == 401 and "has expired" in got.error["message"]
 
     run(check, clock=clock)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_leaves_before_the_first_word_has_used_its_input(stream: bool) -> None:
+    """Else a tenant could send prompts without end and hang up on each."""
+
+    async def check(r: Ring) -> None:
+        key = await r.make(limits=KeyLimits(tpm=1000))
+        r.provider.faults.append(Fault(hold=True))
+        headers = f"Authorization: Bearer {key}\r\n"
+        _, writer = await asyncio.open_connection("127.0.0.1", r.port)
+        writer.write(post({**chat("x" * 2400), "stream": stream}, headers=headers))
+        await r.provider.until(lambda p: p.live == 1)
+        writer.transport.abort()
+        await until(lambda: all(gauge.running == 0 for gauge in r.keys.gauges()))
+        got = await r.chat(key, max_tokens=1)
+        assert 300 < int(got.headers["x-ratelimit-remaining-tokens"]) < 500
+        r.provider.faults.append(Fault(status=500))
+        before = await r.chat(key, messages=[{"role": "user", "content": "x" * 800}], max_tokens=1)
+        after = await r.chat(key, max_tokens=1)
+        assert before.status == 502 and after.status == 200, "what failed costs nothing"
+        assert int(after.headers["x-ratelimit-remaining-tokens"]) > 300
+
+    run(check)
+
+
+def test_embeddings_that_nobody_waits_for_are_counted() -> None:
+    async def check(r: Ring) -> None:
+        key = await r.make(limits=KeyLimits(tpm=1000))
+        r.provider.faults.append(Fault(hold=True))
+        headers = f"Authorization: Bearer {key}\r\n"
+        _, writer = await asyncio.open_connection("127.0.0.1", r.port)
+        asked = {"model": "m", "input": "x" * 2400}
+        writer.write(post(asked, "/v1/embeddings", headers))
+        await r.provider.until(lambda p: p.live == 1)
+        writer.transport.abort()
+        await until(lambda: all(gauge.running == 0 for gauge in r.keys.gauges()))
+        got = await r.chat(key, max_tokens=1)
+        assert 300 < int(got.headers["x-ratelimit-remaining-tokens"]) < 500
+
+    run(check)
+
+
+def test_a_key_for_a_model_needs_none_for_its_fallbacks() -> None:
+    """A fallback answers for the model that was asked for, whatever the key may ask for itself."""
+    upstream = {"model": "x", "base_url": "http://127.0.0.1:9", "credentials": "env:KEY"}
+    deployments = [
+        Deployment(name="m", runtime="anthropic", fallback=("n",), price="free", **upstream),  # type: ignore[arg-type]
+        Deployment(name="n", runtime="anthropic", price="free", **upstream),  # type: ignore[arg-type]
+    ]
+    key = "a-key-of-enough-characters"
+    declared = DeclaredKey(
+        name="web", models=("m",), sha256=hashlib.sha256(key.encode()).hexdigest()
+    )
+    body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+
+    async def main() -> None:
+        inference = Inference(deployments, accounts=Accounts())
+        keys = Keyring(inference, keys=[declared])
+        async with Gateway(inference, port=0, keys=keys) as gateway:
+            port = int(gateway.url.rpartition(":")[2])
+            for model, status in (("m", 503), ("n", 404)):  # the models were not started
+                asked = post({**body, "model": model}, "/v1/messages", f"x-api-key: {key}\r\n")
+                assert (await ask(port, asked)).status == status
+        await inference.close(drain=0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KEY", "of-the-provider")
+        asyncio.run(main())
+
+
+class SlowStore(MemoryStore):
+    """Stores at once, and takes its time to say so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def save(self, key: str, value: bytes, expect: int) -> int:
+        revision = await super().save(key, value, expect)
+        self.begun.set()
+        await self.go_on.wait()
+        return revision
+
+
+def test_a_change_is_made_whole_where_who_asked_leaves() -> None:
+    """Else the store has a key disabled, and the gateway lets it in."""
+
+    async def main() -> None:
+        store = SlowStore()
+        async with ring(store=store) as r:
+            key = await r.make()
+            id = key.split("_")[1]
+            store.begun.clear()
+            store.go_on.clear()
+            change = asyncio.create_task(r.keys.disable(id))
+            await store.begun.wait()
+            change.cancel()
+            await asyncio.wait([change])
+            assert change.cancelled()
+            store.go_on.set()
+            await until(lambda: r.keys.key(id).disabled)
+            assert (await r.chat(key)).status == 401
+            await r.keys.rotate(id)  # no Conflict: both know the same
+
+    asyncio.run(main())
+
+
+def test_the_last_save_waits_for_the_one_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the book thinks that another process writes it."""
+    monkeypatch.setattr("actinium.inference.tenants.keyring._SAVE_SECONDS", 0.0)
+
+    async def main() -> None:
+        store = SlowStore()
+        async with ring(store=store) as r:
+            key = await r.make()
+            await until(store.begun.is_set)
+            store.begun.clear()
+            store.go_on.clear()
+            assert (await r.chat(key)).status == 200
+            await store.begun.wait()
+            asyncio.get_running_loop().call_later(0.05, store.go_on.set)
+        assert await store.keys("gateway/usage/")
+
+    asyncio.run(main())
+
+
+def test_a_key_is_not_remembered_in_every_way_it_can_be_written() -> None:
+    async def check(r: Ring) -> None:
+        key = await r.make()
+        for blanks in (1, 2, 5000):
+            headers = f"Authorization: Bearer{' ' * blanks}{key}\r\n"
+            got = await ask(r.port, get("/v1/models", headers=headers))
+            assert got.status == 200
+        access = r.gateway._server._connections.app.access  # type: ignore[attr-defined]
+        assert sorted(map(len, access._bearers)) == [len(key) + 7, len(key) + 8]
+
+    run(check)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import time
 from typing import Any
 
 import pytest
 from otlp_receiver import attributes, receiving
 
-from actinium.base.trace import read_context
+from actinium.base.trace import Span, Trace, Value, read_context
 from actinium.inference import Deployment, Inference, RateLimits
 from actinium.ops import LogSettings, Memory, RequestLog, Tracing, TracingSettings, Writer
 from actinium.serve import Gateway
@@ -245,3 +246,28 @@ def test_content_goes_into_spans_only_when_asked_for() -> None:
         assert said["gen_ai.output.messages"] == "Hello from the test."
 
     asyncio.run(main())
+
+
+def test_a_span_that_cannot_be_told_does_not_end_the_export() -> None:
+    class Odd(Span):
+        def about(self) -> dict[str, Value]:
+            raise RuntimeError("nothing to say")
+
+    with receiving() as receiver:
+        settings = TracingSettings(exporter="otlp", endpoint=receiver.url, interval=0.01)
+        tracing = Tracing(settings)
+        try:
+            for kind in (Odd, Span):
+                trace = Trace()
+                trace.sampled = True
+                span = kind(trace, kind.__name__)
+                span.end()
+                tracing.end(span, failed=False)
+                if kind is Odd:
+                    assert tracing.exporter is not None
+                    deadline = time.monotonic() + 10
+                    while not tracing.exporter.dropped and time.monotonic() < deadline:  # type: ignore[attr-defined]
+                        time.sleep(0.005)
+        finally:
+            tracing.close()
+        assert [span.name for span in receiver.wait(1)] == ["Span"]

@@ -67,8 +67,9 @@ class Otlp:
         self._wake = threading.Event()
         self._closing = False
         self._away = False
-        # It says of each batch what we say once.
-        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+        # It says of each batch what we say once, and repeats what clients wrote into a tracestate.
+        for name in ("opentelemetry.exporter", "opentelemetry.trace"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._thread = threading.Thread(target=self._run, name="actinium-otlp", daemon=True)
         self._thread.start()
 
@@ -117,7 +118,10 @@ class Otlp:
         queue = self._queue
         for _ in range(min(self._settings.batch, len(queue))):
             trace, spans = queue.popleft()
-            batch += [_converted(trace, span, self._resource) for span in spans]
+            try:
+                batch += [_converted(trace, span, self._resource) for span in spans]
+            except Exception:  # noqa: BLE001 - one that cannot be told must not end the thread
+                self.dropped += len(spans)
         if not batch:
             return
         try:

@@ -18,6 +18,8 @@ Scope = Literal["open", "use", "operate", "admin"]
 where none is needed everybody; ``admin``: the admin API's token and nothing else."""
 
 _SEEN: Final = 4096
+_LONGEST: Final = 512
+"""Bytes of a header that is remembered: one key can be written with any number of blanks."""
 _MISSING: Final = "the API key is missing; send 'Authorization: Bearer <key>' or 'x-api-key: <key>'"
 _WRONG: Final = (
     "the API key is missing or wrong; send 'Authorization: Bearer <key>' or 'x-api-key: <key>'"
@@ -124,6 +126,8 @@ class Access:
         if not key:
             raise AuthenticationFailed(_MISSING)
         visitor = self._known(key)
+        if len(raw) > _LONGEST:
+            return visitor
         if len(seen) >= _SEEN:
             seen.clear()
         seen[raw] = visitor

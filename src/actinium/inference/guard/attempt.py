@@ -5,19 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from actinium.errors import (
-    EngineOverloaded,
-    InferenceError,
-    ModelNotReady,
-    RequestDeadline,
-    UpstreamTimeout,
-)
+from actinium.errors import EngineOverloaded, ModelNotReady
 
 from ..chunk import Burst, Usage
 from ..estimate import Tally
 from ..limits.budget import Reservation
 from ..limits.gate import Permit
 from ..limits.limiter import Need
+from ..limits.verdict import costs_nothing
 from ..replica import Replica
 from ..request import EmbedRequest, Request
 
@@ -87,7 +82,7 @@ class Attempt:
             return
         self._open = False
         self.guard.ended(failure, self._first, self._call)
-        if failure is not None and self._first is None and _costs_nothing(failure):
+        if failure is not None and self._first is None and costs_nothing(failure):
             never_sent = isinstance(failure, (EngineOverloaded, ModelNotReady))
             self._permit.end(None if never_sent else Need(0, 0))
             for reservation in self._reservations:
@@ -101,10 +96,3 @@ class Attempt:
         accounts = self.guard.accounts
         if accounts is not None:
             accounts.used(*self._who, self.guard.name, usage, cost)
-
-
-def _costs_nothing(failure: BaseException) -> bool:
-    """Whether an upstream that failed so, before any content, bills nothing."""
-    return isinstance(failure, InferenceError) and not isinstance(
-        failure, (UpstreamTimeout, RequestDeadline)
-    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from actinium.errors import ConfigError
+
+_LEAST_USD: Final = 1e-6
+_MOST_USD: Final = 1e12
 
 Priority = Literal["background", "low", "normal", "high", "critical"]
 
@@ -68,7 +71,12 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         for name in ("per_hour", "per_day", "per_month"):
-            _above("budget", name, getattr(self, name))
+            amount = getattr(self, name)
+            _above("budget", name, amount)
+            if amount is not None and not _LEAST_USD <= amount <= _MOST_USD:
+                raise ConfigError(
+                    f"budget.{name}: expected {_LEAST_USD:g} to {_MOST_USD:g} USD, got {amount!r}"
+                )
         if self.per_hour is None and self.per_day is None and self.per_month is None:
             raise ConfigError("a budget needs per_hour, per_day or per_month, in USD")
 

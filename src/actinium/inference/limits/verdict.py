@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from actinium.errors import InferenceError, StreamInterrupted, UpstreamTimeout
+from actinium.errors import InferenceError, RequestDeadline, StreamInterrupted, UpstreamTimeout
 
 from .policy import BreakerPolicy
 
@@ -46,3 +46,10 @@ def weight_of(end: End, policy: BreakerPolicy) -> float:
         case "slow":
             return policy.slow
     return 0.0
+
+
+def costs_nothing(failure: BaseException) -> bool:
+    """Whether an upstream that failed so, before any content, bills nothing."""
+    return isinstance(failure, InferenceError) and not isinstance(
+        failure, (UpstreamTimeout, RequestDeadline)
+    )

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -105,6 +105,8 @@ class Keyring:
         self._grants: dict[bytes, Grant] = {}
         self._book = Book(self.accounts, store) if store is not None else None
         self._saver: asyncio.Task[None] | None = None
+        self._saving = asyncio.Lock()
+        self._changes: set[asyncio.Task[None]] = set()
         for tenant in tenants:
             self.accounts.weights[tenant.name] = tenant.weight
             self._open(f"tenant:{tenant.name}", tenant)
@@ -137,8 +139,11 @@ class Keyring:
 
     async def close(self) -> None:
         """Stores the accounts for the last time."""
+        if self._changes:
+            await asyncio.wait(self._changes)
         if self._saver is not None:
-            self._saver.cancel()
+            async with self._saving:  # never in the middle of it: the store would be ahead of us
+                self._saver.cancel()
             with suppress(asyncio.CancelledError):
                 await self._saver
             self._saver = None
@@ -149,7 +154,8 @@ class Keyring:
         while True:
             await asyncio.sleep(_SAVE_SECONDS)
             try:
-                await book.save()
+                async with self._saving:
+                    await book.save()
             except StoreError as error:
                 _log.error("the accounts could not be stored, they will be tried again: %s", error)
 
@@ -208,8 +214,7 @@ class Keyring:
             id = new_id()
         secret = new_secret(id)
         record = KeyRecord(id=id, spec=spec, created=self._clock(), hashes=(hash_of(secret),))
-        self._revisions[id] = await store.save(PREFIX + id, msgspec.json.encode(record), 0)
-        self._put(record)
+        await self._whole(self._save(record, store, 0))
         return Created(record=record, secret=secret)
 
     async def rotate(self, id: str, overlap: float = OVERLAP) -> Created:
@@ -227,22 +232,19 @@ class Keyring:
         )
         kept = tuple(h for h in old if h.until is not None and h.until > self._clock())
         changed = msgspec.structs.replace(record, hashes=(hash_of(secret), *kept))
-        await self._save(changed)
+        await self._whole(self._save(changed, self._store(), self._revisions[id]))
         return Created(record=changed, secret=secret)
 
     async def disable(self, id: str, disabled: bool = True) -> KeyRecord:
         """Refuses a key from now on, or (False) no more. Raises KeyNotFound, Conflict."""
         changed = msgspec.structs.replace(self._own(id), disabled=disabled)
-        await self._save(changed)
+        await self._whole(self._save(changed, self._store(), self._revisions[id]))
         return changed
 
     async def delete(self, id: str) -> None:
         """Forgets a key; what it used stays in the accounts. Raises KeyNotFound, Conflict."""
         self._own(id)
-        await self._store().delete(PREFIX + id)
-        self._revisions.pop(id, None)
-        self._drop(self._records.pop(id))
-        self.version += 1
+        await self._whole(self._delete(id, self._store()))
 
     # -- inside
 
@@ -340,11 +342,28 @@ class Keyring:
             )
         return self.store
 
-    async def _save(self, record: KeyRecord) -> None:
+    async def _whole(self, change: Coroutine[Any, Any, None]) -> None:
+        """Makes a change to its end, also where who asked for it leaves meanwhile: what is stored
+        and what holds here are the same."""
+        task = asyncio.create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        await asyncio.shield(task)
+
+    async def _delete(self, id: str, store: Store) -> None:
+        await store.delete(PREFIX + id)
+        self._revisions.pop(id, None)
+        record = self._records.pop(id, None)
+        if record is None:
+            raise KeyNotFound(f"there is no key {id!r}: somebody else has deleted it meanwhile")
+        self._drop(record)
+        self.version += 1
+
+    async def _save(self, record: KeyRecord, store: Store, expect: int) -> None:
         place = PREFIX + record.id
         value = msgspec.json.encode(record)
         try:
-            revision = await self._store().save(place, value, self._revisions[record.id])
+            revision = await store.save(place, value, expect)
         except SequenceConflict as error:
             raise Conflict(
                 f"the key {record.id!r} was changed by another process; restart this one to see it"

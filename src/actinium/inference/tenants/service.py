@@ -10,12 +10,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from actinium.errors import ModelNotFound
+from actinium.errors import InferenceError, ModelNotFound
 
 from ..answering import Answering
 from ..chunk import Burst
 from ..estimate import Expected, Tally, need_of
 from ..limits.limiter import Charge, Need
+from ..limits.verdict import costs_nothing
 from ..request import EmbedRequest, Request
 from ..runner import Embedding, Health
 from ..service import Inference, ModelInfo
@@ -42,6 +43,8 @@ class Service(Protocol):
     def keeps_sessions(self) -> bool: ...
 
     def replica(self, name: str) -> Answering: ...
+
+    def behind(self, name: str) -> tuple[Answering, ...]: ...
 
     def models(self) -> tuple[ModelInfo, ...]: ...
 
@@ -92,6 +95,11 @@ class KeyedInference:
             f"the model {name[:64]!r} does not exist for this key; there are: {known}"
         )
 
+    def behind(self, name: str) -> tuple[Answering, ...]:
+        """See :meth:`Inference.behind`: a fallback answers whatever the key may ask for."""
+        self.replica(name)
+        return self._inference.behind(name)
+
     def models(self) -> tuple[ModelInfo, ...]:
         """The public names that the key may use."""
         return tuple(model for model in self._inference.models() if self._allows(model.id))
@@ -121,12 +129,17 @@ class KeyedInference:
         """See :meth:`Inference.embed`; raises TenantLimited."""
         replica = self.replica(request.model)
         request = msgspec.structs.replace(request, tenant=self._tenant, key=self._id)
-        charges = self._take(self._need(request, replica))
-        real = NOTHING
+        need = self._need(request, replica)
+        charges = self._take(need)
+        real = need
         try:
             answer = await self._inference.embed(request)
             real = Need(answer.input_tokens, 0)
             return answer
+        except InferenceError as error:
+            if costs_nothing(error):
+                real = NOTHING
+            raise
         finally:
             self._settle(charges, real)
 
@@ -158,28 +171,34 @@ class KeyedInference:
             need = self._need(request, replica)
             charges = self._take(need)
             tally: Tally | None = None
-            whole = False
+            failure: BaseException | None = None
             try:
                 async for burst in source:
                     if tally is None:
                         tally = Tally()
                     tally.add(burst)
                     yield burst
-                whole = True
+            except BaseException as error:
+                failure = error
+                raise
             finally:
-                self._end(charges, need, tally, whole=whole)
+                self._end(charges, need, tally, failure)
 
     async def _whole(self, request: Request, replica: Answering) -> Burst:
         need = self._need(request, replica)
         charges = self._take(need)
         tally = None
+        failure: BaseException | None = None
         try:
             burst = await self._inference.complete(request)
             tally = Tally()
             tally.add(burst)
             return burst
+        except BaseException as error:
+            failure = error
+            raise
         finally:
-            self._end(charges, need, tally, whole=tally is not None)
+            self._end(charges, need, tally, failure)
 
     def _need(self, request: Request | EmbedRequest, replica: Answering) -> Need:
         """What to reserve of tokens, where they are limited."""
@@ -197,12 +216,15 @@ class KeyedInference:
         return [gauge.take(now, need) for gauge in self._gauges]
 
     def _end(
-        self, charges: list[Charge], need: Need, tally: Tally | None, *, whole: bool
+        self, charges: list[Charge], need: Need, tally: Tally | None,
+        failure: BaseException | None,
     ) -> None:  # fmt: skip
+        """What was used: who leaves before the first word has used its input all the same."""
         real = NOTHING
-        if tally is not None and self._counts:
-            usage = tally.of(need)
-            if whole:
+        for_nothing = tally is None and failure is not None and costs_nothing(failure)
+        if self._counts and not for_nothing:
+            usage = (tally or Tally()).of(need)
+            if failure is None:
                 self._expected.saw(usage.output)
             real = Need(usage.input, usage.output)
         self._settle(charges, real)
