@@ -77,7 +77,7 @@ install_checkout() {
   mkdir -p build
   make_venv
   hash="$(source_hash)"
-  # The test extra holds all that the others do.
+  # The test extra holds all that `all` does.
   if [ -f "$stamp" ] && grep -qxE "($extra|test) $hash" "$stamp"; then
     return
   fi

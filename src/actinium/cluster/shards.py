@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -31,9 +31,6 @@ from actinium.store import SqliteStore
 
 from .place import check_place, choose, rendezvous
 from .shard_entity import entity_on
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger("actinium.shards")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import sys
@@ -28,8 +29,6 @@ from .repair import Repair
 
 if TYPE_CHECKING:
     from actinium.core import System
-
-import logging
 
 _log = logging.getLogger("actinium.cluster")
 

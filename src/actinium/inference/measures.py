@@ -77,7 +77,7 @@ class PathMeasures:
             "tokens", "Tokens as the usage of answers tells them.", ("deployment", "kind")
         )
         self.tenant_tokens = registry.counter(
-            "tenant_tokens", "The same for requests of a known tenant.", ("tenant", "kind")
+            "tenant_tokens", "Tokens of requests of a known tenant.", ("tenant", "kind")
         )
         self.speed = registry.histogram(
             "output_tokens_per_second", "Output of streams after their first content.", SPEEDS, by

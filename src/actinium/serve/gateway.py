@@ -128,7 +128,7 @@ class Gateway:
         self._server = HttpServer(app, host, port, limits, self._tls, shared=shared)
         registry = inference.registry
         registry.view("http_connections", "Open client connections.", (), self._connections)
-        self._most = (limits or Limits()).connections
+        self._most = limits.connections
         registry.view(
             "http_connections_limit",
             "Client connections that there may be; files of the process bound it too.",

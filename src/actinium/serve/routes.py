@@ -130,7 +130,6 @@ class Routes:
     rest."""
 
     def __init__(self, routes: Mapping[bytes, Route]) -> None:
-        self.by_path = dict(routes)
         self._exact = {path: route for path, route in routes.items() if b"{" not in path}
         longest_first = sorted(routes.items(), key=lambda item: -item[0].count(b"/"))
         self._templates = [(_pattern(p), route) for p, route in longest_first if b"{" in p]

@@ -76,6 +76,7 @@ def test_a_model_nobody_has() -> None:
     with pytest.raises(CommandFailed) as caught:
         plan_from(ServeOptions(models=("zephyr",)), {})
     assert caught.value.code == USAGE
+    assert "no runner can be chosen for model 'zephyr'" in str(caught.value)
     assert "--base-url URL" in caught.value.hint
 
 

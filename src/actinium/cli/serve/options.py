@@ -74,10 +74,8 @@ def _plan_of_options(options: ServeOptions, environ: Mapping[str, str]) -> Plan:
     try:
         return plan_of(deployments(models, options.base_url, options.api_key_env), environ)
     except RuntimeNotInferred as error:
-        names = ", ".join(repr(model) for model in models)
         raise CommandFailed(
-            f"no runner can be chosen for --model {names}: "
-            "it is neither 'embedded' nor a folder nor a name of OpenAI's",
+            str(error),
             "say which server has it with --base-url URL, or write --model openai/NAME or "
             "--model onnx/FOLDER",
             USAGE,

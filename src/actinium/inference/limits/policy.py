@@ -15,6 +15,9 @@ _MOST_USD: Final = 1e12
 Priority = Literal["background", "low", "normal", "high", "critical"]
 
 
+_STORE: Final = "redis://127.0.0.1:6379/0"
+
+
 class RateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much of a deployment may be used: per minute, and at once (None: as much as it takes).
 
@@ -38,7 +41,7 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_wait: float = 30.0
     weights: dict[str, float] = {}
     strict: Literal["redis"] | None = None
-    store: str = "redis://127.0.0.1:6379/0"
+    store: str = _STORE
     key: str | None = None
     on_store_error: Literal["local", "refuse"] = "local"
 
@@ -50,6 +53,14 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for tenant, weight in self.weights.items():
             _above("limits.weights", tenant, weight)
         _check_store(self.store)
+        said = {"store": self.store != _STORE, "key": self.key is not None}
+        said["on_store_error"] = self.on_store_error != "local"
+        if self.strict is None and any(said.values()):
+            name = next(name for name, is_said in said.items() if is_said)
+            raise ConfigError(
+                f"limits.{name} is for limits that several processes share; write strict = "
+                f'"redis" beside it, or leave {name} out'
+            )
         if self.key is not None and not re.fullmatch(r"[A-Za-z0-9._:-]{1,100}", self.key):
             raise ConfigError(
                 f"limits.key: expected 1 to 100 of letters, digits and . _ : -, got {self.key!r}"

@@ -58,15 +58,6 @@ class Output:
         self._close(out)
         return out
 
-    def at_text(self) -> tuple[Event, int] | None:
-        """The open message with its place, where plain text goes on with its last part."""
-        item = self._open
-        if item is None or item["type"] != "message":
-            return None
-        if item["content"][-1]["type"] != "output_text":
-            return None
-        return item, len(self.items) - 1
-
     # Items.
 
     def _start(self, item: Event, out: list[Event]) -> None:

@@ -214,6 +214,9 @@ def test_addresses_that_cannot_be_meant(monkeypatch: pytest.MonkeyPatch) -> None
         RateLimits(rpm=1, strict="redis", store="http://host")
     with pytest.raises(ConfigError, match=r"limits\.key"):
         RateLimits(rpm=1, strict="redis", key="a{b}")
+    for unused in ({"store": "redis://h:1/0"}, {"key": "a"}, {"on_store_error": "refuse"}):
+        with pytest.raises(ConfigError, match=f"limits.{next(iter(unused))} is for limits that"):
+            RateLimits(rpm=1, **unused)  # type: ignore[arg-type]
     monkeypatch.delenv("REDIS_URL", raising=False)
     with pytest.raises(MissingCredentials, match="REDIS_URL"):
         SharedLimiter("m", RateLimits(rpm=1, strict="redis", store="env:REDIS_URL"))
