@@ -286,7 +286,7 @@ class Node:
     def _unsent(self) -> bool:
         return any(link.waiting for link in self.links.values())
 
-    def counts(self, round: int = 0, forced: int = 0) -> e.Tally:
+    def counts(self, round: int = 0) -> e.Tally:
         """What this process did so far."""
         counts = self.core.statistics()
         return e.Tally(
@@ -295,7 +295,7 @@ class Node:
             handled=counts["handled"],
             dead_lettered=self.life.undelivered.count + self.refused_late,
             withdrawn=counts["withdrawn"],
-            forced=forced,
+            forced=0,
             sent=sum(link.said for link in self.links.values()),
             received=sum(link.heard for link in self.links.values()),
             posts=self.arrived,
