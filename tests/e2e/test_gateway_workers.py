@@ -111,6 +111,12 @@ def test_a_model_that_cannot_be_loaded_ends_all(tmp_path: Path) -> None:
         "\nerror: broken/model.onnx: onnxruntime cannot load it" in result.stderr
         and "Traceback" not in result.stderr
     )
+    (tmp_path / "broken.toml").write_text(
+        '[log]\nform = "json"\n[[deployment]]\nname = "broken"\nmodel = "onnx/broken"\n'
+    )
+    result = refused(tmp_path, "broken.toml", "--port", "0")
+    told = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
+    assert told and all("models could not be loaded" in line["message"] for line in told)
 
 
 def test_keys_are_refused_since_each_worker_would_grant_their_limits(tmp_path: Path) -> None:

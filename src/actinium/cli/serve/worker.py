@@ -14,9 +14,11 @@ from actinium.core import Actor, Message, Ref, on
 from actinium.errors import ActiniumError
 from actinium.inference import ModelInfo
 from actinium.inference.limits.parts import part_of
+from actinium.ops import LogSettings
 from actinium.serve import settle
 from actinium.topology import Plan
 
+from ..logs import log_writer
 from .announce import KEY_VARIABLE
 from .host import Host, bound
 from .hub import Gather, Gathered, Measured, Shots
@@ -86,6 +88,8 @@ class GatewayWorker(Actor, concurrent=16):
         self._hub = hub
 
     def started(self) -> None:
+        if self._plan.log != LogSettings():
+            log_writer(self._plan.log)
         key = gateway_key(os.environ.get(KEY_VARIABLE), self._plan, os.environ)
         self._host = Host(self._plan, key, self.ctx.system, gather=self._gather)
         self.ctx.self_ref.tell(Load())
