@@ -10,8 +10,6 @@ from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hi
 
 import msgspec
 
-from actinium.errors import Unsupported
-
 from .positions import Path
 from .source import Source, shown
 
@@ -40,8 +38,6 @@ def decode(source: Source, path: Path, value: Any, kind: type[S]) -> S:
         elif match := re.match(rf"{re.escape(shown(path))}\.(\w+): ", text):
             at = (*path, match[1])  # a rule of the struct that names its field
         raise source.error(at, text) from None
-    except Unsupported as error:  # a setting that nothing stands behind yet
-        raise source.error(path, f"{shown(path)}: {error}") from None
 
 
 def _check_keys(source: Source, path: Path, table: dict[str, Any], kind: type[Any]) -> None:
