@@ -353,7 +353,7 @@ class Calls(Expressions):
         child.cls = self.cls
         result = child.declared_result()
         for name, (argument, known) in bound.items():
-            child.env[name] = self._argument(node, source, name, argument, known)
+            child.env[name] = self._argument(source, name, argument, known)
         region = Region()
         outer = self.inside(region)
         self.session.stack.append(function)
@@ -391,9 +391,7 @@ class Calls(Expressions):
                 bound.arguments[name] = (node, self.known(node, parameter.default))
         return dict(bound.arguments)
 
-    def _argument(
-        self, node: ast.AST, source: Source, name: str, at: ast.AST, known: Known
-    ) -> Known:
+    def _argument(self, source: Source, name: str, at: ast.AST, known: Known) -> Known:
         if isinstance(known, Place) and known.root.kind == "state" and not known.path:
             return known
         type_ = declared(source, source.tree, name)

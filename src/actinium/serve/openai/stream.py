@@ -48,7 +48,6 @@ class EventStream(ABC):
         self._text_open = self._open + self.before_text
         self._text_close = self.after_text + self._close
         self._between = self._text_close + self._text_open
-        self._choices = choices
         self._wants_usage = usage
         self._started: set[int] = set()
         self._open_choices = set(range(choices))

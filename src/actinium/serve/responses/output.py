@@ -29,7 +29,6 @@ class Output:
         self._open: Event | None = None  # a thought or a message
         self._calls: dict[int, int] = {}
         self._closed: set[int] = set()
-        self._thoughts: list[dict[str, str]] = []
         self.finish: Finish | None = None
         self.usage: Usage | None = None
 
