@@ -253,6 +253,26 @@ def test_a_budget_survives_a_change_of_its_deployment() -> None:
     run(check)
 
 
+def test_what_a_change_finds_reserved_is_given_back_at_its_end() -> None:
+    """Else each change would cost the budget the difference, until its period is over."""
+
+    async def check(s: Site) -> None:
+        key = (await s.ask("POST", "keys", {"name": "web"})).json["key"]
+        price = {"input": 1000, "output": 1000}
+        wanted = s.described("m", price=price, budget={"per_day": 0.02})
+        await s.ask("PUT", "deployments", {"deployments": [wanted]})
+        s.provider.faults.append(Fault(hold=True))
+        held = asyncio.create_task(s.chat(key, max_tokens=12))
+        await s.provider.until(lambda p: p.live == 1)
+        await s.ask("PUT", "deployments", {"deployments": [{**wanted, "max_concurrent": 7}]})
+        assert (await s.chat(key, max_tokens=5)).status == 402
+        s.provider.release()
+        assert (await held).status == 200
+        assert (await s.chat(key, max_tokens=5)).status == 200
+
+    run(check)
+
+
 def test_a_drained_deployment_refuses_and_comes_back() -> None:
     async def check(s: Site) -> None:
         key = (await s.ask("POST", "keys", {"name": "web"})).json["key"]

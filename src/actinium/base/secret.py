@@ -63,10 +63,11 @@ class Secret:
 
 def hidden(text: str) -> str:
     """The text with ``***`` for the value of every Secret that this process holds."""
-    for secret in list(_living.values()):
-        value = secret._value
-        if value in text and len(value) >= _LEAST:
-            text = text.replace(value, "***")
+    found = [
+        s._value for s in list(_living.values()) if s._value in text and len(s._value) >= _LEAST
+    ]
+    for value in sorted(found, key=len, reverse=True):  # one may be the beginning of another
+        text = text.replace(value, "***")
     return text
 
 

@@ -72,3 +72,8 @@ def test_patterns_of_ones_own() -> None:
 def test_a_named_secret_is_hidden_in_any_text(before: str, after: str, name: str) -> None:
     shown = Redactor()(f"{before} {name}{CANARY} {after}")
     assert CANARY not in shown
+
+
+def test_a_secret_that_begins_with_another_is_hidden_whole() -> None:
+    short, long = Secret("elephant-1"), Secret("elephant-1-and-more")
+    assert hidden(f"{long.reveal()} {short.reveal()}") == "*** ***"

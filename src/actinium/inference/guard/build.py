@@ -90,7 +90,7 @@ class Chains:
             accounts=self._accounts,
         )  # fmt: skip
         if before is not None and before.purse is not None and guard.purse is not None:
-            guard.purse.merge(before.purse.state())
+            guard.purse.go_on(before.purse)
         return guard
 
     def _watch(self, registry: Registry) -> None:

@@ -179,6 +179,13 @@ class Purse:
             rows = state.get(period.kind, ())
             period.counters.merge({(node, w): (a, b) for node, w, a, b in rows})
 
+    def go_on(self, before: Purse) -> None:
+        """Goes on with what another purse of this scope counts: what that one has reserved is
+        settled for both."""
+        counters = {period.kind: period.counters for period in before._periods}
+        for period in self._periods:
+            period.counters = counters.get(period.kind, period.counters)
+
     def used_ratio(self) -> float:
         """The used part of the tightest limit."""
         now = self._clock()
