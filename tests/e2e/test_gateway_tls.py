@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -130,6 +131,42 @@ def test_clients_must_show_a_certificate_of_the_authority(tmp_path: Path) -> Non
             for shown in (None, others.issue_cert("client@example.org")):
                 with pytest.raises(httpx.TransportError):
                     await status(gateway, shown)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_an_authority_that_was_taken_away_opens_no_session(
+    tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    ca, others = trustme.CA(), trustme.CA()
+    (tmp_path / "ca.pem").write_bytes(ca.cert_pem.bytes())
+    own = issue(tmp_path, ca)
+    tls = Tls(cert=own.cert, key=own.key, client_ca=str(tmp_path / "ca.pem"))
+    context = trusting(ca)
+    context.minimum_version = context.maximum_version = version
+    ca.issue_cert("client@example.org").configure_cert(context)
+
+    def asked(port: int, session: ssl.SSLSession | None) -> tuple[bytes, ssl.SSLSession | None]:
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname="localhost", session=session) as secure,
+        ):
+            secure.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            return secure.recv(100), secure.session
+
+    async def main() -> None:
+        async with secured(tls) as gateway:
+            port = int(gateway.url.rpartition(":")[2])
+            answer, session = await asyncio.to_thread(asked, port, None)
+            assert answer.startswith(b"HTTP/1.1 200")
+            (tmp_path / "ca.pem").write_bytes(others.cert_pem.bytes())
+            gateway.reload()
+            for known in (None, session):
+                answer = b""
+                with suppress(OSError):
+                    answer, _ = await asyncio.to_thread(asked, port, known)
+                assert answer == b""
 
     asyncio.run(main())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from typing import Any, Literal
 
 import msgspec
@@ -54,6 +55,10 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                     "a PEM file with the certificates of authorities"
                 ) from error
             context.verify_mode = ssl.CERT_REQUIRED
+            # Who resumes a session shows no certificate: an authority that has been taken away
+            # would go on opening the door for as long as its sessions last. See `is_stale`.
+            context.num_tickets = 0
+            context.options |= ssl.OP_NO_TICKET
         return context
 
 
@@ -66,10 +71,20 @@ class ServerTls:
         self._current = tls.context()
         self.context = tls.context()
         self.context.sni_callback = self._choose
+        self._reloaded = 0.0
 
     def reload(self) -> None:
         """Reads the files anew. Raises ConfigError, and then everything stays as it was."""
         self._current = self._tls.context()
+        self._reloaded = time.time()
+
+    def is_stale(self, connection: ssl.SSLObject | None) -> bool:
+        """Whether a connection goes on with a session of before the last :meth:`reload`, and so its
+        client has shown no certificate since; with TLS 1.2 servers keep sessions themselves."""
+        if connection is None or self._tls.client_ca is None or not connection.session_reused:
+            return False
+        session = connection.session
+        return session is None or session.time <= self._reloaded
 
     def _choose(self, connection: Any, name: str | None, context: ssl.SSLContext) -> None:
         """Called in every handshake, whether or not the client names a host."""

@@ -12,6 +12,7 @@ from collections import deque
 from typing import Any, Final, Literal
 
 from actinium.base.cork import Cork
+from actinium.base.tls import ServerTls
 
 from .app import Application
 from .limits import Limits
@@ -27,8 +28,9 @@ Phase = Literal["idle", "head", "body", "busy", "linger"]
 class Connections:
     """The connections of one server, and what they share."""
 
-    def __init__(self, app: Application, limits: Limits) -> None:
+    def __init__(self, app: Application, limits: Limits, tls: ServerTls | None = None) -> None:
         self.app = app
+        self.tls = tls
         self.limits = limits
         self.open: set[ServerConnection] = set()
         self.closing = False
@@ -100,6 +102,11 @@ class ServerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self._all.open.add(self)
+        tls = self._all.tls
+        if tls is not None and tls.is_stale(transport.get_extra_info("ssl_object")):
+            self._deaf = True
+            self.transport.abort()
+            return
         self.transport.set_write_buffer_limits(self._limits.write_bytes)
         limit = self._limits.connections
         if len(self._all.open) > limit:

@@ -39,7 +39,7 @@ class HttpServer:
         self._host = host
         self._shared = shared
         self._port = port
-        self._connections = Connections(app, limits)
+        self._connections = Connections(app, limits, tls)
         self._server: asyncio.Server | None = None
         self._clock: asyncio.TimerHandle | None = None
         seconds = (
