@@ -34,7 +34,7 @@ check() { # title, command...
 }
 
 run_pytest() {
-  .venv/bin/python -m pytest "$@" 2>&1 | tee build/pytest.log
+  .venv/bin/python -m pytest --durations=15 --durations-min=5 "$@" 2>&1 | tee build/pytest.log
   return "${PIPESTATUS[0]}"
 }
 

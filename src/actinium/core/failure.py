@@ -28,6 +28,8 @@ from .undelivered import Undelivered, messages_of, tell_asker
 Cell = LocalRef[Any]
 OnFatal = Literal["shutdown", "stop_branch"]
 
+_ENDING = ("stopping", "stopped")
+
 _log = logging.getLogger("actinium.supervision")
 
 
@@ -162,7 +164,7 @@ class Supervisor:
         if isinstance(failure, (KeyboardInterrupt, SystemExit)):
             self.end_all(failure)
             return
-        if life_state_of(cell) in ("stopping", "stopped"):
+        if life_state_of(cell) in _ENDING:
             return
         strategy = self.strategy(cell)
         directive = strategy.directive(failure)
@@ -220,7 +222,7 @@ class Supervisor:
             return
         waiting, extra.escalated = extra.escalated, None
         for child, failure in waiting:
-            if not child.stopped_flag and extra_of(child).failure is failure:
+            if life_state_of(child) not in _ENDING and extra_of(child).failure is failure:
                 self.restart(child, self.strategy(child), failure, 0.0)
 
     def _leave_round(self, cell: Cell) -> None:
@@ -270,7 +272,8 @@ class Supervisor:
         round_ = group.round = Round(group, members, reason_of(failure) if end else None)
         for member in members:
             extra_of(member).round = round_
-            self._suspend(member, failure)
+            if life_state_of(member) not in _ENDING:  # one that ends takes its part by ending
+                self._suspend(member, failure)
         return round_
 
     def restart(
