@@ -81,6 +81,10 @@ class Endings:
         if ref is not None:
             self.retire_with_process(ref)
 
+    def waits(self) -> bool:
+        """Whether something waits for a process to be connected."""
+        return bool(self._later)
+
     def joined(self) -> None:
         """A process came or went: what waited for it is tried again."""
         later, self._later = self._later, []

@@ -103,6 +103,7 @@ class FirstNode(PlacingNode):
     # -- where is it
 
     def locate(self, key: int) -> None:
+        self.sought.add(key)
         self._ask(key, functools.partial(self._locate_here, key))
 
     def _locate_here(self, key: int, placed: Placed | None) -> None:

@@ -74,6 +74,8 @@ class Node:
         self.sending = Sending(self)
         self.asked = Asked(self)
         self.endings = Endings(self)
+        self.sought: set[int] = set()
+        """Placed actors that this process has asked the whereabouts of."""
         self.circles = Circles(self)
         self.arrivals = Arrivals(self)
         self.takers: dict[type, Callable[[Link, Any, Any], None]] = {
@@ -122,6 +124,7 @@ class Node:
 
     def locate(self, key: int) -> None:
         """Asks where a placed actor is; ``located`` is called with the answer."""
+        self.sought.add(key)
         first = self.links.get(0)
         if first is not None:
             first.say(e.Locate(key))
@@ -132,6 +135,7 @@ class Node:
         """A placed actor is at that process (or nowhere: incarnation < 0)."""
         ref = self.known.refs.get(key)
         if incarnation < 0:
+            self.sought.discard(key)
             if ref is not None:
                 self.endings.retire(ref, f"failed: {failure}" if failure else "stopped", failure)
             self.sending.release(key)
@@ -141,6 +145,7 @@ class Node:
         if index != self.index and not reached:  # the first process has not noticed it yet
             self.loop.call_later(0.02, self.locate, key)
             return
+        self.sought.discard(key)
         self.where[key] = (index, incarnation)
         if ref is not None:
             way: Way = ref.extra
@@ -279,7 +284,13 @@ class Node:
         """What this process did, once no message is under way in it."""
         while True:
             await self.system._idle_here()
-            if not self.sending.holds() and not self.arrivals.waiting() and not self._unsent():
+            if not (
+                self.sought
+                or self.sending.holds()
+                or self.endings.waits()
+                or self.arrivals.waiting()
+                or self._unsent()
+            ):
                 return self.counts(round)
             await asyncio.sleep(0.001)
 
