@@ -10,7 +10,7 @@ from actinium.base.measures import Count, Family, Registry
 
 from ..wording import count
 
-_WORK: Final = ("chat", "completions", "embeddings")
+_WORK: Final = ("chat", "completions", "responses", "embeddings", "messages")
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
