@@ -4,6 +4,7 @@
     intrinsics   one table of functions: types, texts, references
     ir           typed, structured operations, and the passes over them
     lang         the front end: from a function's source to operations
+    abi          what host and device agree on: control lines, slots, commands
     codegen      operations to C++; compilers and their cache
     executors    the oracle in CPython, and the CPU
 
