@@ -173,6 +173,16 @@ class Breaker:
         self._open_for = self._first_open
         self._enter("closed")
 
+    def go_on(self, before: Breaker) -> None:
+        """Is in the state of another one, by its own settings from now on; calls that the other
+        let through may end here."""
+        self._state, self._generation = before._state, before._generation
+        self._until, self._open_for = before._until, before._open_for
+        self._ended = before._ended
+        self._calls, self._failed = before._calls, before._failed
+        self._under_way, self._good = before._under_way, before._good
+        self.entered = before.entered
+
     def _enter(self, state: BreakerState) -> None:
         if state != self._state:
             self.entered[state] += 1

@@ -24,8 +24,8 @@ _STATES = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 class Chains:
     """Makes chains, at first and whenever the deployments change.
 
-    A deployment whose replicas stay keeps its guard, and so its limits, breaker and money; one
-    that is made anew has what was spent of its budget. ``accounts`` are those of tenants and
+    A deployment whose replicas stay keeps its guard, and so its limits, breaker and money; the
+    guard of one that is made anew goes on where that stops. ``accounts`` are those of tenants and
     keys: where there are any, no deployment is left out.
     """
 
@@ -69,6 +69,9 @@ class Chains:
         """From now on these are served."""
         before = self._guards
         self._guards = {g.name: g for chain in chains.values() for g in chain.guards}
+        for name, guard in self._guards.items():
+            if name in before and before[name] is not guard:
+                guard.go_on(before[name])
         for name, guard in before.items():
             if guard.shared is not None and self._guards.get(name) is not guard:
                 self._leaving.append(asyncio.ensure_future(guard.close()))
@@ -84,14 +87,11 @@ class Chains:
         before = self._guards.get(deployment.name)
         if before is not None and before.pool.replicas == tuple(replicas):
             return before
-        guard = Guard(
+        return Guard(
             Pool(replicas, self._rng), self._measures,
             tariff=_tariff(deployment, replicas[0], budgets), rng=self._rng,
             accounts=self._accounts,
         )  # fmt: skip
-        if before is not None and before.purse is not None and guard.purse is not None:
-            guard.purse.go_on(before.purse)
-        return guard
 
     def _watch(self, registry: Registry) -> None:
         def breakers() -> list[Reading]:

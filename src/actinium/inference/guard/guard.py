@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ..limits.shared import SharedLimiter
 
 _LONGEST_REST: Final = 3600.0
+_BACKEND: Final = ("model", "runtime", "base_url", "replicas", "credentials", "options")
 
 
 class Guard:
@@ -66,15 +67,16 @@ class Guard:
         self.name = name = self.deployment.name
         self.random = rng or random.Random()
         limits = self.deployment.limits or RateLimits()
-        most = self.deployment.max_concurrent * len(pool.replicas)
+        most = self._most = self.deployment.max_concurrent * len(pool.replicas)
         self.shared: SharedLimiter | None = None
         if limits.strict is not None:
             from ..limits.shared import SharedLimiter  # loads redis, which only this needs
 
             lasts = self.deployment.timeouts.total + 60.0
             self.shared = SharedLimiter(name, limits, most=most, lasts=lasts)
+        self.limiter = self.shared.local if self.shared is not None else Limiter(limits, most=most)
         self.gate = Gate(
-            self.shared or Limiter(limits, most=most),
+            self.shared or self.limiter,
             queue=self.deployment.queue,
             max_wait=min(limits.max_wait, self.deployment.queue_timeout),
             weights=limits.weights
@@ -116,6 +118,30 @@ class Guard:
         for replica in pool.replicas:
             if isinstance(replica.runner, TellsHeaders):
                 replica.runner.on_headers = self._headers
+
+    def go_on(self, before: Guard) -> None:
+        """Takes over from another guard of this deployment, which ends what it has begun.
+
+        What was used of limits and money counts, and so does what is still under way there. Where
+        the backend is the same, breaker and rest are what they were, and so are limits that the
+        upstream taught.
+        """
+        limiter = self.limiter = before.limiter
+        limiter.change(self.deployment.limits or RateLimits(), self._most)
+        if self.shared is not None:
+            self.shared.go_on(limiter)
+        self.gate.go_on(before.gate, self.shared or limiter)
+        if before.purse is not None and self.purse is not None:
+            self.purse.go_on(before.purse)
+        if any(getattr(self.deployment, f) != getattr(before.deployment, f) for f in _BACKEND):
+            limiter.unlearn()
+            return
+        self.breaker.go_on(before.breaker)
+        before.breaker = self.breaker
+        self._expected = before._expected
+        self._rest_until = before._rest_until
+        self._rest_streak = before._rest_streak
+        self._rest_error = before._rest_error
 
     # -- before an attempt
 

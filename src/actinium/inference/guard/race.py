@@ -120,4 +120,7 @@ class Race(Generic[T]):
 
 def _failure(task: asyncio.Future[T]) -> BaseException | None:
     """How a task that is done has failed, if it has."""
-    return asyncio.CancelledError() if task.cancelled() else task.exception()
+    try:
+        return task.exception()
+    except asyncio.CancelledError as stopped:
+        return stopped

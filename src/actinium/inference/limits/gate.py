@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from math import inf
+from weakref import WeakSet
 
 from actinium.errors import EngineOverloaded, InferenceError, RateLimited
 
@@ -47,6 +48,7 @@ class Gate:
         self.line: Line[Need] = Line(queue)
         self._timer: asyncio.TimerHandle | None = None
         self._waiters = 0
+        self._beside: WeakSet[Gate] = WeakSet((self,))
         self.empty = asyncio.Event()  # nobody waits, or is about to go on
         self.empty.set()
 
@@ -120,10 +122,17 @@ class Gate:
         if self.line.queue:
             self._pump()
 
+    def go_on(self, before: Gate, limiter: Allowance) -> None:
+        """Stands before the same ``limiter`` as another gate did, which goes on for those who wait
+        there: what is given back at one gate lets in those at the other."""
+        self.limiter = limiter
+        self._beside = before._beside
+        self._beside.add(self)
+
     def learn(self, told: Mapping[str, Told], now: float) -> float:
         """See :meth:`Allowance.learn`."""
         wait = self.limiter.learn(now, told)
-        self._pump()
+        self._look_all()
         return wait
 
     def _end(self, charge: Charge, ticket: Ticket[Waiter[Need]] | None, real: Need | None) -> None:
@@ -131,8 +140,14 @@ class Gate:
         if ticket is not None:
             used = real.cost if real is not None else 0
             self.line.queue.correct(ticket, used - charge.need.cost)
+        self._look_all()
+
+    def _look_all(self) -> None:
         if self.line.queue:
             self._pump()
+        if len(self._beside) > 1:
+            for gate in list(self._beside):
+                gate.look()
 
     def _pump(self) -> None:
         """Lets in whoever is next and fits; sets the timer for the first one who does not."""

@@ -84,8 +84,7 @@ class Limiter:
     """
 
     def __init__(self, limits: RateLimits, *, node: str = "local", most: int | None = None) -> None:
-        bounds = [bound for bound in (limits.concurrent, most) if bound is not None]
-        self.concurrent = min(bounds) if bounds else None
+        self.concurrent = _least(limits.concurrent, most)
         self.running = 0
         self.used_elsewhere = 0
         self._node = node
@@ -169,6 +168,23 @@ class Limiter:
         for meter in self.meters.values():
             meter.lower(now)
 
+    def change(self, limits: RateLimits, most: int | None = None) -> None:
+        """Other limits hold from now on; what was used of those that stay counts."""
+        self.concurrent = _least(limits.concurrent, most)
+        for kind in KINDS:
+            limit = getattr(limits, kind)
+            meter = self.meters.get(kind)
+            if meter is not None:
+                meter.configure(limit)
+            elif limit is not None:
+                self.meters[kind] = Meter(limit, self._node)
+        self._metered = self._by_place()
+
+    def unlearn(self) -> None:
+        """Forgets what the upstream taught: it is another one now."""
+        for meter in self.meters.values():
+            meter.unlearn()
+
     def used_ratio(self, now: float) -> dict[str, float]:
         """The used part of each limit, 0 to 1 and more."""
         return {
@@ -180,3 +196,7 @@ class Limiter:
     def _by_place(self) -> list[tuple[int, Meter]]:
         """The meters with their place in ``Need.amounts``."""
         return [(KINDS.index(kind), meter) for kind, meter in self.meters.items()]
+
+
+def _least(*bounds: int | None) -> int | None:
+    return min((bound for bound in bounds if bound is not None), default=None)

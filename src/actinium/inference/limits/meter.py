@@ -119,6 +119,15 @@ class Meter:
             return outside
         return 0
 
+    def configure(self, limit: int | None) -> None:
+        """Another limit holds from now on; what was used counts."""
+        self.configured = limit
+
+    def unlearn(self) -> None:
+        """Forgets what the upstream said of its limit."""
+        self._told = self._lowered = None
+        self._plain = self.shares is None
+
     def lower(self, now: float) -> None:
         """The upstream refused within our limit: half of it, then 5 % more per clean minute."""
         clean = (now - self._lowered_at) // REGAIN_SECONDS

@@ -104,6 +104,15 @@ class SharedLimiter:
         self.changed: Callable[[], None] = lambda: None
 
     @property
+    def local(self) -> Limiter:
+        """The limits of this process."""
+        return self._local
+
+    def go_on(self, local: Limiter) -> None:
+        """Goes on with what another limiter of this process has counted and learned."""
+        self._local = local
+
+    @property
     def running(self) -> int:
         """Requests of this process."""
         return self._local.running

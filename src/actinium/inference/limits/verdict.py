@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 from actinium.errors import InferenceError, RequestDeadline, StreamInterrupted, UpstreamTimeout
@@ -49,7 +50,10 @@ def weight_of(end: End, policy: BreakerPolicy) -> float:
 
 
 def costs_nothing(failure: BaseException) -> bool:
-    """Whether an upstream that failed so, before any content, bills nothing."""
+    """Whether an upstream that failed so, before any content, bills nothing. One that was left
+    had refused before where its refusal is the cause."""
+    if isinstance(failure, asyncio.CancelledError) and failure.__cause__ is not None:
+        failure = failure.__cause__
     return isinstance(failure, InferenceError) and not isinstance(
         failure, (UpstreamTimeout, RequestDeadline)
     )

@@ -5,6 +5,7 @@ A provider is its own encoding, decoding, error table and heads of calls; see th
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Final, Literal, Protocol
@@ -258,12 +259,19 @@ class RemoteRunner(ABC):
         return whole
 
     async def _check(self, connection: Connection) -> None:
-        """Shows the headers to who wants them; raises the error of a status that is not 200."""
+        """Shows the headers to who wants them; raises the error of a status that is not 200.
+
+        Who stops waiting for the rest of a refusal knows by the status already that it is one:
+        the refusal is the cause of that cancellation.
+        """
         if self.on_headers is not None:
             self.on_headers(connection.headers)
         if connection.status == 200:
             return
-        body = await connection.body(_MAX_ERROR)
+        try:
+            body = await connection.body(_MAX_ERROR)
+        except asyncio.CancelledError as left:
+            raise left from self._error(connection.status, connection.headers, b"")
         key = self._tokens.reveal().encode() if self._tokens is not None else b""
         clean = body.replace(key, b"***") if key else body
         raise self._error(connection.status, connection.headers, clean)

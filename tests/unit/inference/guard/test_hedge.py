@@ -7,10 +7,13 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from guard_support import END, Service, Step, Told, now, run, started
+from guard_support import END, Service, Step, Told, now, request, run, started
 
 from actinium.errors import BadRequest, ConfigError, ServerError
-from actinium.inference import Budget, Burst, Deployment, Hedge, Price, Request
+from actinium.inference import Budget, Burst, Deployment, Hedge, Inference, Price, Request
+from actinium.inference.replica import collected
+from actinium.testkit.gateway import until
+from actinium.testkit.provider import Fault, Provider
 
 PRICE = Price(input=1.0, output=2.0)
 SLOW: list[Step] = [10.0, "slow", END]
@@ -71,6 +74,43 @@ def test_both_costs_are_counted() -> None:
         assert service.count("usage_estimated", "a") == 1 and service.at_rest()
 
     run(test)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_refusal_that_was_begun_costs_nothing(whole: bool) -> None:
+    """The first answers while the second's 429 still comes in: its status was enough."""
+
+    async def test() -> None:
+        async with Provider() as one, Provider() as two:
+            one.faults.append(Fault(hold=True))
+            lines = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "9"}
+            two.faults.append(
+                Fault(status=429, body=b"x" * 60_000, headers=lines, split=100, each=0.01)
+            )
+            common = {"model": "m", "runtime": "openai", "price": PRICE}
+            inference = Inference(
+                [Deployment(name="a", base_url=one.base_url, hedge=Hedge(after=0.01),
+                            fallback=("b",), **common),
+                 Deployment(name="b", base_url=two.base_url, **common)],
+                budgets={"tenant:t": Budget(per_day=1.0)},
+            )  # fmt: skip
+            await inference.start()
+            asked = request("a", "x" * 4000, tenant="t", stream=not whole)
+            ask = asyncio.ensure_future(
+                inference.complete(asked) if whole else collected(inference.generate(asked))
+            )
+            spare = inference.guard("b")
+            assert spare is not None
+            await until(lambda: "rpm" in spare.limiter.meters)  # its head has come
+            one.release()
+            await ask
+            accounts = inference.accounts
+            assert accounts is not None
+            assert [line.deployment for line, _ in accounts.usage()] == ["a"]
+            assert accounts.purses["tenant:t"].reserved == 0
+            await inference.close()
+
+    asyncio.run(test())
 
 
 def test_one_failure_leaves_the_race_to_the_other() -> None:
