@@ -353,6 +353,14 @@ std::size_t count_timers(const Core* c) {
   return n;
 }
 
+// (n): so many messages that handlers had passed on came back unhandled.
+PyObject* core_returned(PyObject* o, PyObject* count) {
+  const auto n = PyLong_AsUnsignedLongLong(count);
+  if (n == static_cast<unsigned long long>(-1) && PyErr_Occurred() != nullptr) return nullptr;
+  self_of(o)->n_handled -= n;
+  Py_RETURN_NONE;
+}
+
 PyObject* core_statistics(PyObject* o, PyObject*) {
   Core* c = self_of(o);
   const actinium::SlabStats slab = actinium::slab_stats();
@@ -492,6 +500,7 @@ PyMethodDef methods[] = {{"set_hooks", core_set_hooks, METH_O, nullptr},
                          {"close", core_close, METH_O, nullptr},
                          {"instrument", core_instrument, METH_VARARGS, nullptr},
                          {"ready_uids", core_ready_uids, METH_NOARGS, nullptr},
+                         {"returned", core_returned, METH_O, nullptr},
                          {"offer", core_offer, METH_VARARGS, nullptr},
                          {nullptr, nullptr, 0, nullptr}};
 

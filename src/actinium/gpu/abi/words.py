@@ -73,6 +73,8 @@ class Command(IntEnum):
 
     PING = 1
     """Data of the reply: status, spare, the device's clock in nanoseconds (u64)."""
+    RESUME = 5
+    """Ends FAILED with the state as the handler left it; dest is the actor as it was."""
     RESET = 8
     """Takes the initial state from the region; dest carries the new generation. Ends FAILED."""
     SPAWN = 9
