@@ -356,7 +356,7 @@ class CompilerFailed(GpuError):
 
 
 class DeviceFault(GpuError):
-    """A handler stopped by itself: ``fault`` (assert, bounds, divide) at ``line`` of ``file``."""
+    """A handler stopped: ``fault`` (assert, bounds, divide, budget) at ``line`` of ``file``."""
 
     def __init__(self, fault: str, file: str, line: int) -> None:
         super().__init__(f"{fault} at {file}:{line}")

@@ -113,7 +113,8 @@ class Maker:
         if kind in (7, 8):
             self.fresh += 1
             name = f"i{self.fresh}"
-            bound = draw.choice(("3", "1, 6", "5, -2, -2", "4"))
+            unknown = f"gpu.i64({self.expr(SCALARS['i32'], 1)}) % 6"
+            bound = draw.choice(("3", "1, 6", "5, -2, -2", "4", unknown))
             lines = [f"for {name} in {draw.choice(('range', 'gpu.prange', 'range'))}({bound}):"]
             before = dict(self.locals)
             self.locals[name] = SCALARS["i64"]
@@ -272,16 +273,22 @@ def same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and bool(a == b)
 
 
-def compare(seed: int, cache: Any, rounds: int = 6, handlers: int = 8) -> int:
+def compare(
+    seed: int, cache: Any, rounds: int = 6, handlers: int = 8, max_steps: tuple[int, ...] = (0,)
+) -> int:
     """Runs one made actor on both executors; gives the number of messages compared."""
     maker = Maker(seed, handlers)
     source = maker.source()
     scope = define(source)
     program = gpu.compile(scope["Made"])
-    native, oracle = gpu.NativeActor(program, cache), gpu.OracleActor(program)
+    actors = [
+        (gpu.NativeActor(program, cache, max_steps=n), gpu.OracleActor(program, max_steps=n))
+        for n in max_steps
+    ]
     done = 0
     for i, given in enumerate(maker.messages):
-        for _ in range(rounds):
+        for k in range(rounds):
+            native, oracle = actors[k % len(actors)]
             native.state = oracle.state = maker.state()
             message = scope[f"M{i}"](**{n: maker.value(t) for n, t in given.items()})
             a, b = outcome(native, message), outcome(oracle, message)

@@ -37,6 +37,11 @@ def test_tr_1_oracle_and_cpu_agree_on_many(cache: Cache) -> None:
     agree()
 
 
+def test_gp_4_oracle_and_cpu_count_the_same_steps(cache: Cache) -> None:
+    for seed in (3, 4):
+        compare(seed, cache, handlers=4, max_steps=(1, 2, 3, 5, 8, 13))
+
+
 @pytest.mark.slow
 def test_the_text_has_no_undefined_behaviour(
     cache: Cache, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

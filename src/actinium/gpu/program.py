@@ -9,6 +9,7 @@ from typing import Any
 from actinium.errors import UsageError
 
 from .codegen.cpp import LEVELS, Sites, Writer, held
+from .ir.budget import MAX_STEPS, checked, counts
 from .ir.nodes import Function, Value, walk
 from .ir.passes import optimise
 from .ir.text import show
@@ -26,7 +27,9 @@ HANDLED, UNKNOWN = 0, 1
 class Program:
     """What :func:`compile` makes. It is complete: nothing of it is read from the class again."""
 
-    def __init__(self, what: Any, strict: bool) -> None:
+    def __init__(self, what: Any, strict: bool, max_steps: int) -> None:
+        self.max_steps = checked(max_steps)
+        """How many counted rounds of loops a handler may run (0: any number)."""
         self.strict = strict
         """Whether the C++ compiler may not join a product and a sum into one rounding."""
         self.spec: ActorSpec | None = getattr(what, "__gpu_actor__", None)
@@ -141,6 +144,9 @@ class Program:
         elif function.result is not None:
             parameters.append(f"{stored(function.result)}* reply")
         parameters += [f"{held(value.type)} v{value.id}" for _, value in function.params]
+        if any(map(counts, walk(function.body))):
+            steps = "  ac_u64 ac_steps = 0;\n  const ac_u64 ac_limit = ctx->budget ? ctx->budget : ~0ull >> 1;"
+            writer.lines.insert(0, steps)
         body = "\n".join(writer.lines)
         return f"AC_FN {result} {function.symbol}({', '.join(parameters)}) {{\n  (void)ctx;\n{body}\n}}\n"
 
@@ -167,7 +173,8 @@ class Program:
             f"  ac_sync<{level}>();\n  return {HANDLED};\n}}\n"
             "#ifdef __CUDACC__\n"
             'extern "C" __global__ void ac_once(void* state, ac_u32 kind, const void* message, void* reply, '
-            "ac_u32* result) {\n  __shared__ ac_ctx ctx;\n  if (threadIdx.x == 0) ctx.fault = 0;\n"
+            "ac_u32* result) {\n  __shared__ ac_ctx ctx;\n  if (threadIdx.x == 0) {\n    ctx.fault = 0;\n"
+            f"    ctx.budget = {self.max_steps}ull;\n  }}\n"
             "  __syncthreads();\n  ac_u32 answer = ac_handle(&ctx, state, kind, message, reply);\n"
             "  __syncthreads();\n  if (threadIdx.x == 0) { result[0] = answer; result[1] = ctx.fault; }\n}\n"
             "#else\n"
@@ -203,11 +210,12 @@ class Program:
         return (
             "#ifdef __CUDACC__\n"
             f'extern "C" __global__ void ac_kernel({name} a, ac_u32* fault) {{\n'
-            "  __shared__ ac_ctx ctx;\n  if (threadIdx.x == 0) ctx.fault = 0;\n  __syncthreads();\n"
+            "  __shared__ ac_ctx ctx;\n  if (threadIdx.x == 0) {\n    ctx.fault = 0;\n"
+            f"    ctx.budget = {self.max_steps}ull;\n  }}\n  __syncthreads();\n"
             f"  {call};\n  __syncthreads();\n"
             "  if (threadIdx.x == 0 && ctx.fault) atomicCAS(fault, 0u, ctx.fault);\n}\n#else\n"
             f'extern "C" void ac_kernel(const {name}* arguments, ac_u32* fault) {{\n'
-            f"  const {name} a = *arguments;\n  ac_ctx ctx = {{}};\n  {call};\n  *fault = ctx.fault;\n}}\n#endif\n"
+            f"  const {name} a = *arguments;\n  ac_ctx ctx = {{}};\n  ctx.budget = {self.max_steps}ull;\n  {call};\n  *fault = ctx.fault;\n}}\n#endif\n"
         )
 
     def _layouts(self, target: str) -> str:
@@ -232,15 +240,18 @@ def _values(function: Function) -> list[Value]:
     return [value for op in walk(function.body) for value in op.results]
 
 
-def compile(what: Any, *, strict: bool = True) -> Program:
+def compile(what: Any, *, strict: bool = True, max_steps: int = MAX_STEPS) -> Program:
     """Compiles an actor class, a kernel or a stencil into operations and C++ text.
 
     With ``strict`` the results of CPU and GPU are the same bits for + - * / and sqrt; without,
     the compilers may join a product and a sum (``fma``), which is faster and rounds once.
 
+    ``max_steps`` is how many rounds of loops of unknown length a handler may run (in a kernel an
+    iteration of ``gpu.prange``, in a stencil a cell); above it the fault is ``budget``. 0: any.
+
     Raises:
         CompileError: the program is outside the language; its text says what to write.
         LayoutError: two of its layouts have one name.
-        UsageError: ``what`` is none of the three.
+        UsageError: ``what`` is none of the three, or ``max_steps`` is no such number.
     """
-    return Program(what, strict)
+    return Program(what, strict, max_steps)

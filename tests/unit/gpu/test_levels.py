@@ -39,7 +39,7 @@ def _array(data: bytes) -> str:
     return "{" + ",".join(map(str, data or b"\0")) + "}"
 
 
-def _main(program: Any, messages: list[Any]) -> str:
+def _main(program: Any, messages: list[Any], budget: int) -> str:
     """Handles the messages one after another with all lanes, and prints what came of each."""
     spec = program.spec
     functions = dict(zip(program.messages, program.functions, strict=True))
@@ -62,6 +62,7 @@ def _main(program: Any, messages: list[Any]) -> str:
             f'printf(" %u\\n", ctx.fault); ctx.fault = 0; }}\n  ac_test_sync();'
         )
     out.append(f"  return 0;\n}}\nint main() {{\n  pthread_t t[{LANES}];")
+    out.append(f"  ctx.budget = {budget};")
     out.append(f"  for (auto& b : barrier) pthread_barrier_init(&b, 0, {LANES});")
     out.append(f"  for (long i = 0; i < {LANES}; i++) pthread_create(&t[i], 0, run, (void*)i);")
     out.append(f"  for (int i = 0; i < {LANES}; i++) pthread_join(t[i], 0);\n}}")
@@ -69,10 +70,11 @@ def _main(program: Any, messages: list[Any]) -> str:
 
 
 def run(
-    folder: Path, program: Any, messages: list[Any], change: Any = str, tsan: bool = True
-) -> Any:
+    folder: Path, program: Any, messages: list[Any], change: Any = str, tsan: bool = True,
+    budget: int = 0,
+) -> Any:  # fmt: skip
     """(exit code, lines, ThreadSanitizer's words) of a block of threads."""
-    text = _BEFORE + change(program.text("cpu")) + _main(program, messages)
+    text = _BEFORE + change(program.text("cpu")) + _main(program, messages, budget)
     path = folder / "block.cpp"
     path.write_text(text)
     flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-pthread", "-w", "-fno-strict-aliasing"]

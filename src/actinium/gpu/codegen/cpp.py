@@ -3,7 +3,8 @@
 Each value is a constant of its own; what a loop or branch hands on is a variable. Integer
 arithmetic is done unsigned and converted back, so that it wraps. A fault stores its number and
 ends the handler; inside ``prange`` of several threads the iteration goes on with a harmless
-value, since the others could not wait for a thread that is gone.
+value, since the others could not wait for a thread that is gone. Each thread counts the steps of
+loops in ``ac_steps``: alike where all run the same, its own inside ``prange``, added up after it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..ir.nodes import Function, Op, Region, Root, Value
+from ..ir.budget import counts
+from ..ir.nodes import Function, Op, Region, Root, Value, walk
 from ..layout.header import stored
 from ..layout.record import Record
 from ..layout.scalar import BF16, BOOL, F16, U64, Scalar
@@ -112,7 +114,7 @@ class Writer:
 
     def declare(self, values: list[Value], first: list[str] | None = None) -> None:
         for i, value in enumerate(values):
-            start = f" = {first[i]}" if first is not None else ""
+            start = f" = {first[i]}" if first is not None else "{}" if self.par else ""
             self.line(f"{held(value.type)} v{value.id}{start};")
 
     def assign(self, targets: list[Value], values: list[Value]) -> None:
@@ -172,8 +174,9 @@ class Writer:
         wide = "ac_u64" if index.scalar.kind == "u" else "ac_i64"
         c, u = held(index.type), _unsigned(index.scalar)
         self.line(f"{c} v{index.id} = {low};")
+        trips = self._trips(op, f"ac_trips(({wide}){low}, ({wide}){high}, {step}ll)")
         self.line(
-            f"for (ac_u64 t{index.id} = ac_trips(({wide}){low}, ({wide}){high}, {step}ll); t{index.id}; "
+            f"for (ac_u64 t{index.id} = {trips}; t{index.id}; "
             f"--t{index.id}, v{index.id} = ({c})(({u})v{index.id} + ({u}){step}ll)) {{"
         )
         self._body(op, region, carried)
@@ -196,10 +199,15 @@ class Writer:
             self.line(f"{c} v{value.id} = {first if part else f'{lane} == 0 ? {first} : {none}'};")
         wide = "ac_u64" if index.scalar.kind == "u" else "ac_i64"
         c, t = held(index.type), f"t{index.id}"
+        trips = self._trips(op, f"ac_trips(({wide}){low}, ({wide}){high}, {op.attrs['step']}ll)")
+        counted = next((inner for inner in walk(region) if counts(inner)), None)
+        if counted is not None:
+            self.line(f"const ac_u64 s{index.id} = ac_steps;")
         self.line(
-            f"for (ac_u64 {t} = {lane}, e{index.id} = ac_trips(({wide}){low}, ({wide}){high}, "
-            f"{op.attrs['step']}ll); {t} < e{index.id}; {t} += {lanes}) {{"
+            f"for (ac_u64 {t} = {lane}, e{index.id} = {trips}; {t} < e{index.id}; {t} += {lanes}) {{"
         )
+        if counted is not None and self.level == LEVELS["grid"]:
+            self.line(f"  ac_steps = s{index.id};")
         self.line(
             f"  const {c} v{index.id} = ({c})((ac_u64){low} + {t} * (ac_u64){op.attrs['step']}ll);"
         )
@@ -207,7 +215,24 @@ class Writer:
         self._body(op, region, carried)
         self.par = before
         self.line("}")
+        if counted is not None and self.level == LEVELS["grid"]:
+            self.line(f"ac_steps = s{index.id};")
+        elif counted is not None:
+            self.line(
+                f"ac_steps = s{index.id} + ac_reduce_add<{self.level}>(ctx, ac_steps - s{index.id});"
+            )
+            self.line(f"if (ac_steps > ac_limit) {self.stop('budget', counted)}")
         self._after(op, carried)
+
+    def _trips(self, op: Op, trips: str) -> str:
+        """How often a loop runs; one that counts its rounds at once has them checked before."""
+        if not op.attrs.get("count"):
+            return trips
+        name = f"n{op.regions[0].params[0].id}"
+        self.line(f"ac_u64 {name} = {trips};")
+        stop = self.stop("budget", op)
+        self.line(f"if (ac_over(ac_steps, ac_limit, {name})) {{ {stop} {name} = 0; }}")
+        return name
 
     def _body(self, op: Op, region: Region, carried: list[Value]) -> None:
         self.loops.append(op)
@@ -320,6 +345,10 @@ class Writer:
         if self.function.shape:
             return f"{{ {call} return {self._stored(self.function.result, f'({held(self.function.result)})0')}; }}"
         return f"{{ {call} return; }}"
+
+    def _step(self, op: Op) -> None:
+        leave = " break;" if self.par else ""
+        self.line(f"if (++ac_steps > ac_limit) {{ {self.stop('budget', op)}{leave} }}")
 
     def _check(self, op: Op) -> None:
         self.line(f"if (!{self.name(op.args[0])}) {self.stop('assert', op)}")

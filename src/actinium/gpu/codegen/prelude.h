@@ -10,10 +10,12 @@
 #endif
 
 // fault: number of the place in the program that stopped, 0 for none; the first one stays.
+// budget: how many counted rounds of loops a handler may run, 0 for any number.
 // scratch: room for one value of each warp.
 struct ac_ctx {
   ac_u32 fault;
   ac_u32 spare;
+  ac_u64 budget;
   ac_u64 scratch[32];
 };
 
@@ -98,6 +100,16 @@ AC_FN ac_u64 ac_mulhi(ac_u64 a, ac_u64 b) { return (ac_u64)(((unsigned __int128)
 AC_FN ac_i64 ac_mulhi(ac_i64 a, ac_i64 b) { return (ac_i64)(((__int128)a * b) >> 64); }
 template <class T> AC_FN T ac_inf() { return (T)__builtin_inf(); }
 #endif
+
+// Whether n more rounds exceed the budget; they are counted if not.
+AC_FN bool ac_over(ac_u64& steps, ac_u64 limit, ac_u64 n) {
+  if (steps > limit || n > limit - steps) {
+    steps = limit + 1;
+    return true;
+  }
+  steps += n;
+  return false;
+}
 
 // Python's arithmetic. A zero divisor is caught before; integers wrap at their width.
 template <class T> AC_FN T ac_floordiv(T a, T b) {

@@ -11,6 +11,7 @@ from actinium.errors import DeviceFault, LayoutMismatch, Unhandled, UsageError
 
 from ..codegen.cache import Cache
 from ..codegen.host import library
+from ..ir.budget import checked
 from ..ir.nodes import Function
 from ..lang.marks import initial_state
 from ..layout.record import ArrayType, Record
@@ -21,7 +22,12 @@ from ..program import UNKNOWN, Program
 class _Context(ctypes.Structure):
     """``ac_ctx`` of the prelude."""
 
-    _fields_ = (("fault", ctypes.c_uint32), ("spare", ctypes.c_uint32), ("scratch", ctypes.c_uint64 * 32))  # fmt: skip
+    _fields_ = (
+        ("fault", ctypes.c_uint32),
+        ("spare", ctypes.c_uint32),
+        ("budget", ctypes.c_uint64),
+        ("scratch", ctypes.c_uint64 * 32),
+    )
 
 
 def load(program: Program, cache: Cache | None = None, text: str | None = None) -> ctypes.CDLL:
@@ -53,13 +59,16 @@ def stop(program: Program, fault: int) -> None:
 class NativeActor:
     """One actor of a program, with its state in this process's memory."""
 
-    def __init__(self, program: Program, cache: Cache | None = None) -> None:
+    def __init__(
+        self, program: Program, cache: Cache | None = None, *, max_steps: int | None = None
+    ) -> None:
         if program.spec is None:
             raise UsageError(f"{program.name} is a kernel; call gpu.NativeKernel(program)")
         self.program = program
         self._library = load(program, cache)
         self._kinds = dict(zip(program.messages, program.functions, strict=True))
         self._context = _Context()
+        self._context.budget = program.max_steps if max_steps is None else checked(max_steps)
         self.reset()
 
     def reset(self) -> None:

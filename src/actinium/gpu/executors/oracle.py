@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from actinium.errors import DeviceFault, Unhandled, UsageError
@@ -11,6 +13,7 @@ from actinium.errors import DeviceFault, Unhandled, UsageError
 from ..intrinsics.lanes import updated
 from ..intrinsics.row import Row
 from ..ir.arithmetic import Fault
+from ..ir.budget import checked
 from ..ir.promote import common
 from ..lang.calls import declared
 from ..lang.lower import Lowered
@@ -29,8 +32,11 @@ from .views import ArrayView, GridView, RecordView, closed, opened
 class Runner:
     """The functions of one handler or kernel, made runnable."""
 
-    def __init__(self, lowered: Lowered) -> None:
+    def __init__(self, lowered: Lowered, max_steps: int) -> None:
         self.notes = lowered.notes
+        self.limit = max_steps or math.inf
+        self.steps = 0
+        """Rounds of loops counted so far by the handler that runs."""
         self._made: dict[Any, Any] = {}
         self.entry = self.function(lowered.source)
 
@@ -44,6 +50,7 @@ class Runner:
             scope |= {
                 "__ac_typed": typed, "__ac_call": self.call, "__ac_fault": _fault,
                 "__ac_result": self._result(source),
+                "__ac_step": self.step, "__ac_all": self.count_all, "__ac_apart": self.count_apart,
             }  # fmt: skip
             exec(compile(module, source.file, "exec"), scope)
             self._made[key] = scope[source.tree.name]
@@ -58,6 +65,30 @@ class Runner:
         if isinstance(type_, Scalar):
             return lambda value: typed(type_, value)
         return lambda value: RecordView(type_, opened(type_, closed(type_, value.data)))
+
+    def run(self, program: Program, *arguments: Any) -> Any:
+        """Runs the handler from a fresh count."""
+        self.steps = 0
+        return _run(program, self.entry, *arguments)
+
+    def step(self, rounds: int = 1) -> None:
+        """Counts rounds of a loop."""
+        self.steps += rounds
+        if self.steps > self.limit:
+            raise Fault("budget")
+
+    def count_all(self, numbers: _Range) -> _Range:
+        """A loop whose rounds are counted when it starts."""
+        self.step(len(numbers.plain))
+        return numbers
+
+    def count_apart(self, numbers: _Range) -> Iterator[Any]:
+        """The loop of a kernel: each round counts from what was counted before the loop."""
+        before = self.steps
+        for number in numbers:
+            self.steps = before
+            yield number
+        self.steps = before
 
     def call(self, what: tuple[str, Any], *arguments: Any, **keywords: Any) -> Any:
         """A call, as the compiler understood it."""
@@ -113,7 +144,18 @@ def _atomic(row: Row, type_: Scalar, container: Any, key: Any, *operands: Any) -
     return old
 
 
-def _range(*bounds: Any) -> Any:
+class _Range:
+    """Numbers of a type, one after another."""
+
+    def __init__(self, type_: Scalar, plain: range) -> None:
+        self.type = type_
+        self.plain = plain
+
+    def __iter__(self) -> Iterator[Any]:
+        return (typed(self.type, i) for i in self.plain)
+
+
+def _range(*bounds: Any) -> _Range:
     numbers = [int(plain(b)) for b in bounds]
     ends = bounds[: 1 if len(bounds) == 1 else 2]
     type_: Scalar | None = I64
@@ -123,7 +165,7 @@ def _range(*bounds: Any) -> Any:
             assert type_ is not None
             type_ = common(type_, type_of(end))
     assert type_ is not None
-    return (typed(type_, i) for i in range(*numbers))
+    return _Range(type_, range(*numbers))
 
 
 def _make(cls: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> RecordView:
@@ -162,12 +204,13 @@ def _run(program: Program, entry: Any, *arguments: Any) -> Any:
 class OracleActor:
     """One actor of a program, run by CPython from its source. Slow, and right by definition."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, max_steps: int | None = None) -> None:
         if program.spec is None:
             raise UsageError(f"{program.name} is a kernel; call gpu.OracleKernel(program)")
         self.program = program
+        limit = program.max_steps if max_steps is None else checked(max_steps)
         self._runners = {
-            message: Runner(lowered)
+            message: Runner(lowered, limit)
             for message, lowered in zip(program.messages, program.lowered, strict=True)
         }
         self.reset()
@@ -202,7 +245,7 @@ class OracleActor:
             raise Unhandled(f"{self.program.name} has no handler for {type(message).__name__}")
         record = type(message).__gpu_record__
         given = RecordView(record, opened(record, record.unpack(record.pack(message))))
-        reply = _run(self.program, runner.entry, RecordView(self._record, self._data), given)
+        reply = runner.run(self.program, RecordView(self._record, self._data), given)
         if isinstance(reply, RecordView):
             return closed(reply.record, reply.data)
         return plain(reply)
@@ -215,7 +258,7 @@ class OracleKernel:
         if program.kernel is None:
             raise UsageError(f"{program.name} is an actor; call gpu.OracleActor(program)")
         self.program = program
-        self._runner = Runner(program.lowered[0])
+        self._runner = Runner(program.lowered[0], program.max_steps)
 
     def __call__(self, *arguments: Any, shape: tuple[int, ...] = (), out: Any = None) -> None:
         """Runs it over lists of numbers and numbers; lists are changed in place.
@@ -240,7 +283,7 @@ class OracleKernel:
         ordered = [values[name] for name in function.order]
         if not function.shape:
             try:
-                _run(self.program, self._runner.entry, *ordered)
+                self._runner.run(self.program, *ordered)
             finally:
                 for root in function.roots:
                     given[root.name][:] = values[root.name].data
@@ -249,4 +292,4 @@ class OracleKernel:
         for flat, cell in enumerate(itertools.product(*(range(n) for n in shape))):
             for grid in grids:
                 grid.cell = cell
-            out[flat] = plain(_run(self.program, self._runner.entry, *ordered))
+            out[flat] = plain(self._runner.run(self.program, *ordered))

@@ -76,9 +76,24 @@ class Rewriter(ast.NodeTransformer):
         return [plain, *self.retyped(node.target)]
 
     def visit_For(self, node: ast.For) -> Any:
+        how = self.notes.loops.get((node.lineno, node.col_offset))
         self.generic_visit(node)
-        node.body = [*self.retyped(node.target), *node.body]
+        node.body = [*self._step(node, how), *self.retyped(node.target), *node.body]
+        if how in ("all", "apart"):
+            node.iter = ast.copy_location(_call(f"__ac_{how}", node.iter), node)
         return node
+
+    def visit_While(self, node: ast.While) -> Any:
+        self.generic_visit(node)
+        node.body = [*self._step(node, "each"), *node.body]
+        return node
+
+    def _step(self, node: ast.stmt, how: str | None) -> list[ast.stmt]:
+        """What counts one round, for a loop that counts them one at a time."""
+        if how != "each":
+            return []
+        step = ast.Expr(ast.copy_location(_call("__ac_step"), node))
+        return [ast.copy_location(step, node)]
 
     def visit_IfExp(self, node: ast.IfExp) -> Any:
         type_ = self.notes.types.get((node.lineno, node.col_offset))

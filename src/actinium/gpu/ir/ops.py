@@ -42,9 +42,10 @@ OPS: dict[str, Info] = {
     "neighbour": _PURE,  # root, offset: a cell of a stencil's grid
     "sync": _EFFECT,  # all threads of the level have come here; what they wrote can be read
     "check": Info(pure=False, faults=True),  # an assertion
+    "step": Info(pure=False, faults=True),  # one round of a loop against the budget of steps
     "if": _EFFECT,
     "loop": _EFFECT,  # for ever, until break or leave
-    "for": _EFFECT,  # low, high, step, then the carried values
+    "for": _EFFECT,  # low, high, step, then the carried values; count: all rounds against the budget
     "par": _EFFECT,  # as for; the iterations are shared out among the threads of the level
     "scope": _EFFECT,  # what leave leaves
     "yield": _END,

@@ -32,7 +32,7 @@ def _values(values: list[Value]) -> str:
 def _attr(op: Op) -> str:
     if op.name in ("load", "store"):
         return path(op)
-    hidden = ("scope", "leader", "shared", "type")
+    hidden = ("scope", "leader", "shared", "type", "free")
     shown: list[Any] = [v for k, v in op.attrs.items() if k not in hidden and v is not None]
     return " ".join(getattr(v, "name", None) or str(v) for v in shown)
 

@@ -21,6 +21,8 @@ class Notes:
         """(line, column) of a call -> (kind, object)."""
         self.types: dict[Any, Scalar] = {}
         """(line, column) of an expression whose branches meet in a type."""
+        self.loops: dict[Any, str] = {}
+        """(line, column) of a loop -> how it counts its rounds: ``each``, ``all`` or ``apart``."""
         self.names: dict[str, Any] = {}
         """Names from outside that the function reads."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, NoReturn
 
+from ..ir import arithmetic, budget
 from ..ir.nodes import Op, Region, Value
 from ..ir.promote import DEFAULTS, common
 from ..layout.record import ArrayType, Record
@@ -417,7 +418,7 @@ class Statements(Calls):
         op = self.emit(node, name, [*head, *initial], *(v.type for v in initial), **attrs)  # type: ignore[list-item, union-attr]
         op.regions = [region]
         self.env.update(zip(names, op.results, strict=True))
-        if name == "loop" and not any(_breaks(region)):
+        if name == "loop" and not budget.breaks(region):
             self.emit(node, "unreachable", [])
 
     def current(self, node: ast.AST) -> list[Value]:
@@ -446,7 +447,11 @@ class Statements(Calls):
                 node.test, condition, lambda: None,
                 lambda: self.emit(node.test, "break", self.current(node.test)),
             )  # fmt: skip
+            if self.session.region.last is None:
+                self.emit(node, "step", [])
             self.block(node.body)
+
+        self.notes.loops[(node.lineno, node.col_offset)] = "each"
 
         self.loop(node, "loop", [], [], names, body)
 
@@ -495,6 +500,17 @@ class Statements(Calls):
             self.block(node.body)
 
         self.loop(node, over.kind, [low, high], [index], carried, body, step=over.step)
+        op = self.session.region.ops[-1]
+        trips: int | None = None
+        if isinstance(over.low, Lit) and isinstance(over.high, Lit):
+            trips = arithmetic.trips(int(over.low.value), int(over.high.value), over.step)
+        how = budget.counted(op, trips, self.session.level)
+        if how == "each":
+            op.regions[0].ops.insert(0, Op("step", [], {}, op.place))
+        elif how == "all":
+            op.attrs["count"] = "counted"
+        if how:
+            self.notes.loops[(node.lineno, node.col_offset)] = how
 
     def _over_array(self, node: ast.For, place: Place, length: int) -> None:
         def bind(index: Value) -> None:
@@ -589,15 +605,3 @@ def _targets(node: ast.AST) -> list[str]:
         for inner in ast.walk(node.target)
         if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)
     ]
-
-
-def _breaks(region: Region) -> list[Op]:
-    """The terminators by which a loop's body ends the loop itself."""
-    found = []
-    for op in region.ops:
-        if op.name == "break":
-            found.append(op)
-        if op.name in ("if", "scope"):
-            for inner in op.regions:
-                found += _breaks(inner)
-    return found

@@ -1,6 +1,6 @@
 """Dead code: what nobody reads and nobody would notice is removed.
 
-A store, an atomic update, a fault and a loop that may run for ever are noticed (TR-2).
+A store, an atomic update, a fault and a loop that counts its rounds are noticed (TR-2).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ def _quiet(op: Op, ends: tuple[str, ...] = ("yield",)) -> bool:
 
     ``ends`` are the terminators that stay within it: an inner ``break`` ends an inner loop.
     """
+    if op.attrs.get("count"):
+        return False
     if op.name in ("for", "par"):
         ends = ("yield", "continue", "break")
     elif op.name != "if":
