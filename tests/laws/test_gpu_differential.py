@@ -74,8 +74,7 @@ def test_tr_2_no_pass_removes_or_reorders_an_effect(seed: int) -> None:
 
         written, kept = effects(before.body.ops), effects(after.body.ops)
         stores = [e for e in written if e[0] == "store"]
-        assert [e for e in kept if e[0] == "store"][-len(stores) :] == stores if stores else True, (
-            f"TR-2: {written} became {kept}"
-        )
+        # a branch that is always taken may have brought others to this level
+        assert [e for e in kept if e in stores] == stores, f"TR-2: {written} became {kept}"
         everywhere = set(effects(list(walk(before.body))))
         assert set(effects(list(walk(after.body)))) <= everywhere, "TR-2: an effect out of nothing"
