@@ -30,14 +30,19 @@ class _Context(ctypes.Structure):
     )
 
 
-def load(program: Program, cache: Cache | None = None, text: str | None = None) -> ctypes.CDLL:
+def load(
+    program: Program,
+    cache: Cache | None = None,
+    text: str | None = None,
+    flags: tuple[str, ...] = (),
+) -> ctypes.CDLL:
     """The shared library of a program, with its layouts compared.
 
     Raises:
         Unavailable: there is no C++ compiler.
         LayoutMismatch: it was compiled from other layouts.
     """
-    data = library(text or program.text("cpu"), program.strict, cache or Cache())
+    data = library(text or program.text("cpu"), program.strict, cache or Cache(), flags)
     with tempfile.NamedTemporaryFile(prefix="actinium-", suffix=".so") as file:
         file.write(data)
         file.flush()
