@@ -365,6 +365,77 @@ class DeviceFault(GpuError):
         self.line = line
 
 
+class GpuUnavailable(GpuError, Unavailable):
+    """No GPU can be used here: ``reason`` says why, ``hint`` what would mend it."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(f"{reason}; {hint}" if hint else reason)
+        self.reason = reason
+        self.hint = hint
+
+
+class ToolchainMismatch(GpuUnavailable):
+    """NVRTC is newer than what the driver loads; both are versions of CUDA, such as (13, 0)."""
+
+    def __init__(self, nvrtc: tuple[int, int], driver: tuple[int, int]) -> None:
+        super().__init__(
+            f"NVRTC {nvrtc[0]}.{nvrtc[1]} makes code that a driver for CUDA {driver[0]}.{driver[1]} "
+            "may not load",
+            f"update the driver, or install NVRTC and cuda-bindings of CUDA {driver[0]}.{driver[1]}",
+        )
+        self.nvrtc = nvrtc
+        self.driver = driver
+
+
+class CapabilityMissing(GpuError):
+    """The device lacks what a feature needs; ``needs`` and ``has`` are values of one fact of it."""
+
+    def __init__(self, feature: str, fact: str, needs: object, has: object) -> None:
+        super().__init__(f"{feature} needs a device with {fact} {needs}, this one has {has}")
+        self.feature = feature
+        self.fact = fact
+        self.needs = needs
+        self.has = has
+
+
+class DoesNotFit(GpuError):
+    """More blocks than can be resident at a time; ``limiting`` is what there is too little of."""
+
+    def __init__(self, requested: int, most: int, limiting: str) -> None:
+        super().__init__(
+            f"a launch of {requested:,} blocks does not fit: {most:,} can be resident at a time, "
+            f"limited by {limiting}; launch fewer instances, or more of them in each block"
+        )
+        self.requested = requested
+        self.most = most
+        self.limiting = limiting
+
+
+class WouldBlockResident(GpuError):
+    """A driver call that waits for the device, while a resident kernel keeps it busy."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(
+            f"{call} may wait until the kernels of this process end, and a resident kernel does "
+            "not; make the call before the launch, or in another process"
+        )
+        self.call = call
+
+
+class DeviceLost(GpuError):
+    """The device, or the process that held it, is gone with all state that was on it."""
+
+
+class KernelHung(GpuError):
+    """A resident kernel has not ended within ``after`` seconds of being told to."""
+
+    def __init__(self, after: float, running: str = "") -> None:
+        what = f" ({running})" if running else ""
+        super().__init__(f"the kernel has not ended {after:g} s after its stop{what}")
+        self.after = after
+        self.running = running
+
+
 class InferenceError(ActiniumError):
     """Base of errors on the way from a request to its tokens.
 
