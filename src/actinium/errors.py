@@ -379,9 +379,9 @@ class ToolchainMismatch(GpuUnavailable):
 
     def __init__(self, nvrtc: tuple[int, int], driver: tuple[int, int]) -> None:
         super().__init__(
-            f"NVRTC {nvrtc[0]}.{nvrtc[1]} makes code that a driver for CUDA {driver[0]}.{driver[1]} "
-            "may not load",
-            f"update the driver, or install NVRTC and cuda-bindings of CUDA {driver[0]}.{driver[1]}",
+            f"NVRTC is of CUDA {nvrtc[0]}.{nvrtc[1]}, and its code may not load with a driver of "
+            f"CUDA {driver[0]}.{driver[1]}",
+            f"update the driver, or install NVRTC and cuda-bindings {driver[0]}.{driver[1]}",
         )
         self.nvrtc = nvrtc
         self.driver = driver
@@ -424,16 +424,6 @@ class WouldBlockResident(GpuError):
 
 class DeviceLost(GpuError):
     """The device, or the process that held it, is gone with all state that was on it."""
-
-
-class KernelHung(GpuError):
-    """A resident kernel has not ended within ``after`` seconds of being told to."""
-
-    def __init__(self, after: float, running: str = "") -> None:
-        what = f" ({running})" if running else ""
-        super().__init__(f"the kernel has not ended {after:g} s after its stop{what}")
-        self.after = after
-        self.running = running
 
 
 class InferenceError(ActiniumError):

@@ -6,6 +6,7 @@
     lang         the front end: from a function's source to operations
     abi          what host and device agree on: control lines, slots, commands
     codegen      operations to C++; compilers and their cache
+    hardware     GPUs, their driver, what they can do
     executors    the oracle in CPython, and the CPU
 
 This module is a door: what compiles and runs is imported when it is first used.
@@ -25,6 +26,7 @@ from .layout.scalar import NARROW, SCALARS
 if TYPE_CHECKING:
     from .executors.native import NativeActor, NativeKernel
     from .executors.oracle import OracleActor, OracleKernel
+    from .hardware.find import device
     from .program import Program, compile
 
     # To a type checker a device number is the Python number that it is computed with.
@@ -42,6 +44,7 @@ _LATER = {
     "OracleKernel": "executors.oracle",
     "Program": "program",
     "compile": "program",
+    "device": "hardware.find",
 }
 
 __all__ = [
@@ -57,6 +60,7 @@ __all__ = [
     "Record",
     "actor",
     "compile",
+    "device",
     "function",
     "kernel",
     "message",
