@@ -42,17 +42,21 @@ def load(
         Unavailable: there is no C++ compiler.
         LayoutMismatch: it was compiled from other layouts.
     """
-    data = library(text or program.text("cpu"), program.strict, cache or Cache(), flags)
+    code = loaded(library(text or program.text("cpu"), program.strict, cache or Cache(), flags))
+    code.ac_layout.restype = ctypes.c_uint64
+    for i, record in enumerate(program.records):
+        got = code.ac_layout(i)
+        if got != record.hash:
+            raise LayoutMismatch(record.name, "hash", record.hash, got)
+    return code
+
+
+def loaded(data: bytes) -> ctypes.CDLL:
+    """A shared library out of its bytes."""
     with tempfile.NamedTemporaryFile(prefix="actinium-", suffix=".so") as file:
         file.write(data)
         file.flush()
-        loaded = ctypes.CDLL(file.name)
-    loaded.ac_layout.restype = ctypes.c_uint64
-    for i, record in enumerate(program.records):
-        got = loaded.ac_layout(i)
-        if got != record.hash:
-            raise LayoutMismatch(record.name, "hash", record.hash, got)
-    return loaded
+        return ctypes.CDLL(file.name)
 
 
 def stop(program: Program, fault: int) -> None:
