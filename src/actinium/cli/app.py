@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from . import arguments as a
-from .admin.app import add_to
+from .admin.app import add_to as add_admin
 from .failures import failures
+from .gpu.app import add_to as add_gpu
 from .logs import Level, set_up
 from .screen import Screen
 
@@ -185,4 +186,5 @@ def _store(path: str | None, none: bool) -> str | None:
     return "none" if none else path
 
 
-add_to(app)
+add_admin(app)
+add_gpu(app)

@@ -47,14 +47,19 @@ def _nvrtc() -> Any:
     return nvrtc
 
 
-def version() -> str:
-    """NVRTC's version, such as ``13.0``.
+def numbers() -> tuple[int, int]:
+    """NVRTC's version, such as (13, 0).
 
     Raises:
         MissingExtra: it is not installed.
     """
     _, major, minor = _nvrtc().nvrtcVersion()
-    return f"{major}.{minor}"
+    return major, minor
+
+
+def version() -> str:
+    """The same as text, such as ``13.0``."""
+    return ".".join(map(str, numbers()))
 
 
 def cubin(program: Program, architecture: str, cache: Cache | None = None) -> Cubin:
@@ -64,22 +69,46 @@ def cubin(program: Program, architecture: str, cache: Cache | None = None) -> Cu
         MissingExtra: NVRTC is not installed.
         CompilerFailed: NVRTC does not know the architecture, or refused the text.
     """
+    return cubin_of(program.text("cuda"), architecture, program.strict, cache)
+
+
+def cubin_of(
+    text: str, architecture: str, strict: bool, cache: Cache | None = None, entry: str = ""
+) -> Cubin:
+    """The same of any text; of several kernels ``entry`` names the one that is described."""
     cache = cache or Cache()
-    text = program.text("cuda")
-    options = (
-        f"--gpu-architecture={architecture}",
-        "--std=c++17",
-        f"--fmad={'false' if program.strict else 'true'}",
-        "--ptxas-options=-v",
-        "--disable-warnings",
-    )
+    options = (*_options(architecture, strict), "--ptxas-options=-v")
     key = cache.key(text, " ".join(options), "cuda", version())
     blob = cache.get(key, lambda: _compile(text, options))
     size = int.from_bytes(blob[:8], "little")
-    return _described(architecture, blob[8 : 8 + size].decode(), blob[8 + size :])
+    return _described(architecture, blob[8 : 8 + size].decode(), blob[8 + size :], entry)
 
 
-def _described(architecture: str, log: str, data: bytes) -> Cubin:
+def ptx(text: str, architecture: str, strict: bool) -> str:
+    """The assembly of NVIDIA's virtual machine that a text becomes on the way to a CUBIN.
+
+    Raises:
+        MissingExtra: NVRTC is not installed.
+        CompilerFailed: NVRTC does not know the architecture, or refused the text.
+    """
+    nvrtc = _nvrtc()
+    options = _options(architecture.replace("sm_", "compute_"), strict)
+    _, data = _run(text, options, nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX)
+    return data.rstrip(b"\0").decode()
+
+
+def _options(architecture: str, strict: bool) -> tuple[str, ...]:
+    return (
+        f"--gpu-architecture={architecture}",
+        "--std=c++17",
+        f"--fmad={'false' if strict else 'true'}",
+        "--disable-warnings",
+    )
+
+
+def _described(architecture: str, whole: str, data: bytes, wanted: str) -> Cubin:
+    parts = whole.split("ptxas info    : Compiling")
+    log = next((part for part in parts if f"'{wanted}'" in part), "Compiling" + parts[-1])
     entry = _ENTRY.search(log)
     registers = _REGISTERS.search(log)
     spills = _SPILLS.search(log)
@@ -96,6 +125,13 @@ def _described(architecture: str, log: str, data: bytes) -> Cubin:
 def _compile(text: str, options: tuple[str, ...]) -> bytes:
     """The log (with its length before it) and the CUBIN."""
     nvrtc = _nvrtc()
+    log, data = _run(text, options, nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN)
+    return len(log).to_bytes(8, "little") + log + data
+
+
+def _run(text: str, options: tuple[str, ...], size: Any, get: Any) -> tuple[bytes, bytes]:
+    """The log of a compilation, and what ``get`` gives of it."""
+    nvrtc = _nvrtc()
     error, handle = nvrtc.nvrtcCreateProgram(text.encode(), b"program.cu", 0, [], [])
     _need(error, "")
     try:
@@ -103,10 +139,9 @@ def _compile(text: str, options: tuple[str, ...]) -> bytes:
         log = _bytes(handle, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog)
         plain = log.rstrip(b"\0 \n")
         _need(error, plain.decode(errors="replace"))
-        data = _bytes(handle, nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN)
+        return plain, _bytes(handle, size, get)
     finally:
         nvrtc.nvrtcDestroyProgram(handle)
-    return len(plain).to_bytes(8, "little") + plain + data
 
 
 def _bytes(handle: Any, size: Any, get: Any) -> bytes:

@@ -1,0 +1,1 @@
+"""``actinium gpu``: what there is, what a program compiles to, and running one."""
