@@ -11,7 +11,7 @@ from . import arguments as a
 
 gpu = typer.Typer(
     name="gpu",
-    help="Actors compiled for GPUs: what this machine has, what a program compiles to, a first run.",
+    help="Actors compiled for GPUs: this machine, what a program compiles to, a first run.",
     epilog="Start here:  actinium gpu info   |   actinium gpu compile counter.py",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -19,7 +19,7 @@ def info(screen: Screen, as_json: bool) -> bool:
     found = facts()
     rows = [(name, line["status"], line["found"]) for name, line in found.items()]
     show(screen, found, as_json, table(("", "status", "found"), rows))
-    return found["rings"]["status"] != "fail"
+    return bool(found["rings"]["status"] != "fail")
 
 
 def facts() -> dict[str, dict[str, Any]]:

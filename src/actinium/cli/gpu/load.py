@@ -35,7 +35,7 @@ def module_of(path: Path) -> ModuleType:
 def _home(value: Any) -> str | None:
     """The module in which a program is defined; None for what is no program."""
     if isinstance(value, Kernel):
-        return value.function.__module__
+        return str(value.function.__module__)
     return value.__module__ if isinstance(value, type) and hasattr(value, "__gpu_actor__") else None
 
 

@@ -32,8 +32,8 @@ def parse(text: str, kinds: Sequence[type]) -> Any:
         name, equals, value = word.partition("=")
         if not equals or name not in record.types:
             raise CommandFailed(
-                f"message {text!r}: expected field=value with a field of {', '.join(record.types)}; "
-                f"got {word!r}",
+                f"message {text!r}: expected field=value with a field of "
+                f"{', '.join(record.types)}; got {word!r}",
                 code=USAGE,
             )
         values[name] = _value(f"{words[0]}.{name}", record.types[name], value)
