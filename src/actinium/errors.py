@@ -356,7 +356,7 @@ class CompilerFailed(GpuError):
 
 
 class DeviceFault(GpuError):
-    """A handler stopped: ``fault`` (assert, bounds, divide, budget) at ``line`` of ``file``."""
+    """A handler stopped: ``fault`` (assert, bounds, divide, budget, outbox) and its place."""
 
     def __init__(self, fault: str, file: str, line: int) -> None:
         super().__init__(f"{fault} at {file}:{line}")

@@ -73,6 +73,7 @@ class M:
     f: gpu.f32
     d: gpu.f64
     flag: gpu.bool32
+    to: gpu.Ref
     at: Point
     row: gpu.Array[gpu.i32, 4]
 
@@ -227,6 +228,22 @@ atomic-local: x = m.i; gpu.atomic_add(x, 1); return 1
 atomic-type: x = gpu.atomic_min(self.f, 1.0); return 1
 par-break: |for i in gpu.prange(3):|    break|return 1
 par-return: |for i in gpu.prange(3):|    return 1|return 1
+ref-arithmetic: x = m.to + 1; return 1
+ref-order: return 1 if m.to < m.to else 0
+ref-largest: x = max(m.to, m.to); return 1
+ref-mixed: return 1 if m.to == m.u else 0
+ref-number: return 1 if m.to == 5 else 0
+ref-made: x = gpu.Ref(5); return 1
+ref-made-of-a-number: x = gpu.Ref(m.u); return 1
+ref-cast: x = gpu.i32(m.to); return 1
+ref-unary: x = -m.to; return 1
+ref-abs: x = abs(m.to); return 1
+ref-retyped: |x = 0|if m.i:|    x = m.to|return 1
+tell-who: gpu.tell(m.u, m); return 1
+tell-what: gpu.tell(m.to, m.at); return 1
+tell-count: gpu.tell(m.to); return 1
+tell-value: x = gpu.tell(m.to, m); return 1
+sender-count: x = gpu.sender(1); return 1
 """
 _BLOCK = """
 partial-value: |s = 0|for i in gpu.prange(m.i):|    s += i|return gpu.i32(s)
@@ -244,10 +261,13 @@ racing-read: |for i in gpu.prange(m.i):|    self.big[i] = self.big[i + 1]|return
 racing-atomic-read: |for i in gpu.prange(m.i):|    gpu.atomic_add(self.n, 1)|    self.big[i] = self.n|return 1
 nested-prange: |for i in gpu.prange(m.i):|    for j in gpu.prange(m.i):|        gpu.atomic_add(self.n, 1)|return 1
 collective-varying: |for i in gpu.prange(m.i):|    self.big[i] = gpu.reduce_add(m.i)|return 1
+tell-varying: |for i in gpu.prange(m.i):|    gpu.tell(m.to, m)|return 1
 atomic-uniform: gpu.atomic_add(self.n, 1); return 1
 """
 _KERNEL = """
 kernel-store: x[0] = 1.0
+actor-only: z = gpu.me()
+actor-only-tell: gpu.tell(0, n)
 grid-collective: z = gpu.reduce_add(n)
 kernel-carried: |s = 0.0|for i in gpu.prange(n):|    s += x[i]|for i in gpu.prange(n):|    y[i] = gpu.f32(s)
 racing-loops: |for i in gpu.prange(n):|    y[i] = x[i]|for i in gpu.prange(n):|    x[i] = y[i] + 1.0

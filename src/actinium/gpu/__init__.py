@@ -18,7 +18,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .intrinsics.table import TABLE
-from .lang.marks import Buffer, Grid, Kernel, actor, function, kernel, prange, stencil, unroll
+from .lang.marks import (
+    Buffer,
+    Grid,
+    Kernel,
+    actor,
+    function,
+    kernel,
+    me,
+    now_us,
+    prange,
+    sender,
+    stencil,
+    tell,
+    unroll,
+)
 from .layout.declare import Array, message, record_of, state
 from .layout.record import Record
 from .layout.scalar import NARROW, SCALARS
@@ -33,6 +47,7 @@ if TYPE_CHECKING:
     i8 = i16 = i32 = i64 = u8 = u16 = u32 = u64 = int
     f16 = bf16 = f32 = f64 = float
     bool32 = bool
+    Ref = int
 else:
     globals().update(SCALARS)
     globals().update(NARROW)
@@ -63,11 +78,15 @@ __all__ = [
     "device",
     "function",
     "kernel",
+    "me",
     "message",
+    "now_us",
     "prange",
     "record_of",
+    "sender",
     "state",
     "stencil",
+    "tell",
     "unroll",
 ]
 for _name in __all__:

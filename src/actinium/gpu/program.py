@@ -53,10 +53,27 @@ class Program:
             )
         for lowered in self.lowered:
             optimise(lowered.function)
+        self.told = self._told()
+        """The message classes that its handlers may tell, each once."""
         _ = self.records  # two layouts of one name are refused here, not when it is first used
 
     def __repr__(self) -> str:
         return f"<gpu program {self.name}: {self.level}, {len(self.lowered)} functions>"
+
+    def _told(self) -> list[Any]:
+        kinds: dict[int, Any] = {}
+        for function in self.functions:
+            for op in walk(function.body):
+                if op.name != "tell":
+                    continue
+                message = op.attrs["record"].python
+                if kinds.setdefault(op.attrs["kind"], message) is not message:
+                    raise UsageError(
+                        f"{self.name} tells messages of two classes of kind {op.attrs['kind']:#06x}: "
+                        f"{kinds[op.attrs['kind']].__name__} and {message.__name__}; give each a kind "
+                        "of its own"
+                    )
+        return list(kinds.values())
 
     @property
     def functions(self) -> list[Function]:
@@ -96,6 +113,7 @@ class Program:
             for value in _values(function):
                 if isinstance(value.type, Record):
                     found.append(value.type)
+        found += [message.__gpu_record__ for message in self.told]
         return nested(found)
 
     @cached_property
@@ -144,6 +162,8 @@ class Program:
         elif function.result is not None:
             parameters.append(f"{stored(function.result)}* reply")
         parameters += [f"{held(value.type)} v{value.id}" for _, value in function.params]
+        if any(op.name == "tell" for op in walk(function.body)):
+            writer.lines.insert(0, "  ac_u32 ac_used = 0;")
         if any(map(counts, walk(function.body))):
             steps = "  ac_u64 ac_steps = 0;\n  const ac_u64 ac_limit = ctx->budget ? ctx->budget : ~0ull >> 1;"
             writer.lines.insert(0, steps)
@@ -173,8 +193,8 @@ class Program:
             f"  ac_sync<{level}>();\n  return {HANDLED};\n}}\n"
             "#ifdef __CUDACC__\n"
             'extern "C" __global__ void ac_once(void* state, ac_u32 kind, const void* message, void* reply, '
-            "ac_u32* result) {\n  __shared__ ac_ctx ctx;\n  if (threadIdx.x == 0) {\n    ctx.fault = 0;\n"
-            f"    ctx.budget = {self.max_steps}ull;\n  }}\n"
+            "ac_u32* result) {\n  __shared__ ac_ctx ctx;\n  if (threadIdx.x == 0) "
+            f"ac_clear(&ctx, {self.max_steps}ull);\n"
             "  __syncthreads();\n  ac_u32 answer = ac_handle(&ctx, state, kind, message, reply);\n"
             "  __syncthreads();\n  if (threadIdx.x == 0) { result[0] = answer; result[1] = ctx.fault; }\n}\n"
             "#else\n"
@@ -210,8 +230,8 @@ class Program:
         return (
             "#ifdef __CUDACC__\n"
             f'extern "C" __global__ void ac_kernel({name} a, ac_u32* fault) {{\n'
-            "  __shared__ ac_ctx ctx;\n  if (threadIdx.x == 0) {\n    ctx.fault = 0;\n"
-            f"    ctx.budget = {self.max_steps}ull;\n  }}\n  __syncthreads();\n"
+            "  __shared__ ac_ctx ctx;\n  if (threadIdx.x == 0) "
+            f"ac_clear(&ctx, {self.max_steps}ull);\n  __syncthreads();\n"
             f"  {call};\n  __syncthreads();\n"
             "  if (threadIdx.x == 0 && ctx.fault) atomicCAS(fault, 0u, ctx.fault);\n}\n#else\n"
             f'extern "C" void ac_kernel(const {name}* arguments, ac_u32* fault) {{\n'
@@ -252,6 +272,7 @@ def compile(what: Any, *, strict: bool = True, max_steps: int = MAX_STEPS) -> Pr
     Raises:
         CompileError: the program is outside the language; its text says what to write.
         LayoutError: two of its layouts have one name.
-        UsageError: ``what`` is none of the three, or ``max_steps`` is no such number.
+        UsageError: ``what`` is none of the three, ``max_steps`` is no such number, or two told
+            message classes have one kind.
     """
     return Program(what, strict, max_steps)

@@ -187,7 +187,7 @@ _CTYPES = {
     "i8": ctypes.c_int8, "i16": ctypes.c_int16, "i32": ctypes.c_int32, "i64": ctypes.c_int64,
     "u8": ctypes.c_uint8, "u16": ctypes.c_uint16, "u32": ctypes.c_uint32, "u64": ctypes.c_uint64,
     "f16": ctypes.c_uint16, "bf16": ctypes.c_uint16, "f32": ctypes.c_float, "f64": ctypes.c_double,
-    "bool32": ctypes.c_uint32,
+    "bool32": ctypes.c_uint32, "Ref": ctypes.c_uint64,
 }  # fmt: skip
 _serial = iter(range(10**9))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def _main(program: Any, messages: list[Any], budget: int) -> str:
     spec = program.spec
     functions = dict(zip(program.messages, program.functions, strict=True))
     out = [f"alignas(16) static unsigned char state[] = {_array(initial_state(spec))};"]
-    out.append("static ac_ctx ctx; alignas(16) static unsigned char reply[256];")
+    out.append("static ac_ctx ctx; alignas(16) static unsigned char reply[256], outbox[4096];")
     out.append("static void show(const unsigned char* p, int n) {")
     out.append('  for (int i = 0; i < n; i++) printf("%02x", p[i]);\n}')
     for i, message in enumerate(messages):
@@ -59,10 +60,11 @@ def _main(program: Any, messages: list[Any], budget: int) -> str:
         out.append(
             f'  if (lane == 0) {{ show(reply, {size}); printf(" ");'
             f"  show(state, {spec.state.size}); "
-            f'printf(" %u\\n", ctx.fault); ctx.fault = 0; }}\n  ac_test_sync();'
+            '    if (ctx.told) { printf(" "); show(ctx.outbox, ctx.told); }\n'
+            f'printf(" %u\\n", ctx.fault); ctx.fault = ctx.told = 0; }}\n  ac_test_sync();'
         )
     out.append(f"  return 0;\n}}\nint main() {{\n  pthread_t t[{LANES}];")
-    out.append(f"  ctx.budget = {budget};")
+    out.append(f"  ctx.budget = {budget}; ctx.outbox = outbox; ctx.room = sizeof outbox;")
     out.append(f"  for (auto& b : barrier) pthread_barrier_init(&b, 0, {LANES});")
     out.append(f"  for (long i = 0; i < {LANES}; i++) pthread_create(&t[i], 0, run, (void*)i);")
     out.append(f"  for (int i = 0; i < {LANES}; i++) pthread_join(t[i], 0);\n}}")
@@ -96,6 +98,13 @@ def inputs(seed: int) -> list[Any]:
     return found
 
 
+def _entry(to: int, message: Any) -> str:
+    """A message as it lies in the outbox."""
+    data = type(message).__gpu_record__.pack(message)
+    head = struct.pack("<QII", to, type(message).__gpu_kind__, len(data))
+    return (head + data + bytes(-len(data) % 8)).hex()
+
+
 def expected(program: Any, messages: list[Any]) -> list[str]:
     oracle = gpu.OracleActor(program)
     functions = dict(zip(program.messages, program.functions, strict=True))
@@ -106,7 +115,9 @@ def expected(program: Any, messages: list[Any]) -> list[str]:
         packed = (
             b"" if record is None else record.pack(reply if record.python else {"value": reply})
         )
-        lines.append(f"{packed.hex()} {program.spec.state.pack(oracle.state).hex()} 0")
+        told = "".join(_entry(*each) for each in oracle.told)
+        state = program.spec.state.pack(oracle.state).hex()
+        lines.append(f"{packed.hex()} {state} {told + ' ' if told else ''}0")
     return lines
 
 

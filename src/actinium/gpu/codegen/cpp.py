@@ -296,6 +296,8 @@ class Writer:
 
     def place(self, root: Root, path: tuple[str | None, ...], indices: list[Value]) -> str:
         text = f"p_{root.name}" if root.kind == "buffer" else root.name
+        if not path:
+            return f"(*{text})"
         rest = iter(indices)
         for i, step in enumerate(path):
             if step is None:
@@ -331,6 +333,15 @@ class Writer:
             self.target, op.result.scalar, [place, *self.names(op.args[split:])]
         )
         self.let(op.result, text)
+
+    def _tell(self, op: Op) -> None:
+        root, record = op.attrs["root"], op.attrs["record"]
+        what = self.place(root, op.attrs["path"], op.args[1:]) if root else self.name(op.args[1])
+        size = f"{record.size}u"
+        self.line(f"if (!ac_may_tell(ctx, ac_used, {size})) {self.stop('outbox', op)}")
+        leader = "" if self.level == 0 else f"if (ac_lane<{self.level}>() == 0) "
+        who = self.name(op.args[0])
+        self.line(f"{leader}ac_tell(ctx, {who}, {op.attrs['kind']:#06x}u, &{what}, {size});")
 
     def _sync(self, op: Op) -> None:
         self.line(f"ac_sync<{self.level}>();")
@@ -402,6 +413,8 @@ class Writer:
             return f"({text} != 0)" if type_ is BOOL else text
         if op.name == "length":
             return f"n_{op.attrs['root'].name}"
+        if op.name == "context":
+            return f"ctx->{op.attrs['what']}"
         if op.name == "neighbour":
             return self.neighbour(op)
         return self.arithmetic(op.name, op, a)

@@ -10,14 +10,54 @@
 #endif
 
 // fault: number of the place in the program that stopped, 0 for none; the first one stays.
+// told: bytes of the outbox that hold messages; outbox: room bytes, aligned to 8.
 // budget: how many counted rounds of loops a handler may run, 0 for any number.
+// now: microseconds since 1970; me, sender: handles of the actor and of who sent the message.
 // scratch: room for one value of each warp.
 struct ac_ctx {
   ac_u32 fault;
-  ac_u32 spare;
+  ac_u32 told;
   ac_u64 budget;
+  ac_u64 now;
+  ac_u64 me;
+  ac_u64 sender;
+  ac_u8* outbox;
+  ac_u32 room;
+  ac_u32 spare;
   ac_u64 scratch[32];
 };
+
+AC_FN void ac_clear(ac_ctx* c, ac_u64 budget) {
+  c->fault = c->told = c->room = c->spare = 0;
+  c->budget = budget;
+  c->now = c->me = c->sender = 0;
+  c->outbox = 0;
+}
+
+// A message in the outbox; its bytes follow, filled up to 8.
+struct ac_told {
+  ac_u64 to;
+  ac_u32 kind;
+  ac_u32 size;
+};
+#ifndef AC_OWN_TELL  // a runtime may send at once instead; it defines both
+// All threads ask whether a message still fits, each with a count of its own, and answer alike.
+AC_FN bool ac_may_tell(ac_ctx* c, ac_u32& used, ac_u32 size) {
+  ac_u32 need = (ac_u32)sizeof(ac_told) + ((size + 7u) & ~7u);
+  if (used > c->room || need > c->room - used) return false;
+  used += need;
+  return true;
+}
+// One thread sends.
+template <class T> AC_FN void ac_tell(ac_ctx* c, ac_u64 to, ac_u32 kind, const T* data, ac_u32 size) {
+  ac_told* entry = (ac_told*)(c->outbox + c->told);
+  entry->to = to;
+  entry->kind = kind;
+  entry->size = size;
+  *(T*)(entry + 1) = *data;
+  c->told += (ac_u32)sizeof(ac_told) + ((size + 7u) & ~7u);
+}
+#endif
 
 #if defined(__CUDACC__)
 #ifndef AC_BLOCK_LANE  // a runtime that keeps warps for itself says which threads are left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -24,8 +25,14 @@ class _Context(ctypes.Structure):
 
     _fields_ = (
         ("fault", ctypes.c_uint32),
-        ("spare", ctypes.c_uint32),
+        ("told", ctypes.c_uint32),
         ("budget", ctypes.c_uint64),
+        ("now", ctypes.c_uint64),
+        ("me", ctypes.c_uint64),
+        ("sender", ctypes.c_uint64),
+        ("outbox", ctypes.c_void_p),
+        ("room", ctypes.c_uint32),
+        ("spare", ctypes.c_uint32),
         ("scratch", ctypes.c_uint64 * 32),
     )
 
@@ -59,6 +66,11 @@ def loaded(data: bytes) -> ctypes.CDLL:
         return ctypes.CDLL(file.name)
 
 
+OUTBOX = 4096
+_ENTRY = struct.Struct("<QII")
+"""``ac_told``: to whom, kind, size."""
+
+
 def stop(program: Program, fault: int) -> None:
     """Raises what a fault number stands for; 0 for none."""
     if fault:
@@ -66,10 +78,24 @@ def stop(program: Program, fault: int) -> None:
 
 
 class NativeActor:
-    """One actor of a program, with its state in this process's memory."""
+    """One actor of a program, with its state in this process's memory.
+
+    ``max_steps`` is the budget of a handler (None: the program's), ``outbox`` how many bytes the
+    messages that it tells may take, 16 more than its own for each.
+    """
+
+    me = 0
+    """What ``gpu.me()`` is."""
+    now_us = 0
+    """What ``gpu.now_us()`` is."""
 
     def __init__(
-        self, program: Program, cache: Cache | None = None, *, max_steps: int | None = None
+        self,
+        program: Program,
+        cache: Cache | None = None,
+        *,
+        max_steps: int | None = None,
+        outbox: int = OUTBOX,
     ) -> None:
         if program.spec is None:
             raise UsageError(f"{program.name} is a kernel; call gpu.NativeKernel(program)")
@@ -78,6 +104,9 @@ class NativeActor:
         self._kinds = dict(zip(program.messages, program.functions, strict=True))
         self._context = _Context()
         self._context.budget = program.max_steps if max_steps is None else checked(max_steps)
+        self._outbox = (ctypes.c_uint64 * (outbox // 8 + 1))()
+        self._context.outbox = ctypes.addressof(self._outbox)
+        self._context.room = outbox
         self.reset()
 
     def reset(self) -> None:
@@ -100,8 +129,21 @@ class NativeActor:
         assert spec is not None
         self._state = ctypes.create_string_buffer(spec.state.pack(values), spec.state.size)
 
-    def handle(self, message: Any) -> Any:
-        """Runs the handler of one message and gives its reply.
+    @property
+    def told(self) -> list[tuple[int, Any]]:
+        """What the last handler told: (gpu.Ref, message), in order."""
+        classes = {message.__gpu_kind__: message for message in self.program.told}
+        data, at = bytes(self._outbox), 0
+        found = []
+        while at < self._context.told:
+            to, kind, size = _ENTRY.unpack_from(data, at)
+            at += _ENTRY.size
+            found.append((to, classes[kind].__gpu_record__.unpack(data[at : at + size])))
+            at += size + -size % 8
+        return found
+
+    def handle(self, message: Any, *, sender: int = 0) -> Any:
+        """Runs the handler of one message and gives its reply; ``sender`` is its ``gpu.sender()``.
 
         Raises:
             Unhandled: no handler takes this message type.
@@ -112,7 +154,9 @@ class NativeActor:
             raise Unhandled(f"{self.program.name} has no handler for {type(message).__name__}")
         data = type(message).__gpu_record__.pack(message)
         reply, record = reply_room(function)
-        self._context.fault = 0
+        context = self._context
+        context.fault = context.told = 0
+        context.now, context.me, context.sender = self.now_us, self.me, sender
         answer = self._library.ac_dispatch(
             ctypes.byref(self._context), self._state, type(message).__gpu_kind__, data, reply
         )

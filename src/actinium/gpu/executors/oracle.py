@@ -23,17 +23,36 @@ from ..lang.source import MISSING, Source
 from ..layout.record import Record
 from ..layout.scalar import I64, Scalar
 from ..program import Program
-from .native import by_name, check_shape
+from .native import OUTBOX, by_name, check_shape
 from .number import Number, extreme, plain, type_of, typed
 from .rewrite import rewrite
 from .views import ArrayView, GridView, RecordView, closed, opened
 
 
+class Scene:
+    """What the handlers of an actor see of the world, and what they told."""
+
+    def __init__(self, outbox: int = 0) -> None:
+        self.outbox = outbox
+        self.me = self.sender = self.now = 0
+        self.told: list[tuple[int, Any]] = []
+        self.used = 0
+        """Bytes of the outbox."""
+
+    def tell(self, to: Any, message: RecordView) -> None:
+        record = message.record
+        self.used += 16 + record.size + -record.size % 8
+        if self.used > self.outbox:
+            raise Fault("outbox")
+        self.told.append((int(plain(to)), closed(record, message.data)))
+
+
 class Runner:
     """The functions of one handler or kernel, made runnable."""
 
-    def __init__(self, lowered: Lowered, max_steps: int) -> None:
+    def __init__(self, lowered: Lowered, max_steps: int, scene: Scene | None = None) -> None:
         self.notes = lowered.notes
+        self.scene = scene or Scene()
         self.limit = max_steps or math.inf
         self.steps = 0
         """Rounds of loops counted so far by the handler that runs."""
@@ -97,6 +116,10 @@ class Runner:
             return typed(target, arguments[0])
         if kind in ("min", "max"):
             return extreme(kind, *arguments)
+        if kind == "context":
+            return typed(target[1], getattr(self.scene, target[0]))
+        if kind == "tell":
+            return self.scene.tell(*arguments)
         if kind == "row":
             return _row(target[0], arguments)
         if kind == "atomic":
@@ -202,15 +225,26 @@ def _run(program: Program, entry: Any, *arguments: Any) -> Any:
 
 
 class OracleActor:
-    """One actor of a program, run by CPython from its source. Slow, and right by definition."""
+    """One actor of a program, run by CPython from its source. Slow, and right by definition.
 
-    def __init__(self, program: Program, *, max_steps: int | None = None) -> None:
+    What it takes and has besides the program is what :class:`NativeActor` takes and has.
+    """
+
+    me = 0
+    """What ``gpu.me()`` is."""
+    now_us = 0
+    """What ``gpu.now_us()`` is."""
+
+    def __init__(
+        self, program: Program, *, max_steps: int | None = None, outbox: int = OUTBOX
+    ) -> None:
         if program.spec is None:
             raise UsageError(f"{program.name} is a kernel; call gpu.OracleKernel(program)")
         self.program = program
         limit = program.max_steps if max_steps is None else checked(max_steps)
+        self._scene = Scene(outbox)
         self._runners = {
-            message: Runner(lowered, limit)
+            message: Runner(lowered, limit, self._scene)
             for message, lowered in zip(program.messages, program.lowered, strict=True)
         }
         self.reset()
@@ -233,8 +267,13 @@ class OracleActor:
         self._record = spec.state
         self._data = opened(spec.state, spec.state.unpack(spec.state.pack(values)))
 
-    def handle(self, message: Any) -> Any:
-        """Runs the handler of one message and gives its reply.
+    @property
+    def told(self) -> list[tuple[int, Any]]:
+        """What the last handler told: (gpu.Ref, message), in order."""
+        return list(self._scene.told)
+
+    def handle(self, message: Any, *, sender: int = 0) -> Any:
+        """Runs the handler of one message and gives its reply; ``sender`` is its ``gpu.sender()``.
 
         Raises:
             Unhandled: no handler takes this message type.
@@ -243,6 +282,9 @@ class OracleActor:
         runner = self._runners.get(type(message))
         if runner is None:
             raise Unhandled(f"{self.program.name} has no handler for {type(message).__name__}")
+        scene = self._scene
+        scene.told, scene.used = [], 0
+        scene.me, scene.sender, scene.now = self.me, sender, self.now_us
         record = type(message).__gpu_record__
         given = RecordView(record, opened(record, record.unpack(record.pack(message))))
         reply = runner.run(self.program, RecordView(self._record, self._data), given)

@@ -14,7 +14,7 @@ from ..layout.scalar import F32, Plain, Scalar, round_to, wrap
 
 
 class Fault(Exception):
-    """A handler stops here: ``assert``, ``bounds``, ``divide`` or ``budget``."""
+    """A handler stops here: ``assert``, ``bounds``, ``divide``, ``budget`` or ``outbox``."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)

@@ -6,7 +6,7 @@ there is none, and the program has to say what it wants.
 
 from __future__ import annotations
 
-from ..layout.scalar import BOOL, F64, FLOATS, I64, INTEGERS, Scalar
+from ..layout.scalar import BOOL, F64, FLOATS, I64, INTEGERS, REF, Scalar
 
 WEAK_INT = Scalar("int", "i", 64, "q")
 WEAK_FLOAT = Scalar("float", "f", 64, "d", digits=53, exponent=1023)
@@ -18,7 +18,7 @@ def holds(outer: Scalar, inner: Scalar) -> bool:
     """Whether each value of ``inner`` is a value of ``outer``."""
     if outer is inner:
         return True
-    if BOOL in (outer, inner):
+    if BOOL in (outer, inner) or REF in (outer, inner):
         return False
     if outer.is_float:
         return inner.digits <= outer.digits and inner.exponent <= outer.exponent
@@ -35,6 +35,8 @@ def common(a: Scalar, b: Scalar) -> Scalar | None:
         return a
     if BOOL in (a, b):
         return None
+    if REF in (a, b):
+        return REF if WEAK_INT in (a, b) else None
     if a.weak and b.weak:
         return WEAK_FLOAT
     if a.weak or b.weak:

@@ -32,6 +32,8 @@ def _values(values: list[Value]) -> str:
 def _attr(op: Op) -> str:
     if op.name in ("load", "store"):
         return path(op)
+    if op.name == "tell":
+        return f"{op.attrs['record']} {path(op) if op.attrs['root'] else ''}".rstrip()
     hidden = ("scope", "leader", "shared", "type", "free")
     shown: list[Any] = [v for k, v in op.attrs.items() if k not in hidden and v is not None]
     return " ".join(getattr(v, "name", None) or str(v) for v in shown)

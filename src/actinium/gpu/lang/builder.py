@@ -10,7 +10,7 @@ from ..ir import arithmetic
 from ..ir.nodes import Op, Region, Value
 from ..ir.promote import WEAK_FLOAT, WEAK_INT, common, holds, quotient
 from ..layout.record import ArrayType, Record
-from ..layout.scalar import BOOL, F64, I64, Plain, Scalar, convert, fits
+from ..layout.scalar import BOOL, F64, I64, REF, Plain, Scalar, convert, fits
 from .session import Notes, Session
 from .source import Source
 from .values import Known, Lit, Operand, Place, named
@@ -31,6 +31,7 @@ _PYTHON = {
     "pow": lambda a, b: a**b, "shl": lambda a, b: a << b, "shr": lambda a, b: a >> b,
     "and": lambda a, b: a & b, "or": lambda a, b: a | b, "xor": lambda a, b: a ^ b,
 }  # fmt: skip
+_NO_NUMBER = "`gpu.u64(ref)`, since a handle is no number"
 _LARGEST_LITERAL = 1 << 128
 
 
@@ -132,6 +133,11 @@ class Builder(ABC):
                     node, "bool-number", f"{literal.described} is no {type_}",
                     "`True` or `False` for bool32, a number for a number",
                 )  # fmt: skip
+            if type_ is REF:
+                self.refuse(
+                    node, "ref-number", f"{literal.described} is no gpu.Ref",
+                    "0, which is nobody, or a gpu.Ref out of the state, a message or gpu.me()",
+                )  # fmt: skip
             span = f" ({type_.low}..{type_.high})" if type_.is_int else ""
             self.refuse(
                 node, "literal-range", f"{literal.described} is no {type_}{span}",
@@ -141,11 +147,18 @@ class Builder(ABC):
 
     def converted(self, node: ast.AST, operand: Operand, type_: Scalar) -> Value:
         """The explicit conversion."""
+        if isinstance(operand, Lit) and type_ is REF:
+            return self.literal(node, operand, type_)
         if isinstance(operand, Lit):
             value = convert(type_, operand.value)
             return self.session.constant(type_, value, (self.source, node))
         if operand.type is type_:
             return operand
+        if type_ is REF or (operand.type is REF and type_.name not in ("u64", "bool32")):
+            self.refuse(
+                node, "ref-conversion", f"a conversion of {operand.type} to {type_}",
+                "gpu.u64 or gpu.bool32 of a gpu.Ref; nothing becomes one",
+            )  # fmt: skip
         return self.emit(node, "convert", [operand], type_).result
 
     def type_of(self, operand: Operand) -> Scalar:
@@ -160,6 +173,13 @@ class Builder(ABC):
         """Both operands in the smallest type that holds each."""
         ta, tb = self.type_of(a), self.type_of(b)
         type_ = common(ta, tb)
+        if type_ is None and REF in (ta, tb):
+            self.refuse(
+                node,
+                "ref-mixed",
+                f"{what} of {ta} and {tb}",
+                "a gpu.Ref on both sides, or 0 for nobody",
+            )
         if type_ is None:
             if BOOL in (ta, tb):
                 self.refuse(
@@ -188,6 +208,8 @@ class Builder(ABC):
         if name in ("shl", "shr"):
             return self.shift(node, name, a, b)
         ta, tb = self.type_of(a), self.type_of(b)
+        if REF in (ta, tb):
+            self.refuse(node, "ref-arithmetic", f"`{sign}` of {ta} and {tb}", _NO_NUMBER)
         if BOOL in (ta, tb) and not (ta is tb and name in _BITWISE):
             self.refuse(
                 node, "bool-arithmetic", f"`{sign}` of {ta} and {tb}",
@@ -291,6 +313,8 @@ class Builder(ABC):
             self.refuse(
                 node, "bool-order", f"`{_SIGN[name]}` of truth values", "== or !=, or and, or, not"
             )
+        if type_ is REF and name not in ("eq", "ne"):
+            self.refuse(node, "ref-order", f"`{_SIGN[name]}` of gpu.Refs", "== or !=")
         return self.emit(node, name, [x, y], BOOL).result
 
     def truth(self, node: ast.AST, operand: Operand) -> Operand:

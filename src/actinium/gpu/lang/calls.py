@@ -12,10 +12,10 @@ from ..intrinsics.row import Row
 from ..intrinsics.table import MATH, TABLE, WHOLE_MATH
 from ..ir.nodes import Region, Value
 from ..layout.record import ArrayType, Record
-from ..layout.scalar import BOOL, F64, I64, Narrow, Scalar
+from ..layout.scalar import BOOL, F64, I64, REF, Narrow, Scalar
 from . import marks
 from .builder import as_plain
-from .expressions import Expressions
+from .sends import CONTEXT, Sends
 from .source import MISSING, Source
 from .values import Known, Lit, Operand, Place, Ranged, Static, named
 
@@ -33,7 +33,7 @@ class Method(NamedTuple):
     owner: Place
 
 
-class Calls(Expressions):
+class Calls(Sends):
     """From ``ast.Call`` to values."""
 
     cls: type | None = None
@@ -99,30 +99,14 @@ class Calls(Expressions):
             return self.range(node, RANGES[target])
         if target in MATH:
             return self.intrinsic(node, MATH[target])
+        if target is marks.tell:
+            return self.tell(node)
+        if target in CONTEXT:
+            return self.context(node, CONTEXT[target])
         if target in WHOLE_MATH:
             return self.intrinsic(node, TABLE[WHOLE_MATH[target]])
         name = BUILTINS.get(target)
         return None if name is None else getattr(self, f"_{name}")(node)
-
-    def note(self, node: ast.Call, kind: str, what: Any) -> None:
-        """Tells the oracle how this call was understood."""
-        self.notes.calls[(node.lineno, node.col_offset, node.end_col_offset)] = (kind, what)
-
-    def operands(self, node: ast.Call, least: int, most: int | None = None) -> list[Operand]:
-        most = least if most is None else most
-        if node.keywords:
-            self.refuse(
-                node, "keyword", f"`{self.text(node.func)}` takes no keyword here",
-                "the operands by place",
-            )  # fmt: skip
-        if not least <= len(node.args) <= most:
-            wanted = f"{least}" if least == most else f"{least} to {most}"
-            wanted += " operand" if wanted == "1" else " operands"
-            self.refuse(
-                node, "operand-count",
-                f"`{self.text(node.func)}` takes {wanted}, got {len(node.args)}", wanted,
-            )  # fmt: skip
-        return [self.operand(arg) for arg in node.args]
 
     # Conversions and Python's own functions
 
@@ -134,8 +118,8 @@ class Calls(Expressions):
     def _abs(self, node: ast.Call) -> Known:
         (operand,) = self.operands(node, 1)
         type_ = self.type_of(operand)
-        if type_ is BOOL:
-            self.refuse(node, "bool-arithmetic", "`abs` of a truth value", "a number")
+        if type_ in (BOOL, REF):
+            self.refuse(node, "bool-arithmetic", f"`abs` of {type_}", "a number")
         if isinstance(operand, Lit):
             return Lit(abs(operand.value))
         return self.emit(node, "abs", [operand], type_).result
@@ -151,6 +135,8 @@ class Calls(Expressions):
             a, b, type_ = self.meet(node, best, other, f"`{name}`")
             if type_ is BOOL:
                 self.refuse(node, "bool-arithmetic", f"`{name}` of truth values", "`and` or `or`")
+            if type_ is REF:
+                self.refuse(node, "ref-order", f"`{name}` of gpu.Refs", "== or !=")
             best = self.emit(node, name, [a, b], type_).result
         return best
 
@@ -329,16 +315,6 @@ class Calls(Expressions):
         self.refuse(
             node, "array-value", f"{where} is a whole array ({type_!r})",
             "a record in the state, filled element by element",
-        )  # fmt: skip
-
-    def record_value(self, node: ast.AST, known: Known, record: Record) -> Value:
-        if isinstance(known, Place) and known.type is record:
-            return self.load(node, known)
-        if isinstance(known, Value) and known.type is record:
-            return known
-        self.refuse(
-            node, "record-type", f"`{self.text(node)}` is {named(known)}, where {record!r} is needed",
-            f"`{record!r}(...)`",
         )  # fmt: skip
 
     def inline(self, node: ast.Call, function: Any, owner: Place | None) -> Known:

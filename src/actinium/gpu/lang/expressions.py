@@ -10,7 +10,7 @@ from typing import Any
 from ..ir.nodes import Region, Value
 from ..ir.promote import DEFAULTS
 from ..layout.record import ArrayType, Record
-from ..layout.scalar import BOOL, I64, Scalar
+from ..layout.scalar import BOOL, I64, REF, Scalar
 from .builder import OPERATORS, Builder, as_plain
 from .marks import BufferType, GridType
 from .source import MISSING
@@ -241,7 +241,7 @@ class Expressions(Builder):
             return self.negated(node, operand)
         type_ = self.type_of(operand)
         name = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert"}[type(node.op)]
-        if type_ is BOOL or (name == "invert" and type_.is_float):
+        if type_ is BOOL or type_ is REF or (name == "invert" and type_.is_float):
             write = "`not x`" if type_ is BOOL else "an integer"
             self.refuse(node, "unary-type", f"`{self.text(node)}` of {type_}", write)
         if isinstance(operand, Lit):

@@ -6,7 +6,7 @@ import builtins
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, overload
 
 from actinium.errors import LayoutError, UsageError
 
@@ -172,7 +172,7 @@ class Grid:
     """The type of a stencil's parameter that is a grid: ``g[0, -1]`` is the cell to the left."""
 
     def __class_getitem__(cls, element: Any) -> GridType:
-        if not isinstance(element, Scalar) or element.kind == "b":
+        if not isinstance(element, Scalar) or element.kind in "br":
             raise LayoutError(f"Grid takes a number type such as gpu.f32, got {element!r}")
         return GridType(element)
 
@@ -231,6 +231,34 @@ def prange(start: int, stop: int, step: int = 1, /) -> builtins.range: ...
 def prange(*bounds: int) -> builtins.range:
     """As ``range``, with the iterations shared out among the threads that run the handler."""
     return builtins.range(*bounds)
+
+
+def _in_a_handler(name: str) -> NoReturn:
+    raise UsageError(f"gpu.{name} belongs in a handler of a @gpu.actor class")
+
+
+def me() -> int:
+    """In a handler: the ``gpu.Ref`` of the actor itself."""
+    _in_a_handler("me()")
+
+
+def sender() -> int:
+    """In a handler: the ``gpu.Ref`` of who told or asked, 0 where that is nobody."""
+    _in_a_handler("sender()")
+
+
+def now_us() -> int:
+    """In a handler: microseconds since 1970 (u64) when it was called, by the executor's clock."""
+    _in_a_handler("now_us()")
+
+
+def tell(to: int, message: Any) -> None:
+    """In a handler: sends a message to a ``gpu.Ref``, after those that it has sent before.
+
+    All threads of the level come here together and it is sent once, so it stands outside
+    ``gpu.prange``. One that does not fit the outbox any more is the fault ``outbox``.
+    """
+    _in_a_handler("tell(...)")
 
 
 @overload

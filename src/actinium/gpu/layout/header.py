@@ -18,6 +18,7 @@ typedef unsigned char ac_u8; typedef unsigned short ac_u16; typedef unsigned int
 typedef unsigned long long ac_u64;
 typedef float ac_f32; typedef double ac_f64;
 typedef unsigned int ac_bool32;
+typedef ac_u64 ac_Ref;
 // Bits at rest; computed with as float.
 struct ac_f16 { unsigned short bits; };
 struct ac_bf16 { unsigned short bits; };

@@ -224,7 +224,7 @@ def _raw(type_: Scalar, value: Any, where: str) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise LayoutError(f"{where} is {type_}: expected a number, got {value!r}")
-    if type_.is_int:
+    if not type_.is_float:
         if not isinstance(value, int):
             raise LayoutError(f"{where} is {type_}: expected an integer, got {value!r}")
         if not type_.low <= value <= type_.high:

@@ -22,7 +22,7 @@ Plain = int | float | bool
 
 
 class Scalar:
-    """One number type: its name, width in bits, kind (``i``, ``u``, ``f`` or ``b``) and C name."""
+    """One number type: its name, width in bits, kind (``i u f b``, or ``r``: a handle) and C name."""
 
     __slots__ = ("bits", "c", "code", "digits", "exponent", "kind", "name", "weak")
 
@@ -87,9 +87,12 @@ F32 = Scalar("f32", "f", 32, "f", digits=24, exponent=127)
 F64 = Scalar("f64", "f", 64, "d", digits=53, exponent=1023)
 BOOL = Scalar("bool32", "b", 32, "I", digits=1)
 
+REF = Scalar("Ref", "r", 64, "Q")
+"""Who a message can be told to: 64 bits that the host gave out, 0 for nobody. No number."""
+
 INTEGERS = (I8, I16, I32, I64, U8, U16, U32, U64)
 FLOATS = (F16, BF16, F32, F64)
-SCALARS = {s.name: s for s in (*INTEGERS, *FLOATS, BOOL)}
+SCALARS = {s.name: s for s in (*INTEGERS, *FLOATS, BOOL, REF)}
 
 
 class Narrow:
@@ -196,6 +199,8 @@ def fits(type_: Scalar, value: Plain) -> bool:
         return isinstance(value, bool)
     if isinstance(value, bool):
         return False
+    if type_ is REF:
+        return isinstance(value, int) and value == 0
     if type_.kind == "f":
         return isinstance(value, float) or convert(type_, value) == value
     return isinstance(value, int) and type_.low <= value <= type_.high

@@ -102,6 +102,11 @@ class _Checker:
                 f"`{op.attrs['row'].name}` needs all threads, and each runs other iterations here",
                 "the collective after the loop",
             )  # fmt: skip
+        if op.name == "tell":
+            _refuse(
+                op, "tell-varying", "each thread would send a message of its own, in no order",
+                "what is to be sent into the state, and `gpu.tell` in a `range` loop after this one",
+            )  # fmt: skip
         if op.name == "store" and not self._own(op, par):
             _refuse(
                 op, "racing-store", "several iterations may write this place",
@@ -277,7 +282,7 @@ class _Barriers:
     def region(self, region: Region) -> None:
         out: list[Op] = []
         for op in region.ops:
-            if op.name == "load" and op.attrs["root"].writable:
+            if op.name in ("load", "tell") and op.attrs["root"] and op.attrs["root"].writable:
                 if self.dirty:
                     self._meet(out, op)
                 self.read = True
