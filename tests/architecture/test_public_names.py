@@ -23,8 +23,9 @@ def _doors() -> list[ModuleType]:
     return [actinium, *(door for door in doors if hasattr(door, "__all__"))]
 
 
-# Standard terms of two fields that are written alike: a message between actors, and one in a chat.
-HOMONYMS = {"Message"}
+# Standard terms of two fields that are written alike: a message between actors, and one in a chat;
+# who an actor can tell, on a host an object and in a device's layouts 64 bits.
+HOMONYMS = {"Message", "Ref"}
 
 DOORS = _doors()
 EXPORTS = [(door, name) for door in DOORS for name in door.__all__]
