@@ -19,7 +19,8 @@ from .layout.header import header, nested, stored
 from .layout.record import Record
 from .layout.scalar import I64, U64
 
-TARGETS = ("cpu", "cuda")
+TARGETS = ("cpu", "cuda", "emulator")
+"""The emulator's text is CUDA's but for intrinsics, which are spelled as for the CPU."""
 HANDLED, UNKNOWN = 0, 1
 """What a dispatch answers: the kind was handled, or no handler takes it."""
 
@@ -122,7 +123,7 @@ class Program:
         return self._write("cpu")[1]
 
     def text(self, target: str = "cpu") -> str:
-        """The whole C++ text for ``"cpu"`` or ``"cuda"``.
+        """The whole C++ text for ``"cpu"``, ``"cuda"`` or ``"emulator"``.
 
         Raises:
             UsageError: an unknown target.
@@ -191,7 +192,7 @@ class Program:
             "AC_FN ac_u32 ac_handle(ac_ctx* ctx, void* state, ac_u32 kind, const void* message, "
             f"void* reply) {{\n  switch (kind) {{\n{body}\n    default: return {UNKNOWN};\n  }}\n"
             f"  ac_sync<{level}>();\n  return {HANDLED};\n}}\n"
-            "#ifdef __CUDACC__\n"
+            "#if defined(AC_RESIDENT)\n#elif defined(__CUDACC__)\n"
             'extern "C" __global__ void ac_once(void* state, ac_u32 kind, const void* message, void* reply, '
             "ac_u32* result) {\n  __shared__ ac_ctx ctx;\n  if (threadIdx.x == 0) "
             f"ac_clear(&ctx, {self.max_steps}ull);\n"
@@ -240,7 +241,7 @@ class Program:
 
     def _layouts(self, target: str) -> str:
         """What a host compares before it hands over a byte."""
-        if target == "cuda":
+        if target != "cpu":
             return ""
         cases = "\n".join(
             f"    case {i}: return ac_layout_{record.name};"

@@ -20,7 +20,7 @@ from ..layout.scalar import Scalar
 from ..program import UNKNOWN, Program
 
 
-class _Context(ctypes.Structure):
+class Context(ctypes.Structure):
     """``ac_ctx`` of the prelude."""
 
     _fields_ = (
@@ -102,7 +102,7 @@ class NativeActor:
         self.program = program
         self._library = load(program, cache)
         self._kinds = dict(zip(program.messages, program.functions, strict=True))
-        self._context = _Context()
+        self._context = Context()
         self._context.budget = program.max_steps if max_steps is None else checked(max_steps)
         self._outbox = (ctypes.c_uint64 * (outbox // 8 + 1))()
         self._context.outbox = ctypes.addressof(self._outbox)
