@@ -16,6 +16,7 @@ from .cache import Cache
 ARCHITECTURES = ("sm_90a", "sm_100a")
 """For which the tests compile every program."""
 
+_PART = re.compile(r"(?=Compiling entry function)")
 _ENTRY = re.compile(r"Compiling entry function '(\w+)'")
 _REGISTERS = re.compile(r"Used (\d+) registers")
 _SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
@@ -107,8 +108,8 @@ def _options(architecture: str, strict: bool) -> tuple[str, ...]:
 
 
 def _described(architecture: str, whole: str, data: bytes, wanted: str) -> Cubin:
-    parts = whole.split("ptxas info    : Compiling")
-    log = next((part for part in parts if f"'{wanted}'" in part), "Compiling" + parts[-1])
+    logs = _PART.split(whole)[1:] or [whole]
+    log = next((log for log in logs if f"entry function '{wanted}'" in log), logs[0])
     entry = _ENTRY.search(log)
     registers = _REGISTERS.search(log)
     spills = _SPILLS.search(log)
