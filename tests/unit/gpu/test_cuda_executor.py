@@ -1,4 +1,4 @@
-"""The CUDA executor against a driver of a few numbers: what it calls, in which order, and gives back."""
+"""The CUDA executor against a driver of a few numbers: its calls, in order, and what it undoes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 def api() -> Iterator[Api]:
     api = Api()
     yield api
-    assert not api.memory and not api.registered and not api.modules or api.running
+    assert (not api.memory and not api.registered and not api.modules) or api.running
 
 
 def made(api: Api, cache: Cache, shape: Geometry | None = None) -> cuda.CudaExecutor:
@@ -239,4 +239,3 @@ def test_the_seam_knows_it_and_says_why_it_cannot_run() -> None:
     assert executor_class("cuda") is cuda.CudaExecutor
     missing = cuda.CudaExecutor.missing()
     assert missing is None or all(isinstance(text, str) for text in missing)
-
