@@ -1,6 +1,7 @@
 // actinium._native: the only part of the native code that sees Python.
 #include "context.hpp"
 #include "guard.hpp"
+#include "ring.hpp"
 
 namespace binding {
 
@@ -61,7 +62,8 @@ PyMODINIT_FUNC PyInit__native() {
                   init_payload(m) == 0 && init_limits(m) == 0 && init_behaviour(m) == 0 &&
                   init_send(m) == 0 && init_cell(m) == 0 && init_reply(m) == 0 &&
                   init_activation(m) == 0 && init_timer(m) == 0 && init_core(m) == 0 &&
-                  init_channel(m) == 0 && PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
+                  init_channel(m) == 0 && init_plan(m) == 0 && init_ring(m) == 0 &&
+                  init_poller(m) == 0 && PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_RESTART", kSysRestart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_STOP", kSysStop) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_DRAIN", kSysDrain) == 0 &&

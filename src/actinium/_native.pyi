@@ -393,3 +393,102 @@ class Core:
     def ready_uids(self) -> list[int]: ...
     def returned(self, count: int, /) -> None: ...
     def offer(self, cell: Cell, msg: Any, sender: Any, extra: Any, lane: int, /) -> Any: ...
+
+@final
+class RecordPlan:
+    """A layout compiled; each field is (name, code, offset, count or 0, plan of a record)."""
+
+    def __new__(
+        cls,
+        record: Any,
+        python: type | None,
+        kind: int,
+        size: int,
+        bare: bool,
+        fields: tuple[tuple[str, str, int, int, RecordPlan | None], ...],
+        /,
+    ) -> Self: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def kind(self) -> int: ...
+    @property
+    def plain(self) -> bool: ...
+    def pack(self, value: Any, /) -> bytes: ...
+    def unpack(self, data: Buffer, /) -> Any: ...
+
+@final
+class RingEnd:
+    """An event is (flags, kind, dest, corr, waiter, data, expires), numbers as on the ring."""
+
+    def __new__(
+        cls,
+        region: Buffer,
+        block: int,
+        program: int,
+        kinds: dict[int, RecordPlan],
+        failed: Callable[[Any], Any],
+        wakes: bool = True,
+    ) -> Self: ...
+    @property
+    def room(self) -> int: ...
+    @property
+    def block(self) -> int: ...
+    def tell(
+        self, dest: int, plan: RecordPlan, message: Any, sender: int = 0, expires: int = 0, /
+    ) -> bool: ...
+    def tell_many(
+        self,
+        dest: int,
+        plan: RecordPlan,
+        messages: Buffer | Iterable[Any],
+        timeout: float | None = None,
+        sender: int = 0,
+    ) -> int: ...
+    def put(
+        self,
+        kind: int,
+        dest: int,
+        data: Buffer = b"",
+        corr: int = 0,
+        waiter: Any = None,
+        flags: int = 0,
+        expires: int = 0,
+    ) -> int: ...
+    def ask(
+        self,
+        dest: int,
+        plan: RecordPlan,
+        message: Any,
+        reply: RecordPlan | None,
+        waiter: Any,
+        sender: int = 0,
+        expires: int = 0,
+        /,
+    ) -> int: ...
+    def ask_sync(
+        self,
+        dest: int,
+        plan: RecordPlan,
+        message: Any,
+        reply: RecordPlan | None,
+        timeout: float | None,
+        /,
+    ) -> Any: ...
+    def poll(self, limit: int = 1024, /) -> list[tuple[int, int, int, int, Any, bytes, int]]: ...
+    def forget(self, corr: int, /) -> Any: ...
+    def unread(self) -> list[tuple[int, int, int, int, Any, bytes, int]]: ...
+    def stats(self) -> dict[str, int]: ...
+    def close(self) -> list[tuple[int, Any]]: ...
+
+@final
+class RingPoller:
+    def __new__(cls, fd: int) -> Self: ...
+    @property
+    def wakes(self) -> int: ...
+    def add(self, end: RingEnd, /) -> None: ...
+    def remove(self, end: RingEnd, /) -> None: ...
+    def drain(
+        self, limit: int = 4096, /
+    ) -> list[tuple[RingEnd, list[tuple[int, int, int, int, Any, bytes, int]]]]: ...
+    def stop(self) -> None: ...

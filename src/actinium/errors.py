@@ -27,6 +27,7 @@
     │   ├── ActivationRefused        no place in memory for one more entity
     │   ├── MailboxFull
     │   ├── RateExceeded             more messages than the actor's rate
+    │   ├── TooManyInFlight          as many asks of a GPU block wait as there are numbers for
     │   ├── MemoryLimit              the system's payload is at its limit
     │   ├── CircuitOpen              a breaker lets no call through
     │   ├── StashFull                too many messages set aside
@@ -43,6 +44,9 @@
     ├── GpuError
     │   ├── LayoutError              fields without a fixed layout, or values that do not fit it
     │   │   └── LayoutMismatch       two sides place a field differently
+    │   ├── RegionCorrupt            shared memory that holds what neither side can have written
+    │   │   └── BadMagic             it is no region of this version
+    │   ├── RingOwned                a second producer or consumer of a block's rings
     │   ├── UnsupportedType          a number type that the target lacks
     │   ├── CompileError             a handler outside the language, with its line
     │   ├── CompilerFailed           the C++ or CUDA compiler refused the generated text
@@ -234,6 +238,10 @@ class MemoryLimit(Overloaded):
     """The payload that waits in the system is at its memory limit."""
 
 
+class TooManyInFlight(Overloaded):
+    """As many asks of one block wait for their replies as there are numbers for (65,536)."""
+
+
 class CircuitOpen(Overloaded):
     """A breaker is open: the call was not tried."""
 
@@ -312,6 +320,18 @@ class LayoutMismatch(LayoutError):
         self.field = field
         self.expected = expected
         self.got = got
+
+
+class RegionCorrupt(GpuError):
+    """Memory that host and kernel share holds what neither can have written."""
+
+
+class BadMagic(RegionCorrupt):
+    """The memory is no region, or one of another version of the protocol."""
+
+
+class RingOwned(GpuError, UsageError):
+    """A block's rings have one producer and one consumer, and another one asked for them."""
 
 
 class UnsupportedType(GpuError, TypeError):

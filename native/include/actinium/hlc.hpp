@@ -3,8 +3,9 @@
 // A stamp is one 64-bit word, 48 bits of milliseconds since 1970 above a 16-bit counter, so
 // stamps compare as plain integers. The counter overflows into the milliseconds: after 65536
 // stamps within one millisecond the clock runs ahead of the wall by one, which keeps it strictly
-// increasing without waiting. One compare-and-swap changes time and counter together; two words
-// would hand out duplicates between their updates.
+// increasing without waiting. The clocks of devices count 52 bits of microseconds above 12 of the
+// counter; what is called a millisecond below is a microsecond there. One compare-and-swap changes
+// time and counter together; two words would hand out duplicates between their updates.
 //
 // After Kulkarni et al., "Logical Physical Clocks" (2014).
 //
@@ -18,15 +19,16 @@
 
 namespace actinium {
 
-class HybridClock {
+template <unsigned bits>
+class BasicHybridClock {
  public:
-  static constexpr unsigned kCounterBits = 16;
+  static constexpr unsigned kCounterBits = bits;
 
   // `last` continues after a stored stamp, so that a restart with a wall clock that stepped back
   // never repeats one.
-  explicit HybridClock(std::uint64_t last = 0) noexcept : word_(last) {}
-  HybridClock(const HybridClock&) = delete;
-  HybridClock& operator=(const HybridClock&) = delete;
+  explicit BasicHybridClock(std::uint64_t last = 0) noexcept : word_(last) {}
+  BasicHybridClock(const BasicHybridClock&) = delete;
+  BasicHybridClock& operator=(const BasicHybridClock&) = delete;
 
   static constexpr std::uint64_t pack(std::uint64_t ms, std::uint64_t counter = 0) noexcept {
     return (ms << kCounterBits) + counter;
@@ -74,5 +76,8 @@ class HybridClock {
 
   std::atomic<std::uint64_t> word_;
 };
+
+using HybridClock = BasicHybridClock<16>;
+using DeviceClock = BasicHybridClock<12>;
 
 }  // namespace actinium

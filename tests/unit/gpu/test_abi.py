@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from actinium.errors import UsageError
 from actinium.gpu.abi.geometry import Geometry
 from actinium.gpu.abi.lines import CONFIG, DEV_BLOCK, HOST_BLOCK, HOST_LINE
-from actinium.gpu.abi.text import abi_header
+from actinium.gpu.abi.text import abi_header, native_header
 from actinium.gpu.abi.words import Command, Flag, Reason, Status, handle, lines_for
 from actinium.gpu.codegen.cache import Cache
 from actinium.gpu.codegen.host import library
@@ -89,3 +90,9 @@ def test_a_ring_s_capacity_is_refused_by_its_bounds(capacity: int) -> None:
 def test_too_many_actors_are_refused() -> None:
     with pytest.raises(UsageError, match="from 1 to"):
         geometry(blocks=1024, actors=1024)
+
+
+def test_ly_1_the_compiled_module_is_built_with_the_same_header() -> None:
+    """After a change of the protocol: write `native_header()` to that file."""
+    root = Path(__file__).resolve().parents[3]
+    assert (root / "native/include/actinium/gpu_abi.h").read_text() == native_header()

@@ -22,3 +22,11 @@ def abi_header() -> str:
         prefix = f"AC_{enum.__name__.upper()}_"
         parts += [f"#define {prefix}{item.name} {int(item)}u" for item in enum]
     return "\n".join(parts) + "\n"
+
+
+def native_header() -> str:
+    """`native/include/actinium/gpu_abi.h`, which the compiled module is built with."""
+    return (
+        "// Written from src/actinium/gpu/abi by tests/unit/gpu/test_abi.py: change it there.\n"
+        f"// clang-format off\n#pragma once\n{abi_header()}// clang-format on\n"
+    )

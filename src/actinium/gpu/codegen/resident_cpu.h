@@ -324,6 +324,13 @@ static void ac_command(ac_block* b) {
       ac_answer(b, AC_STATUS_OK);
       ac_end(b, AC_STATE_ENDED);
       return;
+    case AC_COMMAND_RESUME:
+      if (!here) status = AC_STATUS_BAD_ARG;
+      else if (same && (p.status == AC_OPEN || p.status == AC_FAILED)) {
+        p.status = AC_OPEN;
+        status = AC_STATUS_OK;
+      }
+      break;
     case AC_COMMAND_RESET:
       if (!here) status = AC_STATUS_BAD_ARG;
       else if (p.status == AC_OPEN && same) status = AC_STATUS_OK;
@@ -452,6 +459,7 @@ static bool ac_begin(ac_block* b, ac_u8* region, ac_u8* states, ac_u32 number) {
   b->k2h = region + c.k2h + (ac_u64)number * c.out_lines * AC_LINE * c.capacity;
   b->mask = c.capacity - 1;
   b->need = 2;
+  b->ctx.budget = c.budget;
   b->room = c.capacity;
   b->places = (ac_place*)calloc(c.actors, sizeof(ac_place));
   b->in.data = (ac_u8*)aligned_alloc(64, (ac_u64)c.in_lines * AC_LINE + 64);
