@@ -1,23 +1,10 @@
-// Written from src/actinium/gpu/abi by tests/unit/gpu/test_abi.py: change it there.
+// Written by native_header() of src/actinium/gpu/abi/text.py: change what it reads.
 // clang-format off
 #pragma once
-#ifndef AC_TYPES
-#define AC_TYPES
-typedef signed char ac_i8; typedef short ac_i16; typedef int ac_i32; typedef long long ac_i64;
-typedef unsigned char ac_u8; typedef unsigned short ac_u16; typedef unsigned int ac_u32;
+typedef unsigned char ac_u8;
+typedef unsigned int ac_u32;
 typedef unsigned long long ac_u64;
-typedef float ac_f32; typedef double ac_f64;
-typedef unsigned int ac_bool32;
-// Bits at rest; computed with as float.
-struct ac_f16 { unsigned short bits; };
-struct ac_bf16 { unsigned short bits; };
-#ifdef __CUDACC_RTC__  // NVRTC without headers has no other offsetof
-#define AC_OFFSET(type, field) __INTADDR__(&(((type*)0)->field))
-#else
 #define AC_OFFSET(type, field) __builtin_offsetof(type, field)
-#endif
-#endif
-
 struct ac_config {
   ac_u64 magic;
   ac_u64 program;
@@ -69,8 +56,6 @@ static_assert(AC_OFFSET(ac_config, rest) == 136, "ac_config.rest is not at 136")
 static_assert(sizeof(ac_config) == 256, "ac_config is not 256 bytes");
 static_assert(alignof(ac_config) == 8, "ac_config is not aligned to 8");
 
-static const ac_u64 ac_layout_ac_config = 0x3ccb98ba1dc504ffull;
-
 struct ac_host_line {
   ac_u64 heartbeat;
   ac_u64 wall_us;
@@ -86,8 +71,6 @@ static_assert(AC_OFFSET(ac_host_line, rest) == 24, "ac_host_line.rest is not at 
 static_assert(sizeof(ac_host_line) == 128, "ac_host_line is not 128 bytes");
 static_assert(alignof(ac_host_line) == 8, "ac_host_line is not aligned to 8");
 
-static const ac_u64 ac_layout_ac_host_line = 0xbe55326c7fca83a3ull;
-
 struct ac_host_block {
   ac_u32 k2h_read;
   ac_u32 kill_epoch;
@@ -100,8 +83,6 @@ static_assert(AC_OFFSET(ac_host_block, bell) == 8, "ac_host_block.bell is not at
 static_assert(AC_OFFSET(ac_host_block, rest) == 12, "ac_host_block.rest is not at 12");
 static_assert(sizeof(ac_host_block) == 128, "ac_host_block is not 128 bytes");
 static_assert(alignof(ac_host_block) == 4, "ac_host_block is not aligned to 4");
-
-static const ac_u64 ac_layout_ac_host_block = 0x1737da5776c8ce78ull;
 
 struct ac_dev_block {
   ac_u32 seq;
@@ -137,8 +118,6 @@ static_assert(AC_OFFSET(ac_dev_block, commands) == 72, "ac_dev_block.commands is
 static_assert(AC_OFFSET(ac_dev_block, rest) == 80, "ac_dev_block.rest is not at 80");
 static_assert(sizeof(ac_dev_block) == 128, "ac_dev_block is not 128 bytes");
 static_assert(alignof(ac_dev_block) == 8, "ac_dev_block is not aligned to 8");
-
-static const ac_u64 ac_layout_ac_dev_block = 0x794f74fb1ebbca25ull;
 
 #define AC_MAGIC 0x1555047414341ull
 #define AC_LINE 64u
