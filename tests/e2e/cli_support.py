@@ -32,7 +32,7 @@ class Server:
     def __init__(self, home: Path, *arguments: str, **env: str) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by end()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "actinium.cli", "serve", "--port", "0", *arguments],
+            [sys.executable, "-m", "actinium", "serve", "--port", "0", *arguments],
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,

@@ -22,7 +22,7 @@ def run(
     home: Path, *arguments: str, text: str = "", **env: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "actinium.cli", *arguments],
+        [sys.executable, "-m", "actinium", *arguments],
         input=text,
         capture_output=True,
         text=True,
@@ -54,7 +54,7 @@ def test_serve_answers_drains_and_reports(tmp_path: Path, number: int) -> None:
 
 def test_ctrl_c_while_loading_ends_in_order(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "actinium.cli", "serve", "--port", "0"],
+        [sys.executable, "-m", "actinium", "serve", "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(tmp_path),

@@ -73,7 +73,7 @@ class Server:
         if self.process is not None:
             return
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "actinium.cli", "serve", "--port", "0",
+            [sys.executable, "-m", "actinium", "serve", "--port", "0",
              "--store", str(self.store), "--log-level", "warning"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(),
         )  # fmt: skip

@@ -83,6 +83,6 @@ def test_what_is_stored_is_there_the_next_time(
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.toml")))
 def test_an_example_configuration_is_a_plan(tmp_path: Path, name: str) -> None:
-    words = ("-m", "actinium.cli", "check", str(EXAMPLES / name))
+    words = ("-m", "actinium", "check", str(EXAMPLES / name))
     lines = run(tmp_path, *words, ACTINIUM_ADMIN_TOKEN="a-token-of-the-test")
     assert lines[0].endswith(f"{name}: a valid plan")

@@ -23,7 +23,7 @@ import actinium
 
 def refused(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "actinium.cli", "serve", "--workers", "2", *arguments],
+        [sys.executable, "-m", "actinium", "serve", "--workers", "2", *arguments],
         capture_output=True, text=True, check=False, env=environment(home), cwd=home,
     )  # fmt: skip
 

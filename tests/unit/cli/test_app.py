@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -41,25 +43,26 @@ def test_no_command_shows_the_help() -> None:
     assert "actinium serve   |   actinium chat" in result.output
 
 
-def test_completion_for_the_shell() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "actinium.cli", "--show-completion", "bash"],
+def _from_bash(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command below a shell of its own: completion asks which shell it was called from."""
+    line = f"{shlex.join([sys.executable, '-m', 'actinium', *arguments])}; exit $?"
+    return subprocess.run(
+        ["/bin/bash", "-c", line],
         capture_output=True,
         text=True,
         check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(actinium.__file__).parents[1])} | environment,
     )
+
+
+def test_completion_for_the_shell() -> None:
+    result = _from_bash("--show-completion", "bash")
     assert result.returncode == 0, result.stderr
     assert "complete -o default" in result.stdout
 
 
 def test_completion_is_installed_for_the_shell(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "actinium.cli", "--install-completion", "bash"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"HOME": str(tmp_path), "PYTHONPATH": str(Path(actinium.__file__).parents[1])},
-    )
+    result = _from_bash("--install-completion", "bash", HOME=str(tmp_path))
     assert result.returncode == 0, result.stderr
     assert ".bash_completions" in (tmp_path / ".bashrc").read_text()
 

@@ -1,5 +1,0 @@
-"""``python -m actinium.cli``."""
-
-from . import main
-
-main()
