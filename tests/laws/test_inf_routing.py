@@ -153,8 +153,7 @@ def simulated(
     names = [f"n{i}" for i in range(nodes)]
     skew = {name: chance.uniform(0, 5) for name in names}
     meters = {n: Meter(limit, n, Shares(n, names, limit)) for n in names}
-    keep = max(sizes[1], limit // (50 * nodes))
-    exchanges = {n: Exchange(meters[n], keep) for n in names}
+    exchanges = {n: Exchange(meters[n]) for n in names}
     admitted: list[tuple[float, int]] = []
     waiting: dict[str, list[int]] = {name: [] for name in names}
     for step in range(int(300 / EVERY)):
@@ -218,7 +217,7 @@ def test_inf_lm_2_no_right_is_held_twice_whatever_is_lost_late_or_doubled(
 ) -> None:
     names = ["a", "b", "c"]
     meters = [Meter(90, n, Shares(n, names, 90)) for n in names]
-    exchanges = [Exchange(meter, 0) for meter in meters]
+    exchanges = [Exchange(meter) for meter in meters]
     kept: list[Word] = []
     now = 1000.0
     for at, to, amount, old in steps:

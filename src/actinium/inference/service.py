@@ -27,6 +27,7 @@ from .table import Table
 if TYPE_CHECKING:
     from .guard import Chains, Guard
     from .limits.accounts import Accounts
+    from .limits.sharing import Sharing
 
 RunnerFactory = Callable[[Deployment], ModelRunner]
 
@@ -57,7 +58,8 @@ class Inference:
     Raises ConfigError where two deployments or aliases share a name. ``start`` loads the
     models; ``close`` ends everything. ``registry`` receives the measures. ``budgets`` are those of
     tenants and keys (``{"tenant:acme": Budget(per_day=5)}``); ``accounts`` hold them, and count
-    what each tenant and key used.
+    what each tenant and key used. ``sharing`` is this process's part in the limits and budgets,
+    where several processes have them together.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Inference:
         registry: Registry | None = None,
         budgets: Mapping[str, Budget] | None = None,
         accounts: Accounts | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.registry = registry if registry is not None else Registry()
         self._sessions = sessions
@@ -87,6 +90,10 @@ class Inference:
             assert accounts is not None
             accounts.open(scope, budget)
         self.accounts = accounts
+        self.sharing = sharing
+        if sharing is not None and accounts is not None:
+            for scope, purse in accounts.purses.items():
+                sharing.purse(scope, purse)
         self._adopt(self._made(deployments, None))
         self._watch_state()
         if sessions is not None:
@@ -174,7 +181,7 @@ class Inference:
             if self._chains is None:
                 from .guard import Chains
 
-                self._chains = Chains(self.accounts, self.registry)
+                self._chains = Chains(self.accounts, self.registry, sharing=self.sharing)
             return self._chains
 
         table = Table(deployments, replica, before)

@@ -14,6 +14,7 @@ from actinium.core import Report, System
 from actinium.errors import ConfigError, Unavailable
 from actinium.inference import Inference
 from actinium.inference.limits import Accounts
+from actinium.inference.limits.sharing import Sharing
 from actinium.inference.session import SessionActors
 from actinium.inference.tenants import Keyring
 from actinium.ops import RequestLog, Tracing, TracingSettings, watch_system
@@ -37,12 +38,14 @@ _LAST_WORDS_SECONDS = 1.0
 class Host:
     """The gateway of a plan, and what stands behind it in a system that runs.
 
-    Models are loaded by ``inference``; ``gather`` makes it one of several on its port.
+    Models are loaded by ``inference``; with ``gather`` and ``sharing`` it is one of several on its
+    port.
     """
 
     def __init__(
-        self, plan: Plan, key: Secret | None, system: System, *, gather: Gather | None = None
-    ) -> None:
+        self, plan: Plan, key: Secret | None, system: System, *, gather: Gather | None = None,
+        sharing: Sharing | None = None,
+    ) -> None:  # fmt: skip
         self.where = where = plan.gateway
         self.system = system
         self.sessions = SessionActors(system) if system.store is not None else None
@@ -51,6 +54,7 @@ class Host:
             runner_factory=plan.runner,
             sessions=self.sessions,
             accounts=Accounts() if plan.keyed else None,
+            sharing=sharing,
         )
         watch_system(self.inference.registry, system)
         self.tracing = _tracing(plan)

@@ -16,7 +16,6 @@ from actinium.base.secret import Secret
 from actinium.core import Message, Ref, Report, System
 from actinium.errors import ConfigError
 from actinium.inference import Progress
-from actinium.inference.limits.parts import part_of
 from actinium.topology import GatewaySection, Plan
 
 from ..places import IN_MEMORY, open_store
@@ -61,7 +60,7 @@ async def serve_many(plan: Plan, key: Secret | None, screen: Screen) -> None:
         )
     for deployment in plan.deployments:
         # What is wrong with one is better said before anything starts.
-        plan.runner(part_of(deployment, 1, plan.gateway.workers))
+        plan.runner(deployment)
     if key is not None:
         os.environ[KEY_VARIABLE] = key.reveal()  # how the workers get to know it
     with StopSignals() as signals, _reserved(plan.gateway) as kept:
@@ -88,7 +87,7 @@ class _Crew:
     def __init__(self, plan: Plan, system: System) -> None:
         self.system = system
         self.serving: Serving
-        hub = system.spawn(Hub, place="local", name="gateway-hub")
+        self._hub = hub = system.spawn(Hub, place="local", name="gateway-hub")
         self.members: list[Ref] = [
             system.spawn(GatewayWorker, plan, number, hub, place=number, name=f"gateway-{number}")
             for number in range(1, plan.gateway.workers + 1)
@@ -127,7 +126,9 @@ class _Crew:
         await self._each(Drain(seconds), seconds + _GRACE_SECONDS, bool)
 
     async def finish(self) -> list[Done]:
-        return await self._each(Finish(), 2 * _GRACE_SECONDS, Done)
+        done = await self._each(Finish(), 2 * _GRACE_SECONDS, Done)
+        self._hub.tell(Members(()))  # they stop now, and need not hear of each other
+        return done
 
     async def _each(self, msg: Message, timeout: float, kind: type[T]) -> list[T]:
         """The answers of those that are alive."""

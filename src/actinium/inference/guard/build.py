@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from actinium.base.measures import Reading, Registry
 from actinium.errors import ConfigError
@@ -18,6 +19,9 @@ from .guard import Guard
 from .measures import GuardMeasures
 from .pool import Pool
 
+if TYPE_CHECKING:
+    from ..limits.sharing import Sharing
+
 _STATES = {"closed": 0.0, "half_open": 1.0, "open": 2.0}
 
 
@@ -26,13 +30,16 @@ class Chains:
 
     A deployment whose replicas stay keeps its guard, and so its limits, breaker and money; the
     guard of one that is made anew goes on where that stops. ``accounts`` are those of tenants and
-    keys: where there are any, no deployment is left out.
+    keys: where there are any, no deployment is left out. ``sharing`` is this process's part in
+    limits that several have together.
     """
 
     def __init__(
-        self, accounts: Accounts | None, registry: Registry, rng: random.Random | None = None
+        self, accounts: Accounts | None, registry: Registry, rng: random.Random | None = None, *,
+        sharing: Sharing | None = None,
     ) -> None:  # fmt: skip
         self._accounts = accounts
+        self._sharing = sharing
         self._rng = rng
         self._measures = GuardMeasures(registry)
         self._guards: dict[str, Guard] = {}
@@ -72,6 +79,11 @@ class Chains:
         for name, guard in self._guards.items():
             if name in before and before[name] is not guard:
                 guard.go_on(before[name])
+            if self._sharing is not None:
+                guard.share(self._sharing)
+        if self._sharing is not None:
+            for name in before.keys() - self._guards.keys():
+                self._sharing.drop(f"deployment:{name}")
         for name, guard in before.items():
             if guard.shared is not None and self._guards.get(name) is not guard:
                 self._leaving.append(asyncio.ensure_future(guard.close()))

@@ -31,7 +31,7 @@ from ..limits.accounts import Accounts
 from ..limits.budget import Purse
 from ..limits.gate import Gate, Permit
 from ..limits.headers import read_limits
-from ..limits.limiter import Limiter, Need
+from ..limits.limiter import Demand, Limiter, Need
 from ..limits.policy import BreakerPolicy, RateLimits
 from ..limits.prices import NANO, Tariff
 from ..limits.retries import RetryBudget
@@ -45,6 +45,7 @@ from .pool import Pool
 
 if TYPE_CHECKING:
     from ..limits.shared import SharedLimiter
+    from ..limits.sharing import Sharing
 
 _LONGEST_REST: Final = 3600.0
 _BACKEND: Final = ("model", "runtime", "base_url", "replicas", "credentials", "options")
@@ -85,6 +86,7 @@ class Guard:
         )
         if self.shared is not None:
             self.shared.changed = self.gate.look
+        self.sharing = False
         self._policy = policy = self.deployment.breaker or BreakerPolicy()
         self.breaker = Breaker(
             failures=policy.failures, ratio=policy.ratio, window=policy.window, open=policy.open,
@@ -142,6 +144,17 @@ class Guard:
         self._rest_until = before._rest_until
         self._rest_streak = before._rest_streak
         self._rest_error = before._rest_error
+
+    def share(self, sharing: Sharing) -> None:
+        """Has its limits and its budget together with other processes from now on."""
+        self.sharing = True
+        if self.shared is None:
+            gate = self.gate
+            sharing.limiter(
+                f"deployment:{self.name}", self.limiter, lambda: gate.wanted, gate.look_all
+            )
+        if self.purse is not None:
+            sharing.purse(self.purse.scope, self.purse)
 
     # -- before an attempt
 
@@ -208,6 +221,21 @@ class Guard:
             raise
         replica = self.pool.choose(request, avoid)
         return Attempt(self, replica, need, permit, call, reservations, request)
+
+    async def borrow(self, need: Need, purses: Sequence[Purse]) -> None:
+        """Asks the other processes for what this one lacks of the limits and the money that a
+        request needs; nothing where it lacks nothing."""
+        group = self.limiter.group
+        if group is not None and not self.gate.waiting:
+            await group.ask(Demand(1, need.input, need.output).of)
+        await self.borrow_money(need, purses)
+
+    async def borrow_money(self, need: Need, purses: Sequence[Purse]) -> None:
+        """The same for money alone."""
+        amount = self.price(need)
+        for purse in purses if self.purse is None else (self.purse, *purses):
+            if purse.group is not None and purse.budget.on_exceeded != "warn":
+                await purse.group.ask(lambda kind: amount)
 
     async def wait(self, need: Need, request: Request | EmbedRequest, until: float) -> Permit:
         """A permit in fair order. Raises RateLimited, EngineOverloaded."""

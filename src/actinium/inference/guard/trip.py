@@ -134,6 +134,9 @@ class Trip:
                 if leg.guard.shared is not None:
                     attempt = await self._try_shared(leg, leg.guard.shared, loop)
                 else:
+                    if leg.guard.sharing:
+                        await self._borrow(leg, now)
+                        now = loop.time()
                     attempt = self._try(leg, now)
                 if attempt is not None:
                     return attempt
@@ -236,6 +239,14 @@ class Trip:
             leg.tries = 1
         return attempt
 
+    async def _borrow(self, leg: _Leg, now: float) -> None:
+        """Where this process has too little of limits that several have together."""
+        guard = leg.guard
+        if leg.again <= now and guard.closed(now) is None:
+            if leg.need is None:
+                leg.need = guard.need(self._request)
+            await guard.borrow(leg.need, self._purses)
+
     async def _try_shared(
         self, leg: _Leg, shared: SharedLimiter, loop: asyncio.AbstractEventLoop
     ) -> Attempt | None:
@@ -268,6 +279,12 @@ class Trip:
             leg.error = error
             leg.out = True
             return None
+        if guard.sharing:
+            try:
+                await guard.borrow_money(leg.need, self._purses)
+            except BaseException:
+                permit.end(None)
+                raise
         now = asyncio.get_running_loop().time()
         closed = guard.closed(now)
         if closed is not None:

@@ -6,50 +6,60 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from actinium.errors import BudgetExceeded
 
 from .counters import Counters
 from .policy import Budget
 from .prices import NANO
+from .shares import Shares
+
+if TYPE_CHECKING:
+    from .sharing import Group
 
 _MINUTES: Final = 60
 
 _log = logging.getLogger("actinium.budget")
 
 
-class _Period:
+class Period:
     """What was spent in an hour, a day or a month; windows are minutes or the period itself.
 
     ``window`` is that of the time given to :meth:`turn` last; it lasts from ``since`` to ``until``.
     """
 
-    __slots__ = ("_grain", "counters", "kind", "limit", "since", "until", "window")
+    __slots__ = ("_grain", "counters", "kind", "limit", "shares", "since", "until", "window")
 
     def __init__(self, kind: str, limit: float, node: str) -> None:
         self.kind = kind
         self.limit = round(limit * NANO)
         self.counters = Counters(node)
+        self.shares: Shares | None = None
         self._grain = 60 if kind == "hour" else 86400  # of Unix time, which has no leap seconds
         self.since = self.until = 0.0
         self.window = -1
 
     def turn(self, now: float) -> None:
         """Goes on to the window of a time."""
-        window = int(now // self._grain)
-        self.since = float(window * self._grain)
+        begin = int(now // self._grain)
+        self.since = float(begin * self._grain)
         self.until = self.since + self._grain
-        if self.kind == "month":
-            at = datetime.fromtimestamp(now, UTC)
-            window = at.year * 12 + at.month - 1
-        self.window = window
-        self.counters.advance(window - _MINUTES + 1 if self.kind == "hour" else window)
+        self.window, first = windows_of(self.kind, now)
+        self.counters.advance(first)
 
     def used(self, now: float) -> int:
         if not self.since <= now < self.until:
             self.turn(now)
         return self.counters.used
+
+    def lacks(self, now: float, amount: int) -> bool:
+        """Whether an amount does not fit: into the limit, or where several have it into the share
+        of this one."""
+        used, shares = self.used(now), self.shares
+        if shares is None:
+            return used + amount > self.limit
+        return self.counters.own + amount > shares.usable
 
     def resets_in(self, now: float, amount: int) -> float:
         """Seconds until an amount fits, as far as is known now."""
@@ -67,6 +77,17 @@ class _Period:
         else:
             end = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
         return max(1.0, (end - at).total_seconds())
+
+
+def windows_of(kind: str, now: float) -> tuple[int, int]:
+    """The window of a time, and the first one that counts then: minutes for an ``hour``, else the
+    ``day`` or the ``month``."""
+    if kind == "hour":
+        return (minute := int(now // 60)), minute - _MINUTES + 1
+    if kind == "month":
+        at = datetime.fromtimestamp(now, UTC)
+        return (month := at.year * 12 + at.month - 1), month
+    return (day := int(now // 86400)), day
 
 
 State = Literal["reserved", "settled", "released"]
@@ -104,7 +125,8 @@ class Purse:
 
     BG-1: reserved and settled together stay within the limits, but for answers that turn out
     dearer than the estimate they were reserved with. ``clock`` is Unix time in seconds.
-    ``state`` and ``merge`` are those of :class:`Counters`, by period.
+    ``state`` and ``merge`` are those of :class:`Counters`, by period. ``group`` are its shares,
+    where several processes have this budget together.
     """
 
     def __init__(
@@ -115,43 +137,47 @@ class Purse:
         self.budget = budget
         self.settled = 0
         self.reserved = 0
-        self._clock = clock
+        self.clock = clock
         self._warned = False
+        self.group: Group | None = None
         named = {"hour": budget.per_hour, "day": budget.per_day, "month": budget.per_month}
-        self._periods = [_Period(k, v, node) for k, v in named.items() if v is not None]
+        self.periods = [Period(k, v, node) for k, v in named.items() if v is not None]
 
     def check(self, amount: int) -> BudgetExceeded | None:
         """Why so many nano-USD cannot be reserved now, if so."""
-        return self._check(amount, self._clock())
+        return self._check(amount, self.clock())
 
     def _check(self, amount: int, now: float) -> BudgetExceeded | None:
-        for period in self._periods:
-            used = period.used(now)
-            if used + amount > period.limit:
+        for period in self.periods:
+            if period.lacks(now, amount):
                 return BudgetExceeded(
-                    self.scope, used / NANO, period.limit / NANO, period.kind,
+                    self.scope, period.used(now) / NANO, period.limit / NANO, period.kind,
                     period.resets_in(now, amount),
                 )  # fmt: skip
         return None
 
     def reserve(self, amount: int) -> Reservation:
         """Sets nano-USD aside. Raises BudgetExceeded unless the budget only warns."""
-        now = self._clock()
+        now = self.clock()
         beyond = False
         windows = []
-        for period in self._periods:
+        for period in self.periods:
             if not period.since <= now < period.until:
                 period.turn(now)
             counters = period.counters
-            if counters.own + counters.others + amount > period.limit:
+            if period.shares is not None:
+                beyond = beyond or period.lacks(now, amount)
+            elif counters.own + counters.others + amount > period.limit:
                 beyond = True
             windows.append(period.window)
         if beyond:
             self._go_beyond(amount, now)
         self._warned = beyond
-        for period in self._periods:
+        for period in self.periods:
             period.counters.charge(period.window, amount)
         self.reserved += amount
+        if self.group is not None:
+            self.group.touch()
         return Reservation(self, amount, windows)
 
     def _go_beyond(self, amount: int, now: float) -> None:
@@ -168,13 +194,13 @@ class Purse:
         return {
             period.kind: [(node, window, *entry)
                           for (node, window), entry in period.counters.state().items()]
-            for period in self._periods
+            for period in self.periods
         }  # fmt: skip
 
     def merge(self, state: Mapping[str, Sequence[tuple[str, int, int, int]]]) -> None:
         """Takes in what another purse of this scope knows, of any node and any time (LM-1)."""
-        now = self._clock()
-        for period in self._periods:
+        now = self.clock()
+        for period in self.periods:
             period.used(now)  # forgets the windows that are over, so that they stay so
             rows = state.get(period.kind, ())
             period.counters.merge({(node, w): (a, b) for node, w, a, b in rows})
@@ -182,20 +208,22 @@ class Purse:
     def go_on(self, before: Purse) -> None:
         """Goes on with what another purse of this scope counts: what that one has reserved is
         settled for both."""
-        counters = {period.kind: period.counters for period in before._periods}
-        for period in self._periods:
+        counters = {period.kind: period.counters for period in before.periods}
+        for period in self.periods:
             period.counters = counters.get(period.kind, period.counters)
 
     def used_ratio(self) -> float:
         """The used part of the tightest limit."""
-        now = self._clock()
-        return max(period.used(now) / period.limit for period in self._periods)
+        now = self.clock()
+        return max(period.used(now) / period.limit for period in self.periods)
 
     def _correct(self, reservation: Reservation, windows: list[int], cost: int) -> None:
         self.reserved -= reservation.amount
         self.settled += cost
+        if self.group is not None:
+            self.group.touch()
         change = cost - reservation.amount
-        for period, window in zip(self._periods, windows, strict=True):
+        for period, window in zip(self.periods, windows, strict=True):
             if change < 0:
                 period.counters.refund(window, -change)
             else:

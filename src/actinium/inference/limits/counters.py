@@ -93,6 +93,14 @@ class Counters:
             sums[window] = sums.get(window, 0) + charged - back
         return sorted(sums.items())
 
+    def own_totals(self) -> list[tuple[int, int]]:
+        """The same of this node alone."""
+        return sorted((window, charged - back) for window, (charged, back) in self._mine.items())
+
+    def mine(self) -> dict[int, Entry]:
+        """What this node charged and gave back, by window."""
+        return {window: (charged, back) for window, (charged, back) in self._mine.items()}
+
     def state(self) -> dict[tuple[str, int], Entry]:
         """What to send to other nodes: absolute numbers, so that sending again is harmless."""
         mine = {(self.node, window): (a, b) for window, (a, b) in self._mine.items()}

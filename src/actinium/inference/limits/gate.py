@@ -11,7 +11,7 @@ from actinium.errors import EngineOverloaded, InferenceError, RateLimited
 
 from .fair import Ticket
 from .headers import Told
-from .limiter import Allowance, Charge, Need
+from .limiter import Allowance, Charge, Demand, Need
 from .line import Line, Place, Waiter
 from .policy import Priority
 
@@ -48,6 +48,7 @@ class Gate:
         self.line: Line[Need] = Line(queue)
         self._timer: asyncio.TimerHandle | None = None
         self._waiters = 0
+        self._wanted = Demand(0, 0, 0)
         self._beside: WeakSet[Gate] = WeakSet((self,))
         self.empty = asyncio.Event()  # nobody waits, or is about to go on
         self.empty.set()
@@ -64,7 +65,7 @@ class Gate:
 
     def wait_of(self, need: Need, now: float) -> float:
         """Seconds that a request has to wait at least, as far as is known."""
-        wait = self.limiter.wait(now, need)
+        wait = self.limiter.due(now, need)
         return 0.0 if wait == inf else wait
 
     async def take(
@@ -94,6 +95,7 @@ class Gate:
         self._pump()
         timer = loop.call_later(longest, self._give_up, ticket)
         self._waiters += 1
+        self._wanted = self._wanted.plus(need)
         self.empty.clear()
         try:
             permit = await future
@@ -108,6 +110,7 @@ class Gate:
         finally:
             timer.cancel()
             self._waiters -= 1
+            self._wanted = self._wanted.less(need)
             if not self._waiters:
                 self.empty.set()
             if line.leave(name, ticket):
@@ -116,6 +119,14 @@ class Gate:
     def place(self, name: str) -> Place | None:
         """Where a request stands that waits; None where it does not."""
         return self.line.place(name)
+
+    @property
+    def wanted(self) -> Demand:
+        """What all need who wait for the limiter, here and at other gates before it."""
+        found = Demand(0, 0, 0)
+        for gate in self._beside:
+            found = Demand(*(a + b for a, b in zip(found, gate._wanted, strict=True)))
+        return found
 
     def look(self) -> None:
         """Something that the limiter waits for has changed."""
@@ -132,7 +143,7 @@ class Gate:
     def learn(self, told: Mapping[str, Told], now: float) -> float:
         """See :meth:`Allowance.learn`."""
         wait = self.limiter.learn(now, told)
-        self._look_all()
+        self.look_all()
         return wait
 
     def _end(self, charge: Charge, ticket: Ticket[Waiter[Need]] | None, real: Need | None) -> None:
@@ -140,9 +151,10 @@ class Gate:
         if ticket is not None:
             used = real.cost if real is not None else 0
             self.line.queue.correct(ticket, used - charge.need.cost)
-        self._look_all()
+        self.look_all()
 
-    def _look_all(self) -> None:
+    def look_all(self) -> None:
+        """The same at all gates before the limiter."""
         if self.line.queue:
             self._pump()
         if len(self._beside) > 1:
@@ -162,8 +174,7 @@ class Gate:
             if wait > 0:
                 if wait != inf:
                     self._timer = loop.call_later(wait, self._pump)
-                else:
-                    self.limiter.seek(need)
+                self.limiter.seek(need)
                 return
             charge = self.limiter.take(now, need)
             self.line.let_in(ticket, Permit(self, charge, ticket))
@@ -172,7 +183,7 @@ class Gate:
         future = ticket.item.future
         if not future.done():
             now = future.get_loop().time()
-            wait = self.limiter.wait(now, ticket.item.item)
+            wait = self.limiter.due(now, ticket.item.item)
             after = self.line.seconds()
             future.set_exception(
                 self._full(after) if wait == inf else self._late(max(wait, after or 1.0))
@@ -186,7 +197,7 @@ class Gate:
     def _refusal(self, after: float | None) -> InferenceError:
         """Of one that the line does not take, or puts out."""
         now = asyncio.get_running_loop().time()
-        wait = self.limiter.wait(now, Need(0, 0))
+        wait = self.limiter.due(now, Need(0, 0))
         if wait == inf or after is None:
             return self._full(after)
         return self._late(max(wait, after))

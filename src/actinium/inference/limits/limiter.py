@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 
 from .headers import Told
 from .meter import Meter
 from .policy import RateLimits
+
+if TYPE_CHECKING:
+    from .sharing import Group
 
 KINDS: Final = ("rpm", "tpm", "input_tpm", "output_tpm")
 
@@ -31,6 +34,33 @@ class Need(msgspec.Struct, frozen=True, gc=False):
     def cost(self) -> int:
         """For fair shares: a token out takes about as long as two in."""
         return self.input + 2 * self.output
+
+
+class Demand(NamedTuple):
+    """What several requests need together."""
+
+    requests: int
+    input: int
+    output: int
+
+    def plus(self, need: Need, requests: int = 1) -> Demand:
+        """With one more."""
+        return Demand(self.requests + requests, self.input + need.input, self.output + need.output)
+
+    def less(self, need: Need) -> Demand:
+        """Without one."""
+        return self.plus(Need(-need.input, -need.output), -1)
+
+    def of(self, kind: str) -> int:
+        """How much that is of a limit."""
+        match kind:
+            case "tpm":
+                return self.input + self.output
+            case "input_tpm":
+                return self.input
+            case "output_tpm":
+                return self.output
+        return self.requests
 
 
 class Charge:
@@ -62,6 +92,8 @@ class Allowance(Protocol):
 
     def least_wait(self, now: float, need: Need) -> float: ...
 
+    def due(self, now: float, need: Need) -> float: ...
+
     def seek(self, need: Need) -> None: ...
 
     def take(self, now: float, need: Need) -> Charge: ...
@@ -80,12 +112,16 @@ class Limiter:
 
     Nothing waits here: :meth:`wait` says for how long, :meth:`take` charges. ``most`` bounds
     requests at once from another side. ``used_elsewhere`` counts what the upstream says others
-    have used with the same key.
+    have used with the same key. ``group`` are its shares, where several processes have these limits
+    together.
     """
 
     def __init__(self, limits: RateLimits, *, node: str = "local", most: int | None = None) -> None:
+        self._most = most
+        self.places = limits.concurrent
         self.concurrent = _least(limits.concurrent, most)
         self.running = 0
+        self.group: Group | None = None
         self.used_elsewhere = 0
         self._node = node
         self._input = self._output = 0  # tokens reserved by requests under way
@@ -115,11 +151,26 @@ class Limiter:
         amounts = need.amounts
         back = (0, self._input + self._output, self._input, self._output)
         for place, meter in self._metered:
-            longest = max(longest, meter.wait(now, amounts[place], back[place]))
+            longest = max(longest, meter.hope(now, amounts[place], back[place]))
         return longest
 
+    def due(self, now: float, need: Need) -> float:
+        """The same as :meth:`wait`, if all that others leave of a shared limit came here."""
+        if self.group is None:
+            return self.wait(now, need)
+        if self.concurrent is not None and self.running >= self.concurrent:
+            return inf
+        amounts = need.amounts
+        return max((meter.hope(now, amounts[at]) for at, meter in self._metered), default=0.0)
+
     def seek(self, need: Need) -> None:
-        """Somebody waits: here there is nobody else to ask."""
+        """Somebody waits: others who share the limits are asked, if there are any."""
+        if self.group is not None:
+            self.group.seek()
+
+    def allot(self, places: int) -> None:
+        """So many of the places, which several share, are this one's now."""
+        self.concurrent = _least(places, self._most)
 
     def take(self, now: float, need: Need) -> Charge:
         """Charges what :meth:`wait` said 0 for."""
@@ -130,6 +181,8 @@ class Limiter:
         window = int(now)
         for place, meter in self._metered:
             meter.counters.charge(window, amounts[place])
+        if self.group is not None:
+            self.group.touch()
         return Charge(need, window, self._metered)
 
     def settle(self, now: float, charge: Charge, real: Need | None) -> None:
@@ -141,6 +194,8 @@ class Limiter:
         need = charge.need
         self._input -= need.input
         self._output -= need.output
+        if self.group is not None:
+            self.group.touch()
         if not charge.meters:
             return
         amounts = need.amounts
@@ -170,6 +225,8 @@ class Limiter:
 
     def change(self, limits: RateLimits, most: int | None = None) -> None:
         """Other limits hold from now on; what was used of those that stay counts."""
+        self._most = most
+        self.places = limits.concurrent
         self.concurrent = _least(limits.concurrent, most)
         for kind in KINDS:
             limit = getattr(limits, kind)
@@ -188,9 +245,9 @@ class Limiter:
     def used_ratio(self, now: float) -> dict[str, float]:
         """The used part of each limit, 0 to 1 and more."""
         return {
-            kind: meter.used(now) / limit
+            kind: meter.total(now) / limit
             for kind, meter in self.meters.items()
-            if (limit := meter.limit(now))
+            if (limit := meter.whole(now))
         }
 
     def _by_place(self) -> list[tuple[int, Meter]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 from typing import Final
 
@@ -38,11 +39,19 @@ class Meter:
 
     def limit(self, now: float) -> int | None:
         """What holds now: the configured limit, or less as the upstream taught (LM-5)."""
+        whole = self.whole(now)
+        shares = self.shares
+        if shares is None or whole is None:
+            return whole
+        if whole >= shares.limit:
+            return shares.usable
+        return shares.usable * whole // shares.limit
+
+    def whole(self, now: float) -> int | None:
+        """The same for all nodes together."""
         limit = self.configured
         if self._plain:
             return limit
-        if self.shares is not None:
-            limit = self.shares.own
         if self._told is not None:
             limit = self._told if limit is None else min(limit, self._told)
         if limit is not None and self._lowered is not None:
@@ -54,13 +63,23 @@ class Meter:
                 limit = max(1, int(limit * part))
         return limit
 
+    def share(self, shares: Shares) -> None:
+        """From now on this node uses no more than its share."""
+        self.shares = shares
+        self._plain = False
+
     def used(self, now: float) -> int:
         """What counts now: of this node where it has a share, else of all."""
+        used = self.total(now)
+        return used if self.shares is None else self.counters.own
+
+    def total(self, now: float) -> int:
+        """What counts now, of all nodes as far as is known."""
         counters = self.counters
         first = int(now) - SPAN + 1
         if first > counters.first:
             counters.advance(first)
-        return counters.used if self.shares is None else counters.own
+        return counters.own + counters.others
 
     def wait(self, now: float, amount: int, back: int = 0) -> float:
         """Seconds until an amount fits; 0 when it does. More than the limit fits when nothing
@@ -77,15 +96,19 @@ class Meter:
             return 0.0  # the usual case
         if limit is None:
             return 0.0
-        wanted = amount if self.shares is not None else min(amount, limit)
-        missing = self.used(now) - back + wanted - limit
-        if missing <= 0 and limit > 0:
+        if self.shares is None:
+            missing = counters.used - back + min(amount, limit) - limit
+            return _until(now, missing, limit, counters.totals())
+        wanted = min(amount, self.whole(now) or 0)
+        return _until(now, counters.own - back + wanted - limit, limit, counters.own_totals())
+
+    def hope(self, now: float, amount: int, back: int = 0) -> float:
+        """Seconds until an amount fits into what all nodes together leave, as far as is known:
+        if their rights came here."""
+        used, limit = self.total(now), self.whole(now)
+        if limit is None:
             return 0.0
-        for window, total in counters.totals():
-            missing -= total
-            if missing <= 0:
-                return max(0.001, window + SPAN - now)
-        return inf
+        return _until(now, used - back + min(amount, limit) - limit, limit, self.counters.totals())
 
     def free_in(self, second: int) -> int:
         """Seconds, at most, until nothing of what is used counts any more."""
@@ -113,15 +136,16 @@ class Meter:
             self._plain = False
         if limit is None or remaining is None:
             return 0
-        outside = limit - remaining - self.used(now)
+        outside = limit - remaining - self.total(now)
         if outside > 0:
             self.charge(now, outside)
             return outside
         return 0
 
     def configure(self, limit: int | None) -> None:
-        """Another limit holds from now on; what was used counts."""
+        """Another limit holds from now on, for this node alone; what was used counts."""
         self.configured = limit
+        self.shares = None
 
     def unlearn(self) -> None:
         """Forgets what the upstream said of its limit."""
@@ -135,3 +159,14 @@ class Meter:
         self._lowered = max(0.25, part / 2)
         self._plain = False
         self._lowered_at = now
+
+
+def _until(now: float, missing: int, limit: int, totals: Iterable[tuple[int, int]]) -> float:
+    """Seconds until so much of what is used counts no more."""
+    if missing <= 0 and limit > 0:
+        return 0.0
+    for window, total in totals:
+        missing -= total
+        if missing <= 0:
+            return max(0.001, window + SPAN - now)
+    return inf

@@ -26,11 +26,12 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     shares of tenants (1 for those not named). What the upstream tells of its own limits in
     headers lowers these.
 
-    Limits hold within one process. ``strict = "redis"`` keeps them exactly over all that share the
-    Redis server ``store`` (``redis://``, ``rediss://`` or ``unix://``; or ``env:NAME``, which it
-    must be where it holds a password) and the name ``key`` (None: the deployment's). While that
-    server is away each process keeps to the limits alone (``on_store_error = "local"``: together
-    they may use more), or nothing is let through (``"refuse"``).
+    Limits hold within one gateway, however many workers it has. ``strict = "redis"`` keeps them
+    exactly over all that share the Redis server ``store`` (``redis://``, ``rediss://`` or
+    ``unix://``; or ``env:NAME``, which it must be where it holds a password) and the name ``key``
+    (None: the deployment's). While that server is away each process keeps to the limits alone
+    (``on_store_error = "local"``: together they may use more), or nothing is let through
+    (``"refuse"``).
     """
 
     rpm: int | None = None
@@ -40,7 +41,7 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     concurrent: int | None = None
     max_wait: float = 30.0
     weights: dict[str, float] = {}
-    strict: Literal["redis"] | None = None
+    strict: Literal["redis", "owner"] | None = None
     store: str = _STORE
     key: str | None = None
     on_store_error: Literal["local", "refuse"] = "local"
@@ -52,6 +53,12 @@ class RateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ConfigError(f"limits.max_wait must be 0 or more seconds, got {self.max_wait!r}")
         for tenant, weight in self.weights.items():
             _above("limits.weights", tenant, weight)
+        if self.strict == "owner":
+            raise ConfigError(
+                "limits.strict = 'owner' is not supported: the workers of one gateway keep to "
+                "limits together without it (leave strict out), and several machines do with "
+                'strict = "redis"'
+            )
         _check_store(self.store)
         said = {"store": self.store != _STORE, "key": self.key is not None}
         said["on_store_error"] = self.on_store_error != "local"

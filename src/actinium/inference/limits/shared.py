@@ -161,8 +161,10 @@ class SharedLimiter:
 
     def seek(self, need: Need) -> None:
         """Asks the store for one who waits in the gate's queue; ``changed`` tells the end."""
+        now = asyncio.get_running_loop().time()
         full = self.concurrent is not None and self.running >= self.concurrent
-        if need not in self._asked and not full:
+        later = self._again.get(need, _NEVER)[0] > now
+        if need not in self._asked and not (full or later):
             self._asked.add(need)
             self._background(self._ask_for_queue(need))
 
@@ -171,6 +173,10 @@ class SharedLimiter:
         if now < self._down_until:
             return self._local.least_wait(now, need)
         return max(0.0, self._again.get(need, _NEVER)[1] - now)
+
+    def due(self, now: float, need: Need) -> float:
+        """See :meth:`wait`."""
+        return self.wait(now, need)
 
     def take(self, now: float, need: Need) -> Charge:
         """Uses up a grant."""

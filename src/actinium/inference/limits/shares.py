@@ -27,19 +27,32 @@ class Shares:
 
     def __init__(self, node: str, members: Sequence[str], limit: int) -> None:
         self.node = node
+        self.limit = limit
         ordered = sorted(members)
         each, rest = divmod(limit, len(ordered))
-        self._first = each + (ordered.index(node) < rest) if node in ordered else 0
+        self._first = {name: each + (at < rest) for at, name in enumerate(ordered)}
         self.given: dict[tuple[str, str], int] = {}
+        self.own = self.of(node)
+        """What this node holds now."""
+        self.pledged = 0
+        """Of that, what it owes to others and does not use again once it is free."""
 
     @property
-    def own(self) -> int:
+    def usable(self) -> int:
         """What this node may use now."""
-        share = self._first
+        return max(0, self.own - self.pledged)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return tuple(self._first)
+
+    def of(self, node: str) -> int:
+        """What a node holds, as far as is known here."""
+        share = self._first.get(node, 0)
         for (giver, taker), rights in self.given.items():
-            if giver == self.node:
+            if giver == node:
                 share -= rights
-            elif taker == self.node:
+            elif taker == node:
                 share += rights
         return share
 
@@ -49,9 +62,11 @@ class Shares:
         if amount and taker != self.node:
             key = (self.node, taker)
             self.given[key] = self.given.get(key, 0) + amount
+            self.own -= amount
             return amount
         return 0
 
     def merge(self, given: Given) -> None:
         """Takes in what another node knows."""
         self.given = merged_rights(self.given, given)
+        self.own = self.of(self.node)

@@ -7,7 +7,7 @@ from typing import Final
 
 from actinium.errors import TenantLimited
 
-from ..limits.limiter import Charge, Limiter, Need
+from ..limits.limiter import Charge, Demand, Limiter, Need
 from ..limits.meter import Meter
 from ..limits.policy import RateLimits
 from .policy import KeyLimits
@@ -23,51 +23,61 @@ NOTHING: Final = Need(0, 0)
 class Gauge:
     """Who is over it is refused at once. ``scope`` is what errors call it, as ``tenant:acme``."""
 
-    __slots__ = ("_kinds", "_limiter", "counts_tokens", "limits", "meters", "scope")
+    __slots__ = ("_kinds", "counts_tokens", "limiter", "limits", "meters", "scope")
 
     def __init__(self, scope: str, limits: KeyLimits) -> None:
         self.scope = scope
         self.limits = limits
         self.counts_tokens = limits.tpm is not None
-        self._limiter = Limiter(
+        self.limiter = Limiter(
             RateLimits(rpm=limits.rpm, tpm=limits.tpm, concurrent=limits.concurrent)
         )
-        self._kinds = list(self._limiter.meters)
+        self._kinds = list(self.limiter.meters)
         self.meters = [
             (kind, _LINES % ((what := _WORDS[kind]), (limit := getattr(limits, kind)), what, what),
              limit, meter)
-            for kind, meter in self._limiter.meters.items()
+            for kind, meter in self.limiter.meters.items()
         ]  # fmt: skip
 
     @property
     def running(self) -> int:
         """Requests at once, now."""
-        return self._limiter.running
+        return self.limiter.running
 
     def refusal(self, now: float, need: Need) -> TenantLimited | None:
         """Why a request cannot go now, if so."""
-        wait = self._limiter.wait(now, need)
+        wait = self.limiter.wait(now, need)
         if wait == 0:
             return None
         limits = self.limits
-        if limits.concurrent is not None and self._limiter.running >= limits.concurrent:
+        places = self.limiter.concurrent
+        if places is not None and self.limiter.running >= places:
             return TenantLimited(self.scope, f"{limits.concurrent} requests at once", 1.0)
+        meters = self.limiter.meters
         amounts = {"rpm": 1, "tpm": need.input + need.output}
-        kind = max(self._kinds, key=lambda k: self._limiter.meters[k].wait(now, amounts[k]))
+        kind = max(self._kinds, key=lambda k: meters[k].wait(now, amounts[k]))
         limit = getattr(limits, kind)
+        if self.limiter.group is not None:
+            wait = max(1.0, meters[kind].hope(now, amounts[kind]))
         return TenantLimited(self.scope, f"{limit} {_NAMES[kind]}", 60.0 if wait == inf else wait)
+
+    async def borrow(self, now: float, need: Need) -> None:
+        """Where other processes have these limits as well, and this one lacks what a request
+        needs: asks them for it."""
+        if self.limiter.group is not None and self.limiter.wait(now, need) > 0:
+            await self.limiter.group.ask(Demand(1, need.input, need.output).of)
 
     def take(self, now: float, need: Need) -> Charge:
         """Charges what :meth:`refusal` said None for."""
-        return self._limiter.take(now, need)
+        return self.limiter.take(now, need)
 
     def settle(self, now: float, charge: Charge, real: Need) -> None:
         """The request has ended, and used so much."""
-        self._limiter.settle(now, charge, real)
+        self.limiter.settle(now, charge, real)
 
     def used(self, now: float) -> dict[str, int]:
         """What is used of ``rpm`` and ``tpm`` now, and how many requests run."""
-        meters = self._limiter.meters.items()
+        meters = self.limiter.meters.items()
         return {kind: meter.used(now) for kind, meter in meters} | {"concurrent": self.running}
 
 
@@ -77,13 +87,13 @@ def header_lines(gauges: tuple[Gauge, ...], now: float) -> bytes:
     (https://platform.openai.com/docs/guides/rate-limits)."""
     if len(gauges) == 1:
         told = [
-            (form, limit - meter.used(now), meter) for _, form, limit, meter in gauges[0].meters
+            (form, limit - meter.total(now), meter) for _, form, limit, meter in gauges[0].meters
         ]
     else:
         tightest: dict[str, tuple[bytes, int, Meter]] = {}
         for gauge in gauges:
             for kind, form, limit, meter in gauge.meters:
-                left = limit - meter.used(now)
+                left = limit - meter.total(now)
                 if kind not in tightest or left < tightest[kind][1]:
                     tightest[kind] = (form, left, meter)
         told = list(tightest.values())

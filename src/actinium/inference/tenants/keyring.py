@@ -294,15 +294,25 @@ class Keyring:
         if whole:
             self._gauges.pop(f"key:{record.id}", None)
             self.accounts.purses.pop(f"key:{record.id}", None)
+            if self.inference.sharing is not None:
+                self.inference.sharing.drop(f"key:{record.id}")
 
     def _open(self, scope: str, policy: Tenant | KeySpec) -> None:
         limits = policy.limits
-        if limits is not None and limits != KeyLimits():
-            self._gauges.setdefault(scope, Gauge(scope, limits))
+        if limits is not None and limits != KeyLimits() and scope not in self._gauges:
+            self._gauges[scope] = self._gauge(scope, limits)
         if policy.budget is not None:
             if isinstance(policy, Tenant):
                 self._check_price(f"tenant {policy.name!r}", policy)
-            self.accounts.open(scope, policy.budget)
+            purse = self.accounts.open(scope, policy.budget)
+            if self.inference.sharing is not None:
+                self.inference.sharing.purse(scope, purse)
+
+    def _gauge(self, scope: str, limits: KeyLimits) -> Gauge:
+        gauge = Gauge(scope, limits)
+        if self.inference.sharing is not None:
+            self.inference.sharing.limiter(scope, gauge.limiter)
+        return gauge
 
     def _grant(self, record: KeyRecord, until: float | None) -> Grant:
         tenant = self._tenants.get(record.spec.tenant)

@@ -72,6 +72,7 @@ class KeyedInference:
         self._models = [patterns for patterns in models if "*" not in patterns]
         self._gauges = gauges
         self._counts = any(gauge.counts_tokens for gauge in gauges)
+        self._shares = inference.sharing is not None
         self._expected = Expected()
 
     @property
@@ -130,7 +131,7 @@ class KeyedInference:
         replica = self.replica(request.model)
         request = msgspec.structs.replace(request, tenant=self._tenant, key=self._id)
         need = self._need(request, replica)
-        charges = self._take(need)
+        charges = await self._taken(need)
         real = need
         try:
             answer = await self._inference.embed(request)
@@ -146,7 +147,7 @@ class KeyedInference:
     async def count(self, request: Request) -> int:
         """See :meth:`Inference.count`; raises TenantLimited."""
         self.replica(request.model)
-        charges = self._take(NOTHING)
+        charges = await self._taken(NOTHING)
         try:
             return await self._inference.count(self._named(request))
         finally:
@@ -169,7 +170,7 @@ class KeyedInference:
     ) -> AsyncGenerator[Burst]:
         async with aclosing(source):
             need = self._need(request, replica)
-            charges = self._take(need)
+            charges = await self._taken(need)
             tally: Tally | None = None
             failure: BaseException | None = None
             try:
@@ -186,7 +187,7 @@ class KeyedInference:
 
     async def _whole(self, request: Request, replica: Answering) -> Burst:
         need = self._need(request, replica)
-        charges = self._take(need)
+        charges = await self._taken(need)
         tally = None
         failure: BaseException | None = None
         try:
@@ -205,6 +206,13 @@ class KeyedInference:
         if not self._counts:
             return NOTHING
         return need_of(request, replica.runner, self._expected)
+
+    async def _taken(self, need: Need) -> list[Charge]:
+        """The charges of a request; see :meth:`Gauge.borrow`."""
+        if self._shares:
+            for gauge in self._gauges:
+                await gauge.borrow(asyncio.get_running_loop().time(), need)
+        return self._take(need)
 
     def _take(self, need: Need) -> list[Charge]:
         """All charges or none: nothing else runs between the questions and the taking."""

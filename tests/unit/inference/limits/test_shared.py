@@ -217,6 +217,8 @@ def test_addresses_that_cannot_be_meant(monkeypatch: pytest.MonkeyPatch) -> None
     for unused in ({"store": "redis://h:1/0"}, {"key": "a"}, {"on_store_error": "refuse"}):
         with pytest.raises(ConfigError, match=f"limits.{next(iter(unused))} is for limits that"):
             RateLimits(rpm=1, **unused)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="'owner' is not supported: the workers of one gateway"):
+        RateLimits(rpm=1, strict="owner")
     monkeypatch.delenv("REDIS_URL", raising=False)
     with pytest.raises(MissingCredentials, match="REDIS_URL"):
         SharedLimiter("m", RateLimits(rpm=1, strict="redis", store="env:REDIS_URL"))
