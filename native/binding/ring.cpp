@@ -580,7 +580,7 @@ int ring_drain(RingEnd* r, int limit, bool here) {
     failed =
         (h.flags & kinds) == AC_FLAG_REPLY ? take_reply(r, h, data, here) : take_event(r, h, data);
   }
-  if (n < limit) r->from.post();  // idle: all credit there is
+  if (n < limit && here) r->from.post();  // idle: all credit there is
   if (data != small) PyMem_Free(data);
   if (!here && r->notify >= 0 && (PyList_GET_SIZE(r->events) > 0 || !r->settled.empty())) {
     const std::uint64_t one = 1;

@@ -191,18 +191,26 @@ void sleep_for_reply(RingEnd* r, const std::uint8_t* done, std::int64_t ns) {
 }
 
 // The rest of ask_sync: 1 answered, 0 the time is over, -1 with an exception set.
-int wait_for_reply(RingEnd* r, SyncWait* wait, std::int64_t until) {
-  std::int64_t spins_until = monotonic_ns() + kHeldSpinNs;
+int wait_for_reply(RingEnd* r, SyncWait* wait, std::int64_t timeout) {
+  std::int64_t began = 0;  // no clock is read for a reply that comes at once
   for (unsigned i = 1; wait->done == 0; i++) {
     if (r->from.ready()) {
       if (ring_drain(r, 64, false) < 0) return -1;
-    } else if ((i & 31) == 0 && monotonic_ns() >= spins_until) {
-      break;
-    } else {
-      pause();
+      continue;
     }
+    if ((i & 31) == 0) {
+      const std::int64_t now = monotonic_ns();
+      if (began == 0) {
+        began = now;
+      } else if (now - began >= kHeldSpinNs) {
+        break;
+      }
+    }
+    pause();
   }
-  std::uint32_t idle = 0;
+  if (wait->done != 0) return 1;
+  const std::int64_t until = timeout < kForEver ? began + timeout : kForEver;
+  r->from.post();
   while (__atomic_load_n(&wait->done, __ATOMIC_ACQUIRE) == 0) {
     const std::int64_t now = monotonic_ns();
     if (now >= until) return 0;
@@ -212,7 +220,6 @@ int wait_for_reply(RingEnd* r, SyncWait* wait, std::int64_t until) {
     while (!r->from.ready() && __atomic_load_n(&wait->done, __ATOMIC_ACQUIRE) == 0) {
       if (monotonic_ns() >= spin_end) {
         sleep_for_reply(r, &wait->done, until - now);
-        idle++;
         break;
       }
       for (int i = 0; i < 16; i++)
@@ -273,7 +280,8 @@ PyObject* fail(RingEnd* r, PyObject* event) {
   return result;
 }
 
-std::int64_t deadline_in(PyObject* timeout) {
+// Nanoseconds; -1 with an exception set.
+std::int64_t timeout_in(PyObject* timeout) {
   if (timeout == Py_None) return kForEver;
   const double seconds = PyFloat_AsDouble(timeout);
   if (seconds == -1.0 && PyErr_Occurred()) return -1;
@@ -281,7 +289,11 @@ std::int64_t deadline_in(PyObject* timeout) {
     PyErr_Format(PyExc_ValueError, "a timeout is 0 or more seconds, got %R", timeout);
     return -1;
   }
-  return seconds > 1e9 ? kForEver : monotonic_ns() + static_cast<std::int64_t>(seconds * 1e9);
+  return seconds > 1e9 ? kForEver : static_cast<std::int64_t>(seconds * 1e9);
+}
+
+std::int64_t deadline_after(std::int64_t timeout) {
+  return timeout < kForEver ? monotonic_ns() + timeout : kForEver;
 }
 
 PyObject* ask_sync(RingEnd* r, PyObject* const* args) {
@@ -292,9 +304,9 @@ PyObject* ask_sync(RingEnd* r, PyObject* const* args) {
       (args[3] != Py_None && (reply = plan_in(args[3])) == nullptr)) {
     return nullptr;
   }
-  const std::int64_t until = deadline_in(args[4]);
-  if (until < 0) return nullptr;
-  if (!r->to.has_room() && wait_for_room(r, until) < 0) return nullptr;
+  const std::int64_t timeout = timeout_in(args[4]);
+  if (timeout < 0) return nullptr;
+  if (!r->to.has_room() && wait_for_room(r, deadline_after(timeout)) < 0) return nullptr;
   const std::uint32_t corr = put_ask(r, out, plan, args[2]);
   if (corr == kNone) return nullptr;
   if (corr == 0) return fail(r, PyUnicode_FromString(block_ended(r) ? "ended" : "full"));
@@ -304,7 +316,7 @@ PyObject* ask_sync(RingEnd* r, PyObject* const* args) {
   w.sync = &wait;
   w.plan = reinterpret_cast<Plan*>(Py_XNewRef(reinterpret_cast<PyObject*>(reply)));
   ring_bell(r);
-  const int answered = wait_for_reply(r, &wait, until);
+  const int answered = wait_for_reply(r, &wait, timeout);
   if (wait.done == 0) {  // nobody may write to this stack any more
     Py_XDECREF(reinterpret_cast<PyObject*>(reply));
     waiter_free(r, corr);
@@ -416,8 +428,9 @@ PyObject* ring_tell_many(PyObject* o, PyObject* args, PyObject* kwargs) {
     return nullptr;
   }
   Plan* const plan = plan_in(described);
-  const std::int64_t until = plan != nullptr ? deadline_in(timeout) : -1;
-  if (until < 0) return nullptr;
+  const std::int64_t patience = plan != nullptr ? timeout_in(timeout) : -1;
+  if (patience < 0) return nullptr;
+  const std::int64_t until = deadline_after(patience);
   Outgoing out;
   out.head.dest = dest;
   out.sender = sender;

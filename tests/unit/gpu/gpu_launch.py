@@ -78,8 +78,8 @@ class Launch:
         assert self.command(Command.SPAWN, dest)[0] == 0
         return dest
 
-    def tell(self, dest: int, message: Any, **more: int) -> bool:
-        return self.end.tell(dest, self.plans[type(message)], message, *more.values())
+    def tell(self, dest: int, message: Any) -> bool:
+        return self.end.tell(dest, self.plans[type(message)], message)
 
     def ask(self, dest: int, message: Any, waiter: Any) -> int:
         kind = type(message)

@@ -81,9 +81,12 @@ DEV_BLOCK = _line(
         "k2h_written": U32,
         "parked": U32,  # the block sleeps on `HostBlock.bell` (never on CUDA)
         "bell": U32,  # futex word: counts up when a parked host has something to read (never on CUDA)
+        "heartbeat": U64,  # device clock in ns, at least every millisecond between handlers
+        # What the host reads with every message is above, what changes with every one below: on a
+        # processor they would take each other's cache line away.
+        "apart": ArrayType(U64, 4),
         "running": U32,  # handle of the actor whose handler runs, or ran last
         "running_kind": U32,  # kind of its message, 0 when none runs
-        "heartbeat": U64,  # device clock in ns, at least every millisecond between handlers
         "since": U64,  # device clock in ns when that handler was called
         "handled": U64,
         "bounced": U64,

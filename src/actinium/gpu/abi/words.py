@@ -76,7 +76,9 @@ class Command(IntEnum):
     RESUME = 5
     """Ends FAILED with the state as the handler left it; dest is the actor as it was."""
     RESET = 8
-    """Takes the initial state from the region; dest carries the new generation. Ends FAILED."""
+    """Takes the initial state from the region; dest carries the new generation. Ends FAILED.
+
+    With `Flag.SENDER` its data are the ``gpu.Ref`` of the actor itself (``gpu.me()``), as of SPAWN."""
     SPAWN = 9
     """As RESET, for a free place."""
     STOP = 10

@@ -7,6 +7,7 @@ from importlib import resources
 from actinium.errors import UsageError
 
 from ..abi.text import abi_header
+from ..executors.native import OUTBOX
 from ..program import Program
 
 UNKNOWN_SIZE = 1 << 31
@@ -48,4 +49,5 @@ def kinds_text(program: Program) -> str:
 def cpu_text(program: Program) -> str:
     """The whole resident program for this machine's compiler."""
     loop = resources.files(__package__).joinpath("resident_cpu.h").read_text()
-    return "\n".join((program.text("cpu"), abi_header(), kinds_text(program), loop))
+    outbox = f"#define AC_OUTBOX {OUTBOX}u\n"
+    return "\n".join((program.text("cpu"), abi_header(), kinds_text(program), outbox, loop))

@@ -18,6 +18,7 @@
 #define AC_LOOK_NS 10000ull  // how often the host's line is looked at
 #define AC_PARK_NS 50000000ull
 #define AC_BATCH 64u
+#define AC_IDLE 32u  // looks in vain before the host gets all credit
 #define AC_MAX_SKEW_US 60000000ull
 
 // Ticks of a counter that is cheaper to read than the clock.
@@ -51,6 +52,7 @@ struct ac_place {
   ac_u32 status;
   ac_u32 generation;
   bool known;  // it has held an actor
+  ac_u64 me;   // its gpu.Ref
 };
 
 struct ac_message {
@@ -76,11 +78,11 @@ struct ac_block {
   ac_u32 kill_epoch, seq;
   ac_u64 handled, bounced, faults, commands;
   ac_u64 now, ticks, looked, beat, heartbeat, alive, active, wall_us, wall_at, stamp;
-  ac_u32 state;
+  ac_u32 state, idle;
   bool outgoing;
   ac_place* places;
   ac_message in;
-  ac_u8* reply;
+  ac_u8 *reply, *said;
   ac_ctx ctx;
 };
 
@@ -214,6 +216,34 @@ static void ac_end(ac_block* b, ac_u32 state) {
   ac_wake_host(b);
 }
 
+static bool ac_look(ac_block* b);
+
+// Whether so many slots of the way back are free; if not it waits, unless the block ends.
+static bool ac_room(ac_block* b, ac_u32 n) {
+  for (;;) {
+    if (b->room < n) b->room = b->config.capacity - (b->written - ac_get(&b->mine->k2h_read));
+    if (b->room >= n) return true;
+    ac_wake_host(b);
+    timespec nap = {0, 20000};
+    nanosleep(&nap, 0);
+    if (!ac_look(b)) return false;
+  }
+}
+
+// What a handler told others goes to the host, which knows where they are.
+static bool ac_send_told(ac_block* b) {
+  for (ac_u32 at = 0; at < b->ctx.told;) {
+    const ac_told* entry = (const ac_told*)(b->ctx.outbox + at);
+    if (!ac_room(b, b->need + 1)) return false;
+    memcpy(b->said, &b->in.dest, 4);
+    memcpy(b->said + 4, entry + 1, entry->size);
+    ac_say(b, AC_FLAG_TOLD, entry->kind, (ac_u32)entry->to, (ac_u32)(entry->to >> 32), b->said,
+           4 + entry->size);
+    at += (ac_u32)sizeof(ac_told) + ((entry->size + 7u) & ~7u);
+  }
+  return true;
+}
+
 // Reads the clock, beats, and looks at the host's line. False: the block has ended.
 static bool ac_look(ac_block* b) {
   b->ticks = ac_ticks();
@@ -274,6 +304,8 @@ static int ac_take(ac_block* b) {
     const ac_u32 size = ac_message_size(m.kind) + (m.flags & AC_FLAG_SENDER ? 8 : 0);
     m.known = size < 1u << 31 && ac_lines(size, stamped) <= b->config.in_lines;
     m.size = m.known ? size : stamped ? AC_INLINE_STAMPED : AC_INLINE;
+  } else if (m.flags & AC_FLAG_SENDER) {
+    m.size = 8;
   }
   if (stamped) {
     ac_u32 second[3], third[3];
@@ -290,6 +322,13 @@ AC_FN void ac_answer(ac_block* b, ac_u32 status) {
   ac_say(b, AC_FLAG_REPLY, b->in.kind, b->in.dest, b->in.corr, data, sizeof data);
 }
 
+// The gpu.Ref before the message, or 0.
+AC_FN ac_u64 ac_ref(const ac_message& m) {
+  ac_u64 ref = 0;
+  if (m.flags & AC_FLAG_SENDER) memcpy(&ref, m.data, 8);
+  return ref;
+}
+
 static ac_u32 ac_open(ac_block* b, ac_u32 place, ac_u32 generation) {
   ac_place& p = b->places[place];
   memcpy(b->states + (ac_u64)place * b->config.state_stride,
@@ -297,6 +336,7 @@ static ac_u32 ac_open(ac_block* b, ac_u32 place, ac_u32 generation) {
   p.status = AC_OPEN;
   p.generation = generation;
   p.known = true;
+  p.me = ac_ref(b->in);
   return AC_STATUS_OK;
 }
 
@@ -373,10 +413,14 @@ static void ac_handle_one(ac_block* b) {
   ac_post(&d->running, m.dest);
   ac_post(&d->since, b->now);
   ac_set(&d->running_kind, m.kind);
-  b->ctx.fault = 0;
+  b->ctx.fault = b->ctx.told = 0;
+  b->ctx.now = ac_wall(b);
+  b->ctx.me = p.me;
+  b->ctx.sender = ac_ref(m);
   ac_handle(&b->ctx, b->states + (ac_u64)place * b->config.state_stride, m.kind,
             m.data + (m.flags & AC_FLAG_SENDER ? 8 : 0), b->reply);
   ac_post(&d->running_kind, 0u);
+  if (b->ctx.told && !ac_send_told(b)) return;
   if (b->ctx.fault) {
     p.status = AC_FAILED;
     b->faults++;
@@ -413,7 +457,12 @@ static ac_u32 ac_serve(ac_block* b) {
     if (ac_ticks() - b->ticks > 16384 && !ac_look(b)) return n + 1;
   }
   ac_wake_host(b);
-  if (n) b->active = b->now;
+  if (n) {
+    b->active = b->now;
+    b->idle = 0;
+  } else if (++b->idle == AC_IDLE) {
+    ac_credit(b);
+  }
   return n;
 }
 
@@ -429,6 +478,7 @@ static void ac_park(ac_block* b) {
   ac_counters(b);
   ac_post(&b->dev->parked, 1u);
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  ac_credit(b);
   const bool waits_for_room = b->room < b->need;
   if (waits_for_room) {
     timespec nap = {0, 20000};
@@ -459,12 +509,15 @@ static bool ac_begin(ac_block* b, ac_u8* region, ac_u8* states, ac_u32 number) {
   b->k2h = region + c.k2h + (ac_u64)number * c.out_lines * AC_LINE * c.capacity;
   b->mask = c.capacity - 1;
   b->need = 2;
-  b->ctx.budget = c.budget;
+  ac_clear(&b->ctx, c.budget);
+  b->ctx.outbox = (ac_u8*)aligned_alloc(64, AC_OUTBOX + 64);
+  b->ctx.room = AC_OUTBOX;
+  b->said = (ac_u8*)calloc(1, (ac_u64)c.out_lines * AC_LINE + AC_OUTBOX);
   b->room = c.capacity;
   b->places = (ac_place*)calloc(c.actors, sizeof(ac_place));
   b->in.data = (ac_u8*)aligned_alloc(64, (ac_u64)c.in_lines * AC_LINE + 64);
   b->reply = (ac_u8*)aligned_alloc(64, (ac_u64)c.out_lines * AC_LINE + 64);
-  if (!b->places || !b->in.data || !b->reply) return false;
+  if (!b->places || !b->in.data || !b->reply || !b->said || !b->ctx.outbox) return false;
   memset(b->reply, 0, (ac_u64)c.out_lines * AC_LINE + 64);
   b->now = b->alive = b->active = b->wall_at = ac_clock();
   b->heartbeat = ac_get(&b->host->heartbeat);
@@ -496,7 +549,6 @@ extern "C" int ac_run(ac_u8* region, ac_u8* states, ac_u32 first, ac_u32 step) {
       idle = idle && b->now - b->active > AC_SPIN_NS;
     }
     if (done) continue;
-    for (ac_u32 i = 0; i < n; i++) ac_credit(&all[i]);
     if (!idle) {
       ac_pause();
     } else if (n == 1) {
@@ -510,6 +562,8 @@ extern "C" int ac_run(ac_u8* region, ac_u8* states, ac_u32 first, ac_u32 step) {
     free(all[i].places);
     free(all[i].in.data);
     free(all[i].reply);
+    free(all[i].said);
+    free(all[i].ctx.outbox);
   }
   free(all);
   return failed;

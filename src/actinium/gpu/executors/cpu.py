@@ -19,7 +19,7 @@ from ..codegen.resident import cpu_text, sizes
 from ..program import Program
 from .native import load
 
-_SENDER = 8
+_SENDER, _SOURCE = 8, 4
 _START_S = 5.0
 _ENDS_AT_EXIT_S = 1.0
 _RUNNING: set[CpuExecutor] = set()
@@ -149,7 +149,8 @@ def check_slots(program: Program, geometry: Geometry) -> None:
     """
     known = sizes(program).values()
     most_in = max((size for size, _ in known), default=0) + _SENDER
-    most_out = max((reply for _, reply in known), default=0)
+    told = [_SOURCE + message.__gpu_record__.size for message in program.told]
+    most_out = max([0, *told, *(reply for _, reply in known)])
     for what, needed, lines in (
         ("in_bytes", most_in, geometry.in_lines),
         ("out_bytes", max(most_in, most_out), geometry.out_lines),
