@@ -446,6 +446,16 @@ class DeviceLost(GpuError):
     """The device, or the process that held it, is gone with all state that was on it."""
 
 
+class KernelHung(GpuError):
+    """A resident kernel has not ended within ``after`` seconds of being told to."""
+
+    def __init__(self, after: float, running: str = "") -> None:
+        what = f" ({running})" if running else ""
+        super().__init__(f"the kernel has not ended {after:g} s after its stop{what}")
+        self.after = after
+        self.running = running
+
+
 class InferenceError(ActiniumError):
     """Base of errors on the way from a request to its tokens.
 

@@ -7,7 +7,8 @@
     abi          what host and device agree on: control lines, slots, commands
     codegen      operations to C++; compilers and their cache
     hardware     GPUs, their driver, what they can do
-    executors    the oracle in CPython, and the CPU
+    executors    the oracle in CPython, the CPU, and what keeps a kernel resident
+    runtime      GPU actors in the tree of a system: launches, refs, supervision
 
 This module is a door: what compiles and runs is imported when it is first used.
 """
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from .executors.oracle import OracleActor, OracleKernel
     from .hardware.find import device
     from .program import Program, compile
+    from .runtime.info import LaunchInfo
+    from .runtime.ref import GpuRef
+    from .runtime.runtime import Runtime, launch
 
     # To a type checker a device number is the Python number that it is computed with.
     i8 = i16 = i32 = i64 = u8 = u16 = u32 = u64 = int
@@ -53,31 +57,39 @@ else:
     globals().update(NARROW)
 
 _LATER = {
+    "GpuRef": "runtime.ref",
+    "LaunchInfo": "runtime.info",
     "NativeActor": "executors.native",
     "NativeKernel": "executors.native",
     "OracleActor": "executors.oracle",
     "OracleKernel": "executors.oracle",
     "Program": "program",
+    "Runtime": "runtime.runtime",
     "compile": "program",
     "device": "hardware.find",
+    "launch": "runtime.runtime",
 }
 
 __all__ = [
     "Array",
     "Buffer",
+    "GpuRef",
     "Grid",
     "Kernel",
+    "LaunchInfo",
     "NativeActor",
     "NativeKernel",
     "OracleActor",
     "OracleKernel",
     "Program",
     "Record",
+    "Runtime",
     "actor",
     "compile",
     "device",
     "function",
     "kernel",
+    "launch",
     "me",
     "message",
     "now_us",

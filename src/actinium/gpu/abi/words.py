@@ -23,6 +23,8 @@ LINE = 64
 """Bytes of a line: four chunks, each 12 bytes of data and a tag of 4 bytes."""
 CONTROL = 128
 """Bytes of a control line; what host and device write never shares one."""
+CHUNK = 12
+"""Bytes of data in each chunk of 16."""
 INLINE = 36
 """Bytes of data in the first line of a slot."""
 INLINE_STAMPED = 12

@@ -1,0 +1,1 @@
+"""GPU actors in the tree of an actor system: launches, places, shepherds, refs."""
