@@ -15,7 +15,7 @@ from actinium.core.events.kinds import ActorFailedEvent, ActorRestartedEvent
 from actinium.errors import ActorStopped, DeviceFault, HandlerError, Overloaded
 
 on_each = pytest.mark.parametrize("backend", BACKENDS)
-on_some = pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "cpu"])
+on_some = pytest.mark.parametrize("backend", [name for name in BACKENDS if name == "oracle"])
 
 
 @on_each
