@@ -74,7 +74,8 @@ class Command(IntEnum):
     """
 
     PING = 1
-    """Data of the reply: status, spare, the device's clock in nanoseconds (u64)."""
+    """Answered as soon as it is read, whatever goes on: status, spare, the device's clock in
+    nanoseconds (u64)."""
     RESUME = 5
     """Ends FAILED with the state as the handler left it; dest is the actor as it was."""
     RESET = 8
@@ -86,7 +87,8 @@ class Command(IntEnum):
     STOP = 10
     """After all that was sent before: frees the place."""
     STATS = 14
-    """Data of the reply: status, spare, handled, bounced, faults (u64 each) of the block."""
+    """After all that was sent before: status, spare, handled, bounced, faults (u64 each) of the
+    block. So its answer says that nothing of that is under way any more."""
     POISON = 18
     """Ends the block after all that was sent before."""
 

@@ -63,6 +63,7 @@ class HostBlock:
         number: int,
         owner_of: Callable[[int], Owner | None],
         relay: Callable[[Slot], None],
+        stray: Callable[[Slot], None],
         kick: Callable[[], None],
     ) -> None:
         g = region.geometry
@@ -73,6 +74,7 @@ class HostBlock:
         self._region = region
         self._owner_of = owner_of
         self._relay = relay
+        self._stray = stray
         self._kick = kick
         self.maker = Producer(region.memory, g.h2k(number), g.in_slot, g.capacity)
         self.taker = Consumer(region.memory, g.k2h(number), g.out_slot, g.capacity, sizes.to_host)
@@ -190,10 +192,12 @@ class HostBlock:
         flags = slot.flags
         if flags & Flag.BOUNCED:
             ask = self.asks.pop(slot.corr, None) if slot.corr else None
-            owner = self._owner_of(slot.dest)
+            owner = ask.owner if ask is not None else self._owner_of(slot.dest)
             if owner is not None:
                 reason = Reason(flags >> REASON_SHIFT & 15)
                 owner.bounced(slot, reason, ask.item if ask is not None else None)
+            else:
+                self._stray(slot)
         elif flags & Flag.TOLD:
             self._relay(slot)
         elif slot.kind < USER:

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from actinium.core import Actor
-from actinium.errors import DeviceLost, KernelHung, Overloaded, Unavailable, Unsupported
+from actinium.errors import (
+    ActorStopped,
+    DeviceLost,
+    KernelHung,
+    Overloaded,
+    Unavailable,
+    Unsupported,
+)
 
 from ..abi.geometry import Geometry
 from ..abi.region import Region
@@ -168,7 +175,7 @@ class Launch:
         stepped = hasattr(cls, "step")
         self.executor = make() if stepped else await asyncio.to_thread(make)
         self.blocks = [
-            HostBlock(region, self.sizes, number, self._owner, self._relay, self.kick)
+            HostBlock(region, self.sizes, number, self._owner, self._relay, self._stray, self.kick)
             for number in range(self.geometry.blocks)
         ]
         for place in self._places:
@@ -342,8 +349,16 @@ class Launch:
 
     def _owner(self, dest: int) -> Place | None:
         index = dest & _INDEX
-        place = self._places[index] if index < len(self._places) else None
-        return place if place is not None and place.handle == dest else None
+        return self._places[index] if index < len(self._places) else None
+
+    def _stray(self, slot: Slot) -> None:
+        """A told message came back for an actor that has ended meanwhile."""
+        holder = self.holder
+        assert holder is not None
+        holder.core.returned(1)
+        message = self.unpack(slot.kind, slot.data[-self.sizes.to_device(slot.kind, 0) :])
+        error = ActorStopped(f"an actor of {holder.path} stopped before it handled the message")
+        self.system._life.undelivered.record("actor_stopped", holder, message, None, None, error)
 
     # -- messages
 

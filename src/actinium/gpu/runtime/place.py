@@ -53,6 +53,8 @@ class Place:
         self.queue: list[asyncio.Event] = []
         """Handlers of the shepherd that wait for room, in order."""
         self.faults = 0
+        self._deciding = False
+        """Whether a handler has stopped and the supervisor has not been asked yet."""
         self._quiet: asyncio.Future[None] | None = None
         self._site = 0
         self._back: list[Item] = []
@@ -73,8 +75,8 @@ class Place:
 
     async def begin(self, cell: LocalRef[Any]) -> None:
         """Gives the place to an actor, or a fresh state to the one that has it."""
-        again = self.cell is cell and self.launch.epoch == self.epoch
         await self.launch.up()
+        again = self.cell is cell and self.launch.epoch == self.epoch
         command = Command.RESET if again else Command.SPAWN
         self.cell = cell
         self.epoch = self.launch.epoch
@@ -128,17 +130,21 @@ class Place:
 
     async def settled(self) -> None:
         """Waits until nothing is under way any more."""
-        while self.asked or self.unsure:
-            if self.unsure:
+        while self.asked or self.unsure or self._deciding:
+            if self.unsure and not self._deciding:
                 self.unsure = False
-                await self.block.command(Command.PING)
+                await self.block.command(Command.STATS)
             else:
                 self._quiet = asyncio.get_running_loop().create_future()
                 await self._quiet
 
     def _came(self) -> None:
         self.asked -= 1
-        if not self.asked and self._quiet is not None and not self._quiet.done():
+        if not self.asked:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        if self._quiet is not None and not self._quiet.done():
             self._quiet.set_result(None)
 
     # -- in (the owner of a block's messages)
@@ -207,11 +213,12 @@ class Place:
             self._life().supervisor.failed(cell, *item, None, failure)
             return
         self.close()
+        self._deciding = True
         cell.pause()
         if life in ("active", "draining"):
             enter(cell, "suspended")
         # All that lay behind it has come back when this is answered.
-        fence = self.block.command(Command.PING)
+        fence = self.block.command(Command.STATS)
         fence.add_done_callback(lambda done: self._decide(cell, item, failure, done))
 
     def _decide(
@@ -222,12 +229,15 @@ class Place:
         fence: asyncio.Future[Status],
     ) -> None:
         if fence.cancelled() or fence.exception() is not None or cell is not self.cell:
+            self._deciding = False
             return  # the device is lost, which has been decided otherwise
         if self.queue:  # they are on their way out
             loop = asyncio.get_running_loop()
             loop.call_soon(self._decide, cell, item, failure, fence)
             return
         self.give_back()
+        self._deciding = False
+        self._look_again()
         self._life().supervisor.failed(cell, *item, None, failure)
         if cell.stopped_flag or cell.paused_flag or life_state_of(cell) in _ENDING:
             return
@@ -258,9 +268,8 @@ class Place:
         """The device is gone: the supervisor decides about the actor."""
         self.close()
         self.asked = 0
-        self.unsure = False
-        if self._quiet is not None and not self._quiet.done():
-            self._quiet.set_result(None)
+        self.unsure = self._deciding = False
+        self._look_again()
         cell = self.cell
         if cell is not None and not cell.stopped_flag and life_state_of(cell) not in _ENDING:
             self.give_back()
