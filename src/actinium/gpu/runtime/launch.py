@@ -130,6 +130,7 @@ class Launch:
         self._last_hlc = 0
         self._beat = 0.0
         self.relayed = 0
+        self.faults = 0
 
     # -- life
 
@@ -318,7 +319,7 @@ class Launch:
             queued=sum(block.depth for block in self.blocks),
             handled=total("handled"),
             bounced=total("bounced"),
-            faults=total("faults"),
+            faults=self.faults,
             full=sum(block.full for block in self.blocks),
             told=self.relayed,
             starts=self.epoch,

@@ -52,7 +52,6 @@ class Place:
         """Whether a handler of the shepherd waits until all that is under way has come back."""
         self.queue: list[asyncio.Event] = []
         """Handlers of the shepherd that wait for room, in order."""
-        self.faults = 0
         self._deciding = False
         """Whether a handler has stopped and the supervisor has not been asked yet."""
         self._quiet: asyncio.Future[None] | None = None
@@ -157,7 +156,7 @@ class Place:
 
     def faulted(self, site: int) -> None:
         self._site = site
-        self.faults += 1
+        self.launch.faults += 1
 
     def bounced(self, slot: Slot, reason: Reason, item: Item | None) -> None:
         cell = self.cell
