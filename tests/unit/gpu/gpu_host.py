@@ -120,16 +120,22 @@ class Host:
             (self.put_at[block] - self.dev("h2k_read", block)) & 0xFFFFFFFF
         )
 
-    def put(self, slot: Slot) -> bool:
+    def chunks(self, slot: Slot) -> list[tuple[int, bytes]]:
+        """The writes of the next slot, (place, 16 bytes) each; none while the ring is full."""
         g = self.geometry
         block = (slot.dest & 0xFFFFF) // g.actors
         if self.room(block) == 0:
-            return False
+            return []
         lines = encode(slot, self.put_at[block] + 1)
         at = g.h2k(block) + (self.put_at[block] % g.capacity) * g.in_slot
-        self.region[at : at + len(lines)] = lines
         self.put_at[block] += 1
-        return True
+        return [(at + i, lines[i : i + 16]) for i in range(0, len(lines), 16)]
+
+    def put(self, slot: Slot) -> bool:
+        found = self.chunks(slot)
+        for at, chunk in found:
+            self.region[at : at + 16] = chunk
+        return bool(found)
 
     def send(
         self, index: int, message: Any, corr: int = 0, generation: int = 0, *,
@@ -183,9 +189,11 @@ class Host:
         if flags & Flag.REPLY:
             known = {int(Command.PING): 16, int(Command.STATS): 32}
             return known.get(kind, 8) if kind < 0x100 else self.sizes[kind][1]
+        told_sizes = {m.__gpu_kind__: m.__gpu_record__.size for m in self.program.told}
+        if flags & Flag.TOLD and not flags & Flag.BOUNCED:
+            return told_sizes[kind] + 4
         size = self.sizes[kind][0] if kind in self.sizes else 36
-        told = 4 if flags & Flag.TOLD and not flags & Flag.BOUNCED else 0
-        return size + told + (8 if flags & Flag.SENDER else 0)
+        return size + (8 if flags & Flag.SENDER else 0)
 
     def take_all(self, block: int = 0) -> list[Slot]:
         found = []

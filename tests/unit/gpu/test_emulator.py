@@ -317,3 +317,66 @@ def test_the_same_seed_gives_the_same_run(cache: Cache) -> None:
 
     assert run(3) == run(3)
     assert len({run(seed) for seed in range(1, 7)}) > 1
+
+
+@gpu.message(kind=0x0310)
+class Pass:
+    to: gpu.Ref
+    n: gpu.u32
+
+
+@gpu.message(kind=0x0311)
+class Passed:
+    by: gpu.Ref
+    last: gpu.Ref
+    n: gpu.u32
+
+
+def _relay(level: str) -> Any:
+    class Relay:
+        count: gpu.u32
+
+        @ac.on
+        def go(self, m: Pass) -> gpu.u32:
+            self.count += 1
+            gpu.tell(m.to, Passed(gpu.me(), gpu.sender(), m.n))
+            if m.n > 1:
+                gpu.tell(m.to, Passed(gpu.me(), gpu.sender(), m.n - 1))
+            assert m.n != 9
+            return self.count
+
+    Relay.__annotations__["count"] = gpu.u32
+    return gpu.actor(level=level)(Relay)
+
+
+@pytest.mark.parametrize("level", ["thread", "block"])
+def test_what_a_handler_tells_comes_before_its_reply(
+    bench: Callable[..., Bench], level: str
+) -> None:
+    b = bench(_relay(level), actors=2, out_bytes=40)
+    to = 5 | 3 << 32
+    b.host.command(Command.SPAWN, 1)
+    b.host.send(1, Pass(to, 2), corr=4, sender=6 << 32)
+    b.host.send(1, Pass(to, 9), corr=5)
+    _, first, second, reply, error, failed = b.run(6)
+    for slot, n in ((first, 2), (second, 1)):
+        assert (slot.kind, slot.flags, slot.dest, slot.corr) == (0x311, Flag.TOLD, 5, 3)
+        assert slot.data[:4] == (1).to_bytes(4, "little")
+        assert Passed.__gpu_record__.unpack(slot.data[4:]) == Passed(1, 6 << 32, n)  # type: ignore[attr-defined]
+    assert b.host.reply(reply) == 1
+    assert error.flags & Flag.ERROR and failed.reason is Reason.FAILED, (
+        "and nothing of a failed one"
+    )
+
+
+def test_resume_ends_a_failure_with_the_state_kept(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.host.command(Command.SPAWN, 0)
+    b.host.send(0, Add(3))
+    b.host.send(0, Add(-1))
+    b.host.command(Command.RESUME, 0)
+    b.host.command(Command.RESUME, 1)
+    b.host.send(0, Add(4), corr=1)
+    found = b.run(6)
+    assert [s.status for s in found if s.kind == Command.RESUME] == [Status.OK, Status.BAD_STATE]
+    assert [b.host.reply(s) for s in found if s.corr == 1 and s.kind > 0x100] == [7]

@@ -8,7 +8,8 @@
 // which handles all its messages, commands among them, in order. Teams put replies themselves.
 //
 // AC_LEVEL, AC_WARPS (of teams), AC_TEAMS, AC_LANES (units of a team), AC_STAGES, AC_IN_LINES,
-// AC_OUT_LINES and struct ac_shared come from resident_cuda.py.
+// AC_OUT_LINES, AC_OUTBOX (bytes of a unit's, 0: it tells nobody), AC_ASKS_CONTEXT and struct
+// ac_shared come from resident_cuda.py.
 #define AC_FULL 0xffffffffu
 #define AC_LOOK_TICKS 20000u       // not below 10 us: a look is a read over PCIe
 #define AC_BEAT_NS 250000ull
@@ -34,6 +35,7 @@ struct ac_block {
   ac_u32* killed;
   const unsigned char* inits;
   unsigned char* states;
+  unsigned char* outboxes;
   const ac_line* h2k;
   ac_line* k2h;
   ac_u64 orphan_ns;
@@ -187,6 +189,11 @@ AC_FN ac_u32 ac_command(const ac_block& b, const ac_entry* e, bool* anew) {
     b.places[place] = generation << 3 | AC_KNOWN | AC_FREE;
     return AC_STATUS_OK;
   }
+  if (kind == AC_COMMAND_RESUME) {
+    if (!same || status == AC_FREE) return AC_STATUS_BAD_STATE;
+    b.places[place] = generation << 3 | AC_KNOWN | AC_OPEN;
+    return AC_STATUS_OK;
+  }
   if (same) return status == AC_OPEN ? AC_STATUS_OK : AC_STATUS_BAD_STATE;
   if ((kind == AC_COMMAND_SPAWN) != (status == AC_FREE)) return AC_STATUS_BAD_STATE;
   b.places[place] = generation << 3 | AC_KNOWN | AC_OPEN;
@@ -241,8 +248,17 @@ static AC_DEVICE void ac_team(const ac_block& b, ac_u32 team, bool leads) {
         if (!command) why = ac_refused(b, e);
         runs = !command && why == 0;
         if (runs && speaks) {
-          ctx->fault = 0;
+          ctx->fault = ctx->told = 0;
           ctx->budget = b.budget;
+          if (AC_OUTBOX) {
+            ctx->outbox = b.outboxes + (ac_u64)unit * AC_OUTBOX;
+            ctx->room = AC_OUTBOX;
+          }
+          if (AC_ASKS_CONTEXT) {
+            ctx->now = ac_wall_us(s);
+            ctx->me = e->dest;
+            ctx->sender = e->word0 >> 16 & AC_FLAG_SENDER ? e->data[0] : 0;
+          }
           s->running[unit] = e->dest;
           ac_near_st(&s->running_kind[unit], e->word0 & 0xffffu);
           if (ac_is_stamped(e->word0)) ac_stamp(s, e->clock);
@@ -306,6 +322,22 @@ static AC_DEVICE void ac_team(const ac_block& b, ac_u32 team, bool leads) {
       counts[AC_BOUNCED_N] += __popc(bounces) + __popc(faults);
       counts[AC_FAULTS_N] += __popc(faults);
       counts[AC_COMMANDS_N] += __popc(commands);
+    }
+    if (AC_OUTBOX) {  // what handlers told, before their replies; of one that failed nothing
+      const bool tells = has && speaks && runs && !failed;
+      ac_u32 at = 0;
+      AC_ROLLED for (;;) {
+        const bool more = tells && at < ctx->told;
+        if (!__ballot_sync(AC_FULL, more)) break;
+        ac_out told;
+        if (more) {
+          const ac_told* const t = (const ac_told*)(ctx->outbox + at);
+          told = ac_say(b, AC_FLAG_TOLD, t->kind, (ac_u32)t->to, (ac_u32)(t->to >> 32), t + 1, t->size + 4);
+          told.head.source = told.before = e->dest;
+          at += (ac_u32)sizeof(ac_told) + ((t->size + 7u) & ~7u);
+        }
+        ac_emit(b, team, more, told);
+      }
     }
     AC_ROLLED for (int round = 0; round < (faults ? 2 : 1); round++) {
       if (__ballot_sync(AC_FULL, speak)) ac_emit(b, team, speak, out);
@@ -527,7 +559,8 @@ static AC_DEVICE void ac_serve_host(const ac_block& b) {
       const ac_u32 all = 0x11111111u >> (32 - near * 4) << first_lane;
       if ((lines_there & all) != all) break;
       const bool for_actor = kind >= AC_USER || kind == AC_COMMAND_RESET ||
-                             kind == AC_COMMAND_SPAWN || kind == AC_COMMAND_STOP;
+                             kind == AC_COMMAND_SPAWN || kind == AC_COMMAND_STOP ||
+                             kind == AC_COMMAND_RESUME;
       if (!for_actor) {
         ac_answer(s, kind, dest, corr);
         continue;
@@ -636,6 +669,8 @@ ac_resident(unsigned char* region, unsigned char* states) {
     b.stride = c->state_stride;
     b.inits = region + c->inits + (ac_u64)b.first * b.stride;
     b.states = states + (ac_u64)b.first * b.stride;
+    b.outboxes = states + (ac_u64)gridDim.x * c->actors * b.stride +
+                 (ac_u64)blockIdx.x * (AC_TEAMS * AC_LANES * AC_OUTBOX);
     b.mask = c->capacity - 1;
     b.h2k = (const ac_line*)(region + c->h2k) + (ac_u64)blockIdx.x * c->capacity * AC_IN_LINES;
     b.k2h = (ac_line*)(region + c->k2h) + (ac_u64)blockIdx.x * c->capacity * AC_OUT_LINES;

@@ -10,7 +10,8 @@ from actinium.errors import UsageError
 
 from ..abi.geometry import Geometry
 from ..abi.words import Status
-from ..executors.native import Context
+from ..executors.native import OUTBOX, Context
+from ..ir.nodes import walk
 from ..layout.header import header
 from ..layout.record import ArrayType, Record
 from ..layout.scalar import U32, U64
@@ -105,7 +106,21 @@ class Resident:
     @property
     def states(self) -> int:
         g = self.geometry
-        return g.state_stride * g.actors * g.blocks
+        return (g.state_stride * g.actors + self.outbox * self.units) * g.blocks
+
+    @property
+    def asks_context(self) -> bool:
+        """Whether a handler asks who it is, who sent the message, or for the time."""
+        return any(
+            op.name == "context"
+            for function in self.program.functions
+            for op in walk(function.body)
+        )
+
+    @property
+    def outbox(self) -> int:
+        """Bytes of what one handler may tell."""
+        return OUTBOX if self.program.told else 0
 
     def text(self, target: str) -> str:
         """The whole text for ``"cuda"`` or ``"emulator"``."""
@@ -113,6 +128,7 @@ class Resident:
             "LEVEL": LEVELS[self.program.level], "WARPS": self.warps, "TEAMS": self.teams,
             "LANES": self.lanes, "STAGES": self.stages, "IN_LINES": self.geometry.in_lines,
             "OUT_LINES": self.geometry.out_lines, "REPLY_WORDS": self.reply_words,
+            "OUTBOX": self.outbox, "ASKS_CONTEXT": int(self.asks_context),
         }  # fmt: skip
         parts = [
             *([part("fibers.h")] if target == "emulator" else []),
