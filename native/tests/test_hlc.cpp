@@ -83,3 +83,35 @@ TEST(hc_1_stamps_of_8_threads_are_unique_and_increase_in_each) {
   CHECK(std::adjacent_find(all.begin(), all.end()) == all.end());
   CHECK(all.size() == kThreads * ticks);
 }
+
+// The clock of devices: the same code with finer ticks.
+TEST(hc_1_2_stamps_of_a_device_clock_are_unique_under_threads_and_exceed_what_is_merged) {
+  using actinium::DeviceClock;
+  DeviceClock clock;
+  constexpr int kThreads = 4;
+  const int n = check::kSanitized ? 2'000 : 50'000;
+  std::vector<std::vector<std::uint64_t>> stamps(kThreads);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; t++) {
+    threads.emplace_back([&, t] {
+      std::uint64_t last = 0;
+      for (int i = 0; i < n; i++) {
+        const std::uint64_t now = 1'700'000'000'000'000u + static_cast<std::uint64_t>(i / 100);
+        const std::uint64_t remote = DeviceClock::pack(now + static_cast<std::uint64_t>(i % 7));
+        const std::uint64_t stamp = i % 3 == 0 ? clock.merge(remote, now) : clock.tick(now);
+        CHECK(stamp > last && stamp >= DeviceClock::pack(now));
+        if (i % 3 == 0) CHECK(stamp > remote);
+        last = stamp;
+        stamps[static_cast<std::size_t>(t)].push_back(stamp);
+      }
+    });
+  }
+  std::vector<std::uint64_t> all;
+  for (std::size_t t = 0; t < threads.size(); t++) {
+    threads[t].join();
+    all.insert(all.end(), stamps[t].begin(), stamps[t].end());
+  }
+  std::sort(all.begin(), all.end());
+  CHECK(std::adjacent_find(all.begin(), all.end()) == all.end());
+  CHECK(DeviceClock::millis(DeviceClock::pack(5, 4096)) == 6);  // the counter carries
+}
