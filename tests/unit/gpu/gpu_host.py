@@ -10,7 +10,9 @@ from actinium.gpu.abi.lines import DEV_BLOCK, HOST_BLOCK, HOST_LINE
 from actinium.gpu.abi.words import LINE, Command, Flag, Reason, Status, handle, lines_for
 from actinium.gpu.codegen.resident import sizes
 from actinium.gpu.codegen.resident_cuda import Resident
+from actinium.gpu.executors.native import reply_room
 from actinium.gpu.lang.marks import initial_state
+from actinium.gpu.layout.scalar import Scalar
 from actinium.gpu.program import Program
 
 _HEAD = struct.Struct("<III")
@@ -205,11 +207,9 @@ class Host:
         """The value in a reply, as its handler gave it."""
         for message, function in zip(self.program.messages, self.program.functions, strict=True):
             if message.__gpu_kind__ == slot.kind:
-                if function.result is None:
+                _, record = reply_room(function)
+                if record is None:
                     return None
-                return (
-                    function.result.unpack(slot.data)
-                    if hasattr(function.result, "unpack")
-                    else struct.unpack(f"<{function.result.code}", slot.data)[0]
-                )
+                value = record.unpack(slot.data)
+                return value["value"] if isinstance(function.result, Scalar) else value
         raise AssertionError(slot)

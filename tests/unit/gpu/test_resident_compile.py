@@ -52,3 +52,21 @@ def test_tr_3_a_resident_kernel_spills_nothing(
 def test_a_kernel_or_too_many_warps_are_refused() -> None:
     with pytest.raises(UsageError, match="1 to 31 warps"):
         Host(gpu.compile(ACTORS[0]), warps=32)
+
+
+def test_the_loop_reads_and_writes_a_chunk_in_one_piece_and_has_no_fence() -> None:
+    """What goes over PCIe for a message of one line: one load and one store of 16 bytes a lane."""
+    error, handle = nvrtc.nvrtcCreateProgram(
+        Host(gpu.compile(ACTORS[0]), in_bytes=24).shape.text("cuda").encode(), b"p.cu", 0, [], []
+    )
+    (error,) = nvrtc.nvrtcCompileProgram(handle, 1, [b"--gpu-architecture=compute_90a"])
+    assert int(error) == 0
+    _, size = nvrtc.nvrtcGetPTXSize(handle)
+    buffer = bytes(size)
+    nvrtc.nvrtcGetPTX(handle, buffer)
+    nvrtc.nvrtcDestroyProgram(handle)
+    entry = buffer.decode().split(".entry ac_resident")[1].split("\n}\n")[0]
+    assert entry.count("ld.relaxed.sys.global.v4.b32") == 1, "of the ring"
+    assert entry.count("st.relaxed.sys.global.v4.b32") == 1, "of a reply"
+    assert "fence" not in entry and "membar" not in entry and "barrier.cluster" not in entry
+    assert "mbarrier.try_wait" in entry

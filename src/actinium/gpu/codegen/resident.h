@@ -202,9 +202,11 @@ AC_FN ac_u32 ac_command(const ac_block& b, const ac_entry* e, bool* anew) {
 }
 
 // The state that an actor starts with; all lanes of the warp call it.
-AC_FN void ac_renew(const ac_block& b, ac_u32 place) {
+static AC_COLD void ac_renew(ac_shared* s, ac_u32 place) {
+  const ac_block b = ac_block_of(s);
   const ac_chunk* from = (const ac_chunk*)(b.inits + (ac_u64)place * b.stride);
   ac_u32* to = (ac_u32*)(b.states + (ac_u64)place * b.stride);
+  ac_fence_system();  // the host wrote it before the command
   AC_ROLLED for (ac_u32 i = b.lane; i < b.stride / 16; i += 32) {
     const ac_chunk c = ac_ld16(&from[i]);
     to[i * 4] = c.w[0];
@@ -305,14 +307,8 @@ static AC_DEVICE void ac_team(const ac_block& b, ac_u32 team, bool leads) {
       }
     }
     ac_u32 left = __ballot_sync(AC_FULL, anew);
-    if (left) {
-      ac_fence_system();  // the host wrote the state before the command
-      for (; left; left &= left - 1) {
-        const ac_u32 at = __shfl_sync(AC_FULL, place, __ffs(left) - 1);
-        ac_renew(b, at);
-      }
-      __syncwarp();
-    }
+    AC_ROLLED for (; left; left &= left - 1) ac_renew(s, __shfl_sync(AC_FULL, place, __ffs(left) - 1));
+    __syncwarp();
     const ac_u32 faults = __ballot_sync(AC_FULL, failed);
     const ac_u32 bounces = __ballot_sync(AC_FULL, has && speaks && why != 0);
     const ac_u32 commands = __ballot_sync(AC_FULL, has && speaks && command);
@@ -640,10 +636,7 @@ static AC_DEVICE void ac_serve_host(const ac_block& b) {
   }
   __syncwarp();
   ac_counters(s);
-  if (b.lane == 0) {
-    ac_fence_system();
-    ac_st32(&b.dev->state, io.end);
-  }
+  if (b.lane == 0) ac_st32(&b.dev->state, io.end);
 }
 
 extern "C" __global__ void __launch_bounds__(AC_IO_THREADS + AC_TEAM_THREADS, 1)

@@ -60,6 +60,8 @@ class Emulation:
         shape = Resident(program, geometry, warps)
         self._states = ctypes.create_string_buffer(shape.states + 128)
         states = ctypes.addressof(self._states)
+        self._first_state = -states % 128
+        self._geometry = geometry
         self._held: Any = (ctypes.c_char * len(region)).from_buffer(region)
         given = text or shape.text("emulator")
         data = library(given, program.strict, cache or Cache(), ("-O1",))  # compiles faster
@@ -70,7 +72,7 @@ class Emulation:
             getattr(self._code, name).restype = ctypes.c_uint64
         self._grid = ctypes.c_void_p(
             self._code.ac_emu_new(
-                ctypes.byref(self._held), ctypes.c_void_p(states + -states % 128), geometry.blocks,
+                ctypes.byref(self._held), ctypes.c_void_p(states + self._first_state), geometry.blocks,
                 shape.threads, shape.shared, ctypes.c_uint64(seed), int(real),
                 ctypes.c_uint64(watchdog),
             )
@@ -86,6 +88,11 @@ class Emulation:
         """Who waits for what, and where in the text."""
         self._open()
         return str(self._code.ac_emu_dump(self._grid).decode())
+
+    def state(self, index: int) -> bytes:
+        """The state of an actor, as it is in the device's memory."""
+        at = self._first_state + index * self._geometry.state_stride
+        return self._states.raw[at : at + self._geometry.state_size]
 
     @property
     def switches(self) -> int:
