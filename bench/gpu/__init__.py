@@ -1,0 +1,1 @@
+"""Benchmarks of resident actors; ``python -m bench.gpu``."""
