@@ -39,6 +39,10 @@ PRINTS = {
     "durable.py": ["hello anna, this is visit 1"],
     "session.py": ["you:   Hello! My name is Anna.", "stored messages: 4"],
     "gateway.py": [],
+    "gpu/counter.py": ["total: 5050"],
+    "gpu/streaming.py": ["1000 values, mean 0.5041, deviation 0.1491", "from 0.000 to 0.919"],
+    "gpu/heat.py": ["heat before 6400, after 6400; the middle is at 12.0"],
+    "gpu/sampler.py": ["the same again: True", "tokens chosen by the actor: True"],
 }
 
 
@@ -63,7 +67,7 @@ def test_an_example_prints_what_it_should(tmp_path: Path, name: str) -> None:
 
 
 def test_every_example_is_run() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == set(PRINTS)
+    assert {str(p.relative_to(EXAMPLES)) for p in EXAMPLES.rglob("*.py")} == set(PRINTS)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from actinium.gpu.codegen.cache import Cache
 from actinium.gpu.codegen.host import library
 from actinium.gpu.codegen.resident import cpu_text
 
+slow = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -43,14 +44,14 @@ def subject(*words: str, **env: str) -> dict[str, Any]:
     ("name", "scenario", "figure"),
     [
         ("actinium", "trip@1", "p99_9"),
-        ("actinium", "loaded@2", "p50"),
+        pytest.param("actinium", "loaded@2", "p50", marks=slow),
         ("actinium", "window@2x8", "rate"),
-        ("actinium", "tells@2", "rate"),
+        pytest.param("actinium", "tells@2", "rate", marks=slow),
         ("actinium", "lives", "p50"),
-        ("word", "trip@1", "p50"),
-        ("queue", "trip@1", "p50"),
-        ("queue", "tells@1", "rate"),
-        ("thread", "lives", "p50"),
+        pytest.param("word", "trip@1", "p50", marks=slow),
+        pytest.param("queue", "trip@1", "p50", marks=slow),
+        pytest.param("queue", "tells@1", "rate", marks=slow),
+        pytest.param("thread", "lives", "p50", marks=slow),
         ("loop", "tells@1", "rate"),
     ],
 )
@@ -68,8 +69,9 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
     folder = tmp_path_factory.mktemp("fake_cuda")
     subprocess.run(
-        ["g++", "-std=c++17", "-O1", "-w", "-shared", "-fPIC", "-pthread", "-Wl,-soname,libcuda.so.1",
-         "-o", str(folder / "libcuda.so.1"), str(Path(__file__).with_name("fake_cuda.cpp")), "-ldl"],
+        ["g++", "-std=c++17", "-O1", "-w", "-shared", "-fPIC", "-pthread",
+         "-Wl,-soname,libcuda.so.1", "-o", str(folder / "libcuda.so.1"),
+         str(Path(__file__).with_name("fake_cuda.cpp")), "-ldl"],
         check=True,
     )  # fmt: skip
     # NVRTC looks for a driver's own tables: what it makes is made before, and found in the cache.
@@ -91,17 +93,22 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     ("name", "scenario"),
     [
         ("actinium", "trip@2"),
-        ("mapped_echo", "trip@1"),
-        ("mapped_read", "trip@1"),
         ("launch_sync", "trip@1"),
-        ("graph_sync", "trip@1"),
-        ("launch_flag", "trip@1"),
-        ("launches", "tells@1"),
-        ("relaunch", "lives"),
-        ("barrier", "cluster@8"),
-        ("barrier", "grid@8"),
-        ("empty", "block@32"),
-        ("counter", "block@1024"),
+        *(
+            pytest.param(*case, marks=slow)
+            for case in (
+                ("mapped_echo", "trip@1"),
+                ("mapped_read", "trip@1"),
+                ("graph_sync", "trip@1"),
+                ("launch_flag", "trip@1"),
+                ("launches", "tells@1"),
+                ("relaunch", "lives"),
+                ("barrier", "cluster@8"),
+                ("barrier", "grid@8"),
+                ("empty", "block@32"),
+                ("counter", "block@1024"),
+            )
+        ),
     ],
 )
 def test_a_measurement_through_the_driver_api(
@@ -110,12 +117,13 @@ def test_a_measurement_through_the_driver_api(
     subject("cuda", name, scenario, "50", **fake)
 
 
+@slow
 @pytest.mark.gpu_compile
 def test_the_whole_of_it_makes_a_report(fake: dict[str, str], tmp_path: Path) -> None:
     report, data = tmp_path / "r.md", tmp_path / "r.json"
     done = python(
-        "bench.gpu", "--backend", "cuda", "--quick", "--rounds", "1", "--only", "^(trip@1|block@32)$",
-        "--markdown", str(report), "--json", str(data), **fake,
+        "bench.gpu", "--backend", "cuda", "--quick", "--rounds", "1",
+        "--only", "^(trip@1|block@32)$", "--markdown", str(report), "--json", str(data), **fake,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     text = report.read_text()
@@ -125,6 +133,7 @@ def test_the_whole_of_it_makes_a_report(fake: dict[str, str], tmp_path: Path) ->
     assert {cell["subject"] for cell in json.loads(data.read_text())["cells"]} >= {"actinium"}
 
 
+@slow
 @pytest.mark.gpu_compile
 def test_calls_that_wait_are_told_from_those_that_return(fake: dict[str, str]) -> None:
     def state(call: str) -> Any:

@@ -11,13 +11,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from bench.gpu import goals, scenarios  # noqa: E402
-from bench.gpu.rows import MANIFEST, Refused, Row, check, markdown, row_of  # noqa: E402
-from bench.gpu.stats import effect, interval, quantiles  # noqa: E402
-from bench.gpu.subject import SUBJECTS  # noqa: E402
-from bench.harness import Cell, Scenario  # noqa: E402
+from bench.gpu import goals, scenarios
+from bench.gpu.rows import MANIFEST, Refused, Row, check, markdown, row_of
+from bench.gpu.stats import effect, interval, quantiles
+from bench.gpu.subject import SUBJECTS
+from bench.harness import Cell, Scenario
 
-FULL: dict[str, Any] = {key: "known" for key in MANIFEST}
+FULL: dict[str, Any] = dict.fromkeys(MANIFEST, "known")
 ROW = Row(
     id="B1", name="trip@1", in_timer="a round trip", does_not_show="Python", unit="ns", value=900.0,
     low=880.0, high=950.0, quantiles={"p99": 1200.0}, n=100, processes=5, verified=True,

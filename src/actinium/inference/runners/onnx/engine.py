@@ -21,7 +21,7 @@ from .decoder import Decoder, Floats
 from .inbox import Parcel, deliver
 from .job import Job
 from .logprobs import logprob
-from .sampling import choose, restrict
+from .sampling import Sampler, choose, restrict
 from .scheduler import Choice, Entry, Move, Scheduler
 from .vocabulary import Vocabulary
 
@@ -36,12 +36,15 @@ class Engine:
     :meth:`submit`, :meth:`cancel` and :meth:`stop` may be called from any thread.
     """
 
-    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, chunk: int) -> None:
+    def __init__(
+        self, decoder: Decoder, vocabulary: Vocabulary, chunk: int, sampler: Sampler = choose
+    ) -> None:
         self.counters = Counters()
         self.scheduler: Scheduler[Job] = Scheduler(decoder.slots, chunk)
         self.broken: str | None = None
         self._decoder = decoder
         self._vocabulary = vocabulary
+        self._choose = sampler
         self._stop_ids = frozenset(decoder.config.stop_ids)
         self._gate = threading.Condition()
         self._submitted: deque[Job] = deque()
@@ -169,7 +172,7 @@ class Engine:
             allowed = voice.allowed()
             if allowed is not None:
                 restrict(logits[n], allowed)
-        tokens = choose(logits, [voice.row for voice in voices])
+        tokens = self._choose(logits, [voice.row for voice in voices])
         self.counters.tokens += len(tokens)
         for n, (choice, token) in enumerate(zip(choices, tokens, strict=True)):
             choice.token = token

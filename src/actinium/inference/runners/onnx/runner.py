@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .job import Job
     from .prompt import Prompter
+    from .sampling import Sampler
 
 _HEAVY = frozenset({"jinja2", "numpy", "onnxruntime", "tokenizers"})
 
@@ -45,13 +46,16 @@ class OnnxRunner:
     names one of the tools offered; its arguments are what the model wrote. Fields of
     ``Request.extra``, ``user`` and ``session`` have no effect on the answer.
 
+    ``sampler`` chooses the tokens instead of this package's own code (`sampling.choose`).
+
     Raises ConfigError where the folder or an option is wrong.
     """
 
     transport: Literal["cpu", "gpu", "remote"] = "cpu"
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, sampler: Sampler | None = None) -> None:
         self.deployment = deployment
+        self._sampler = sampler
         self.options = OnnxOptions.of(deployment.options, deployment.name)
         self.folder = ModelFolder.of(deployment.model)
         config = self.folder.config
@@ -106,7 +110,8 @@ class OnnxRunner:
         )
         progress(0.7, "warming up")
         await asyncio.to_thread(decoder.calibrate)
-        self._engine = engine_type(decoder, prompter.vocabulary, options.prefill_chunk)
+        own = {} if self._sampler is None else {"sampler": self._sampler}
+        self._engine = engine_type(decoder, prompter.vocabulary, options.prefill_chunk, **own)
         self._prompter = prompter
         self._engine.start()
         progress(1.0, "ready")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,21 @@ class Row:
         return self._draws.pop()
 
 
+Sampler = Callable[[Floats, Sequence[Row]], list[int]]
+"""Chooses one token for each row of logits [rows, vocab], which it may change. It is called in the
+thread that steps the model; what it raises fails the requests of the step."""
+
+
+def adjusted(logits: Floats, rows: Sequence[Row]) -> None:
+    """Applies each row's penalties, bias and bans to its logits, in place."""
+    for n, row in enumerate(rows):
+        if row.adjusts:
+            row.adjust(logits[n])
+    bans = [(n, token) for n, row in enumerate(rows) for token in row.banned]
+    if bans:
+        logits[tuple(zip(*bans, strict=True))] = -np.inf
+
+
 def restrict(logits: Floats, allowed: Sequence[int]) -> None:
     """Leaves only the allowed ids of one row, in place."""
     kept = logits[allowed]
@@ -108,12 +123,7 @@ def choose(logits: Floats, rows: Sequence[Row]) -> list[int]:
 
     Raises FloatingPointError where the logits hold a NaN.
     """
-    for n, row in enumerate(rows):
-        if row.adjusts:
-            row.adjust(logits[n])
-    bans = [(n, token) for n, row in enumerate(rows) for token in row.banned]
-    if bans:
-        logits[tuple(zip(*bans, strict=True))] = -np.inf
+    adjusted(logits, rows)
     top = logits.max(axis=1, keepdims=True)
     # A NaN is its row's maximum and makes any sum NaN, so this looks at every logit.
     if math.isnan(top.sum()):
