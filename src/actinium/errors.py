@@ -335,12 +335,12 @@ class RingOwned(GpuError, UsageError):
 
 
 class UnsupportedType(GpuError, TypeError):
-    """A number type that no target of this version has, or the chosen one lacks."""
+    """A number type that the chosen target does not convert to in hardware."""
 
     def __init__(self, type_name: str, needs: str, where: str) -> None:
         super().__init__(
-            f"{where}: {type_name} needs compute capability {needs}, and no target of this "
-            "version computes with it; write gpu.f16 or gpu.bf16"
+            f"{where}: native=True of {type_name} needs compute capability {needs}; "
+            f"write gpu.{type_name}(x) without it, which is computed in software everywhere"
         )
         self.type_name = type_name
         self.needs = needs

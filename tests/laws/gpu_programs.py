@@ -11,10 +11,11 @@ import actinium as ac
 from actinium import gpu
 from actinium.errors import DeviceFault
 from actinium.gpu.ir.promote import common
-from actinium.gpu.layout.scalar import BOOL, FLOATS, INTEGERS, SCALARS, Scalar
+from actinium.gpu.layout.scalar import BOOL, FLOATS, INTEGERS, NARROW, SCALARS, Scalar
 
 NUMBERS = (*INTEGERS, *FLOATS)
 PAIRS = [(x, y) for x in NUMBERS for y in NUMBERS if common(x, y)]
+SMALL = tuple(NARROW.values())
 _count = 0
 
 
@@ -44,7 +45,7 @@ class Maker:
 
     def source(self) -> str:
         draw = self.random
-        types = [*INTEGERS, *FLOATS, BOOL]
+        types = [*INTEGERS, *FLOATS, BOOL, *SMALL]
         self.fields = {f"s{i}": draw.choice(types) for i in range(6)}
         self.arrays = {f"a{i}": (draw.choice(types), draw.choice((1, 3, 8))) for i in range(3)}
         lines = []
@@ -96,7 +97,7 @@ class Maker:
             return [f"{name} = {self.expr(self.locals[name], 3)}"]
         if kind in (2, 3):
             place, type_ = self.place()
-            if type_ is not BOOL and draw.random() < 0.5:
+            if type_ not in (BOOL, *SMALL) and draw.random() < 0.5:
                 sign = draw.choice(("+", "-", "*") if type_.is_float else ("+", "-", "*", "&", "^"))
                 return [f"{place} {sign}= {self.expr(type_, 2)}"]
             return [f"{place} = {self.expr(type_, 3)}"]
@@ -182,6 +183,12 @@ class Maker:
         kind = draw.randrange(9)
         if type_ is BOOL:
             return self.truth(depth)
+        if type_ in SMALL:
+            if kind <= 2:
+                return f"({self.leaf(type_)} if {self.truth(depth)} else {self.leaf(type_)})"
+            sign = draw.choice(("+", "-", "*", "/"))
+            other = draw.choice((*SMALL, *INTEGERS[:3], *FLOATS[:3]))
+            return f"gpu.{type_.name}({self.leaf(type_)} {sign} {self.leaf(other)})"
         a = self.expr(type_, depth - 1)
         if kind <= 2:
             b = self.literal(type_) if draw.random() < 0.3 else self.expr(type_, depth - 1)
@@ -226,7 +233,7 @@ class Maker:
         if kind == 1:
             word = draw.choice(("and", "or", "&", "|", "^", "==", "!="))
             return f"({self.expr(BOOL, depth - 1)} {word} {self.expr(BOOL, depth - 1)})"
-        type_ = draw.choice((*INTEGERS, *FLOATS))
+        type_ = draw.choice((*INTEGERS, *FLOATS, *SMALL))
         a, b, c = (self.expr(type_, depth - 1) for _ in range(3))
         signs = ("<", "<=", "==", "!=", ">", ">=")
         if kind == 2:

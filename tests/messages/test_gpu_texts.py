@@ -57,8 +57,8 @@ def many(*x: gpu.i32) -> gpu.i32:
     return 1
 
 @gpu.function
-def tiny(x: gpu.f8e4m3) -> gpu.i32:
-    return 1
+def tiny(x: gpu.f32) -> gpu.f8e4m3:
+    return gpu.f8e4m3(x)
 
 @gpu.state
 class Point:
@@ -180,9 +180,10 @@ retype-record: x = m.at; x = m.i; return 1
 retype-number: x = m.i; x = m.at; return 1
 two-annotations: x: gpu.i32 = 1; x: gpu.i64 = 2; return 1
 annotation-type: x: int = 1; return x
-unsupported-local: x: gpu.f8e4m3 = 1.0; return 1
-unsupported-cast: x = gpu.f4e2m1(1.0); return 1
-unsupported-parameter: return tiny(1.0)
+small-implicit: x: gpu.f8e4m3 = m.f; return 1
+small-arithmetic: x: gpu.f8e4m3 = tiny(m.f) * tiny(m.f); return 1
+native: x = gpu.f16(m.f, native=True); return 1
+native-value: x = gpu.f8e4m3(m.f, native=m.flag); return 1
 annotated-field: self.n: gpu.i32 = 1; return 1
 read-only: m.i = 1; return 1
 read-only-element: m.row[0] = 1; return 1

@@ -36,7 +36,7 @@ from .lang.marks import (
 )
 from .layout.declare import Array, message, record_of, state
 from .layout.record import Record
-from .layout.scalar import NARROW, SCALARS
+from .layout.scalar import SCALARS
 
 if TYPE_CHECKING:
     from .executors.native import NativeActor, NativeKernel
@@ -49,12 +49,11 @@ if TYPE_CHECKING:
 
     # To a type checker a device number is the Python number that it is computed with.
     i8 = i16 = i32 = i64 = u8 = u16 = u32 = u64 = int
-    f16 = bf16 = f32 = f64 = float
+    f8e4m3 = f8e5m2 = f6e3m2 = f6e2m3 = f4e2m1 = f16 = bf16 = f32 = f64 = float
     bool32 = bool
     Ref = int
 else:
     globals().update(SCALARS)
-    globals().update(NARROW)
 
 _LATER = {
     "GpuRef": "runtime.ref",
@@ -105,7 +104,7 @@ for _name in __all__:
     if _name not in _LATER:
         globals()[_name].__module__ = __name__
 del _name
-__all__ += sorted([*SCALARS, *NARROW, *TABLE])
+__all__ += sorted([*SCALARS, *TABLE])
 
 
 def __getattr__(name: str) -> Any:

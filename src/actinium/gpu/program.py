@@ -6,7 +6,7 @@ from functools import cached_property
 from importlib import resources
 from typing import Any
 
-from actinium.errors import UsageError
+from actinium.errors import UnsupportedType, UsageError
 
 from .codegen.cpp import LEVELS, Sites, Writer, held
 from .ir.budget import MAX_STEPS, checked, counts
@@ -60,6 +60,23 @@ class Program:
 
     def __repr__(self) -> str:
         return f"<gpu program {self.name}: {self.level}, {len(self.lowered)} functions>"
+
+    def check_capability(self, architecture: str) -> None:
+        """Whether ``architecture`` (such as ``sm_90a``) has what the program asks of the hardware.
+
+        Raises:
+            UnsupportedType: it converts with ``native=True`` to what the architecture lacks.
+        """
+        digits = "".join(c for c in architecture if c.isdigit())
+        have = (int(digits[:-1] or 0), int(digits[-1:] or 0))
+        for function in self.functions:
+            for op in walk(function.body):
+                if op.attrs.get("native"):
+                    type_ = op.result.scalar
+                    if have < tuple(map(int, type_.min_cc.split("."))):
+                        source, node = op.place
+                        where = f"{source.file}:{node.lineno}, {architecture}"
+                        raise UnsupportedType(type_.name, type_.min_cc, where)
 
     def _told(self) -> list[Any]:
         kinds: dict[int, Any] = {}
@@ -120,7 +137,7 @@ class Program:
     @cached_property
     def sites(self) -> list[tuple[str, str, int]]:
         """(fault, file, line) of each place that may stop it; number 1 is the first."""
-        return self._write("cpu")[1]
+        return self._write("cuda")[1]
 
     def text(self, target: str = "cpu") -> str:
         """The whole C++ text for ``"cpu"``, ``"cuda"`` or ``"emulator"``.
@@ -252,7 +269,7 @@ class Program:
 
 def _argument(name: str, value: Value) -> str:
     type_ = value.scalar
-    if type_.is_float and type_.bits == 16:
+    if type_.is_small:
         return f"ac_{type_}_from_bits(a.a_{name}.bits)"
     return f"a.a_{name} != 0" if type_.kind == "b" else f"a.a_{name}"
 

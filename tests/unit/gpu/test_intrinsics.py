@@ -27,8 +27,8 @@ PAGE = Path(__file__).parents[3] / "docs/reference/intrinsics.md"
 
 
 def _code(type_: Scalar) -> str:
-    """How a value travels in the test: 16-bit floats as the f32 they are held as."""
-    return {"bool32": "?", "f16": "f", "bf16": "f"}.get(type_.name, type_.code)
+    """How a value travels in the test: small floats as the f32 they are held as."""
+    return "f" if type_.is_small else {"bool32": "?"}.get(type_.name, type_.code)
 
 
 def entry(row: Row, type_: Scalar, name: str, target: str) -> str:

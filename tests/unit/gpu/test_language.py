@@ -363,6 +363,20 @@ def test_64_bits(actors: Any) -> None:
     assert fresh(actors, Wide(a, b)) == expected
 
 
+def test_a_literal_is_compared_in_the_type_that_it_meets(tmp_path: Path) -> None:
+    @gpu.actor()
+    class Equal:
+        x: gpu.f32 = 0.1
+
+        @ac.on
+        def count(self, m: Count) -> gpu.i32:
+            return gpu.i32(self.x == 0.1) + 2 * gpu.i32(self.x <= 0.1) + 4 * gpu.i32(self.x > 0.1)
+
+    program = gpu.compile(Equal)
+    for actor in (gpu.NativeActor(program, Cache(tmp_path)), gpu.OracleActor(program)):
+        assert actor.handle(Count(1)) == 3
+
+
 def test_no_reply_is_none(actors: Any) -> None:
     assert fresh(actors, Nothing(1)) is None and actors[0].state["log"] == 1
 

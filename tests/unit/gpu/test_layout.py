@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 import actinium as ac
 from actinium import gpu
-from actinium.errors import LayoutError, LayoutMismatch, UnsupportedType
+from actinium.errors import LayoutError, LayoutMismatch
 from actinium.gpu.codegen.host import compiler
 from actinium.gpu.layout.header import header, markdown
 from actinium.gpu.layout.record import ArrayType, Record
-from actinium.gpu.layout.scalar import SCALARS, Scalar
+from actinium.gpu.layout.scalar import NARROW, SCALARS, Scalar
 
 
 @gpu.state
@@ -172,14 +172,6 @@ def test_arrays_and_kinds_have_limits() -> None:
         gpu.record_of(int)
 
 
-@pytest.mark.parametrize("name", ["f8e4m3", "f8e5m2", "f6e3m2", "f6e2m3", "f4e2m1"])
-def test_narrow_floats_are_refused_by_name(name: str) -> None:
-    type_ = getattr(gpu, name)
-    with pytest.raises(UnsupportedType, match=f"Made.x: {name} needs compute capability") as caught:
-        _declare(type_)
-    assert caught.value.needs == ("8.9" if name.startswith("f8") else "10.0")
-
-
 # Random schemas: g++ (by its assertions), ctypes and Python place every field alike.
 
 _LEAVES = st.sampled_from(list(SCALARS.values()))
@@ -187,7 +179,7 @@ _CTYPES = {
     "i8": ctypes.c_int8, "i16": ctypes.c_int16, "i32": ctypes.c_int32, "i64": ctypes.c_int64,
     "u8": ctypes.c_uint8, "u16": ctypes.c_uint16, "u32": ctypes.c_uint32, "u64": ctypes.c_uint64,
     "f16": ctypes.c_uint16, "bf16": ctypes.c_uint16, "f32": ctypes.c_float, "f64": ctypes.c_double,
-    "bool32": ctypes.c_uint32, "Ref": ctypes.c_uint64,
+    "bool32": ctypes.c_uint32, "Ref": ctypes.c_uint64, **dict.fromkeys(NARROW, ctypes.c_uint8),
 }  # fmt: skip
 _serial = iter(range(10**9))
 

@@ -53,6 +53,7 @@ def compile_file(
         if kinds and not set(kinds) - set(_TEXTS):
             continue
         for architecture in architectures:
+            program.check_capability(architecture)
             made = cubin_of(text_of(program, "cuda"), architecture, program.strict)
             name = f"{program.name}.{architecture}"
             if "ptx" in kinds:

@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from actinium.errors import UnsupportedType
+
 from ..ir.budget import counts
 from ..ir.nodes import Function, Op, Region, Root, Value, walk
 from ..layout.header import stored
 from ..layout.record import Record
-from ..layout.scalar import BF16, BOOL, F16, U64, Scalar
+from ..layout.scalar import BOOL, NARROW, U64, Scalar
 
 LEVELS = {"thread": 0, "warp": 1, "block": 2, "grid": 3}
 BOUNDARIES = {"clamp": 0, "zero": 1, "periodic": 2}
@@ -30,7 +32,7 @@ _WRAPPED = ("add", "sub", "mul")
 def held(type_: Any) -> str:
     """The C++ type of a value being computed with: 16-bit floats are held as f32."""
     if isinstance(type_, Scalar):
-        return "float" if type_ in (F16, BF16) else type_.c
+        return "float" if type_.is_small else type_.c
     return str(type_.name)
 
 
@@ -308,15 +310,16 @@ class Writer:
 
     def _load(self, op: Op) -> None:
         text = self.place(op.attrs["root"], op.attrs["path"], op.args)
-        if op.result.type is F16 or op.result.type is BF16:
+        if getattr(op.result.type, "is_small", False):
             text = f"ac_{op.result.type}_from_bits({text}.bits)"
         elif op.result.type is BOOL:
             text = f"({text} != 0)"
         self.let(op.result, text)
 
     def _stored(self, type_: Any, text: str) -> str:
-        if type_ is F16 or type_ is BF16:
-            return f"{stored(type_)}{{(unsigned short)ac_{type_}_bits({text})}}"
+        if getattr(type_, "is_small", False):
+            unit = "unsigned short" if type_.bits == 16 else "ac_u8"
+            return f"{stored(type_)}{{({unit})ac_{type_}_bits({text})}}"
         return f"(ac_u32){text}" if type_ is BOOL else text
 
     def _store(self, op: Op) -> None:
@@ -395,7 +398,7 @@ class Writer:
     # Values
 
     def rounded(self, type_: Scalar, text: str) -> str:
-        return f"ac_round_{type_}({text})" if type_ in (F16, BF16) else text
+        return f"ac_round_{type_}({text})" if type_.is_small else text
 
     def expression(self, op: Op) -> str:
         a = self.names(op.args)
@@ -403,12 +406,14 @@ class Writer:
         if op.name == "call":
             return str(op.attrs["row"].text(self.target, op.attrs["type"], a, self.level))
         if op.name == "convert":
+            if op.attrs.get("native"):
+                return self.native(op, a[0])
             return self.convert(op.args[0].scalar, type_, a[0])
         if op.name == "make":
             return self.make(op, a)
         if op.name == "get":
             text = f"{a[0]}.{op.attrs['field']}"
-            if type_ in (F16, BF16):
+            if getattr(type_, "is_small", False):
                 return f"ac_{type_}_from_bits({text}.bits)"
             return f"({text} != 0)" if type_ is BOOL else text
         if op.name == "length":
@@ -458,10 +463,20 @@ class Writer:
             else f"{a[0]} {sign} {a[1]}"
         )
 
+    def native(self, op: Op, text: str) -> str:
+        """A conversion by the device's own instruction, which takes f32."""
+        to = op.result.scalar
+        if self.target != "cuda":
+            source, node = op.place
+            raise UnsupportedType(to.name, to.min_cc, f"{source.file}:{node.lineno}")
+        return f"ac_{to}_from_bits(ac_native_{to}((float){text}))"
+
     def convert(self, from_: Scalar, to: Scalar, text: str) -> str:
         if to is BOOL:
             return f"({text} != 0)"
-        if to in (F16, BF16):
+        if to.name in NARROW and from_.is_float and from_.bits <= 32:
+            return f"ac_round_{to}({text})"
+        if to.is_small:
             return f"ac_round_{to}((double){text})"
         if to.is_int and from_.is_float:
             return f"ac_to_{to.c}({text})"
@@ -494,7 +509,7 @@ class Writer:
         for axis, place in zip(axes[1:], where[1:], strict=True):
             flat = f"({flat}) * n{axis} + ({place})"
         text = f"p_{root.name}[{flat}]"
-        if op.result.type in (F16, BF16):
+        if op.result.scalar.is_small:
             text = f"ac_{op.result.type}_from_bits({text}.bits)"
         outside = [p for p, o in zip(where, op.attrs["offset"], strict=True) if o]
         if self.boundary == 1 and outside:

@@ -69,7 +69,9 @@ def cubin(program: Program, architecture: str, cache: Cache | None = None) -> Cu
     Raises:
         MissingExtra: NVRTC is not installed.
         CompilerFailed: NVRTC does not know the architecture, or refused the text.
+        UnsupportedType: a conversion with ``native=True`` that the architecture lacks.
     """
+    program.check_capability(architecture)
     return cubin_of(program.text("cuda"), architecture, program.strict, cache)
 
 

@@ -257,6 +257,65 @@ AC_FN float ac_f16_from_bits(ac_u32 b) {
   float small = (float)magnitude * 5.9604644775390625e-8f;
   return sign ? -small : small;
 }
+// Floats of 8 bits and fewer: E and M bits of exponent and fraction, a bias, the largest number,
+// and what a NaN becomes: 1 one of its own, 0 the largest number. Rounding saturates.
+AC_FN int ac_exponent(float x) { return (int)(ac_f32_bits(x) >> 23 & 0xffu) - 127; }
+AC_FN int ac_exponent(double x) { return (int)(ac_f64_bits(x) >> 52 & 0x7ffu) - 1023; }
+AC_FN float ac_power_of_two(int e, float) { return ac_f32_from_bits((ac_u32)(e + 127) << 23); }
+AC_FN double ac_power_of_two(int e, double) { return ac_f64_from_bits((ac_u64)(e + 1023) << 52); }
+AC_FN float ac_nearest(float x) { return rintf(x); }
+AC_FN double ac_nearest(double x) { return rint(x); }
+template <int M, int bias, bool nan, class F> AC_FN float ac_round_narrow(F x, F most) {
+  if (x != x) return nan ? (float)x : (float)most;
+  if (x >= most || x <= -most) return (float)(x < 0 ? -most : most);
+  int e = ac_exponent(x) < 1 - bias ? 1 - bias : ac_exponent(x);
+  F quantum = ac_power_of_two(e - M, x);
+  return (float)(ac_nearest(x / quantum) * quantum);
+}
+template <int E, int M, int bias> AC_FN ac_u32 ac_narrow_bits(float x) {
+  ac_u32 b = ac_f32_bits(x), sign = b >> 31 << (E + M), magnitude = b & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return 0x7fu;
+  if (magnitude == 0x7f800000u) return sign | (((1u << E) - 1) << M);
+  if (magnitude >= (ac_u32)(128 - bias) << 23) return sign | ((magnitude >> (23 - M)) - ((ac_u32)(127 - bias) << M));
+  return sign | (ac_u32)(ac_f32_from_bits(magnitude) * ac_power_of_two(bias - 1 + M, 0.0f));
+}
+template <int E, int M, int bias> AC_FN float ac_narrow_from(ac_u32 b) {
+  ac_u32 sign = (b >> (E + M) & 1u) << 31, e = b >> M & ((1u << E) - 1), m = b & ((1u << M) - 1);
+  if (E == 5 && e == 31) return ac_f32_from_bits(sign | 0x7f800000u | m << (23 - M));
+  if (E == 4 && (b & 0x7fu) == 0x7fu) return ac_f32_from_bits(sign | 0x7fc00000u);
+  if (e) return ac_f32_from_bits(sign | (e + 127 - bias) << 23 | m << (23 - M));
+  float small = (float)m * ac_power_of_two(1 - bias - M, 0.0f);
+  return sign ? -small : small;
+}
+#define AC_NARROW(name, E, M, bias, most, nan)                                                    \
+  AC_FN float ac_round_##name(float x) { return ac_round_narrow<M, bias, nan, float>(x, most); }  \
+  AC_FN float ac_round_##name(double x) { return ac_round_narrow<M, bias, nan, double>(x, most); } \
+  AC_FN ac_u32 ac_##name##_bits(float x) { return ac_narrow_bits<E, M, bias>(x); }                \
+  AC_FN float ac_##name##_from_bits(ac_u32 b) { return ac_narrow_from<E, M, bias>(b); }
+AC_NARROW(f8e4m3, 4, 3, 7, 448, true)
+AC_NARROW(f8e5m2, 5, 2, 15, 57344, true)
+AC_NARROW(f6e3m2, 3, 2, 3, 28, false)
+AC_NARROW(f6e2m3, 2, 3, 1, 7.5, false)
+AC_NARROW(f4e2m1, 2, 1, 1, 6, false)
+#ifdef __CUDACC__  // with native=True, by the instruction of devices that have it
+#define AC_NATIVE(name, cvt)                                                             \
+  AC_FN ac_u32 ac_native_##name(float x) {                                               \
+    unsigned short pair;                                                                 \
+    asm("cvt.rn.satfinite." cvt ".f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(x)); \
+    return pair & 0xffu;                                                                 \
+  }
+AC_NATIVE(f8e4m3, "e4m3x2")
+AC_NATIVE(f8e5m2, "e5m2x2")
+#if __CUDA_ARCH__ >= 1000
+AC_NATIVE(f6e3m2, "e3m2x2")
+AC_NATIVE(f6e2m3, "e2m3x2")
+AC_FN ac_u32 ac_native_f4e2m1(float x) {
+  unsigned short pair;
+  asm("{ .reg .b8 b; cvt.rn.satfinite.e2m1x2.f32 b, %1, %2; cvt.u16.u8 %0, b; }" : "=h"(pair) : "f"(0.0f), "f"(x));
+  return pair & 0xfu;
+}
+#endif
+#endif
 AC_FN ac_u32 ac_pack_f16x2(float a, float b) {
   return ac_f16_bits(ac_round_f16(a)) | (ac_f16_bits(ac_round_f16(b)) << 16);
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..ir import arithmetic
 from ..ir.promote import WEAK_FLOAT, WEAK_INT, common, quotient
-from ..layout.scalar import BOOL, F64, I64, Plain, Scalar, convert
+from ..layout.scalar import BOOL, F64, I64, Plain, Scalar, convert, widened
 
 
 def type_of(value: Any) -> Scalar:
@@ -26,14 +26,25 @@ def plain(value: Any) -> Plain:
     return value.value if isinstance(value, Number) else value
 
 
+def inside(type_: Scalar, value: Any) -> Plain:
+    """The bare number of a type; one that has the type already stays as it is."""
+    if isinstance(value, Number) and value.type is type_:
+        return value.value
+    return convert(type_, plain(value))
+
+
 def typed(type_: Scalar, value: Any) -> Any:
     """The value in a type; a truth value is a plain bool."""
-    result = convert(type_, plain(value))
-    return result if type_ is BOOL else Number(type_, result)
+    return there(type_, inside(type_, value))
+
+
+def there(type_: Scalar, value: Plain) -> Any:
+    """A bare number that is one of the type."""
+    return value if type_ is BOOL else Number(type_, value)
 
 
 def _binary(name: str, a: Any, b: Any) -> Any:
-    ta, tb = type_of(a), type_of(b)
+    ta, tb = widened(type_of(a)), widened(type_of(b))
     if name in ("shl", "shr") or (name == "pow" and ta.is_int and tb.is_int):
         type_: Scalar | None = I64 if ta.weak else ta
         right = plain(b)
@@ -67,7 +78,16 @@ def _backward(name: str) -> Any:
 
 
 def _compare(name: str) -> Any:
-    return lambda self, other: arithmetic.COMPARE[name](self.value, plain(other))
+    """Values as they are, which is exact; a literal in the type of what it meets."""
+
+    def compare(self: Number, other: Any) -> bool:
+        right = plain(other)
+        if not isinstance(other, Number):
+            joint = common(widened(self.type), type_of(other))
+            right = right if joint is None else convert(joint, right)
+        return arithmetic.COMPARE[name](self.value, right)
+
+    return compare
 
 
 class Number:
@@ -89,7 +109,8 @@ class Number:
         return int(self.value)
 
     def __neg__(self) -> Number:
-        return Number(self.type, arithmetic.unary("neg", self.type, self.value))
+        type_ = widened(self.type)
+        return Number(type_, arithmetic.unary("neg", type_, self.value))
 
     def __pos__(self) -> Number:
         return self
@@ -98,7 +119,8 @@ class Number:
         return Number(self.type, arithmetic.unary("invert", self.type, self.value))
 
     def __abs__(self) -> Number:
-        return Number(self.type, arithmetic.unary("abs", self.type, self.value))
+        type_ = widened(self.type)
+        return Number(type_, arithmetic.unary("abs", type_, self.value))
 
     def __divmod__(self, other: Any) -> tuple[Any, Any]:
         return _binary("floordiv", self, other), _binary("mod", self, other)

@@ -24,7 +24,7 @@ from ..layout.record import Record
 from ..layout.scalar import I64, Scalar
 from ..program import Program
 from .native import OUTBOX, by_name, check_shape
-from .number import Number, extreme, plain, type_of, typed
+from .number import Number, extreme, inside, plain, there, type_of, typed
 from .rewrite import rewrite
 from .views import ArrayView, GridView, RecordView, closed, opened
 
@@ -150,10 +150,10 @@ def _fault(kind: str) -> NoReturn:
 def _row(row: Row, arguments: tuple[Any, ...]) -> Any:
     chosen = row.choose([type_of(a) for a in arguments])
     assert chosen is not None
-    operands = [t(plain(a)) for t, a in zip(row.operand_types(chosen), arguments, strict=True)]
+    operands = [inside(t, a) for t, a in zip(row.operand_types(chosen), arguments, strict=True)]
     if not any(isinstance(a, Number) for a in arguments) and not row.effect:
         return row.compute(chosen, *operands)  # of literals: a literal
-    return typed(row.result_type(chosen), row.compute(chosen, *operands))
+    return there(row.result_type(chosen), row.compute(chosen, *operands))
 
 
 def _atomic(row: Row, type_: Scalar, container: Any, key: Any, *operands: Any) -> Any:
@@ -203,7 +203,7 @@ def _make(cls: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Rec
         data[name] = (
             opened(type_, closed(type_, value.data))
             if isinstance(value, RecordView)
-            else type_(plain(value))
+            else inside(type_, value)
         )
     return RecordView(record, data)
 

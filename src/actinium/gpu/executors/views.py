@@ -8,13 +8,13 @@ from typing import Any
 from ..ir.arithmetic import place
 from ..layout.record import ArrayType, Record
 from ..layout.scalar import Scalar
-from .number import plain, typed
+from .number import inside, plain, there, typed
 
 
 def opened(type_: Any, value: Any) -> Any:
     """A value as mutable plain data: dicts, lists, numbers."""
     if isinstance(type_, Scalar):
-        return type_(value)
+        return value if type_.min_cc else type_(value)
     if isinstance(type_, ArrayType):
         return [opened(type_.element, item) for item in value]
     if isinstance(value, dict):
@@ -35,7 +35,7 @@ def closed(type_: Any, value: Any) -> Any:
 def seen(type_: Any, container: Any, key: Any) -> Any:
     """What reading a place gives: a number of its type, or a view."""
     if isinstance(type_, Scalar):
-        return typed(type_, container[key])
+        return there(type_, container[key])
     if isinstance(type_, ArrayType):
         return ArrayView(type_.element, container[key])
     return RecordView(type_, container[key])
@@ -44,7 +44,7 @@ def seen(type_: Any, container: Any, key: Any) -> Any:
 def put(type_: Any, container: Any, key: Any, value: Any) -> None:
     """Writes a place; a record is copied into it, so that other views of the place see it."""
     if isinstance(type_, Scalar):
-        container[key] = type_(plain(value))
+        container[key] = inside(type_, value)
     else:
         _copy(type_, opened(type_, closed(type_, value.data)), container[key])
 

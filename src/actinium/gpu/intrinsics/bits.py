@@ -15,6 +15,7 @@ from ..layout.scalar import (
     I32,
     I64,
     INTEGERS,
+    NARROW,
     U32,
     U64,
     Scalar,
@@ -134,7 +135,13 @@ for _t in INTEGERS[:3] + INTEGERS[4:7]:
     _add(f"sat_{_t.name}", (I64,), f"T->{_t.name}", f"ac_clamp<ac_i64>({{0}}, {_t.low}ll, {_t.high}ll)", lambda _, x, t=_t: _clamp(t, x), f"to {_t.name}, saturating", WHOLE)  # fmt: skip
 
 VIEW = "bits of floats"
-for _t, _u in ((F16, U32), (BF16, U32), (F32, U32), (F64, U64)):
+for _t, _u in (
+    (F16, U32),
+    (BF16, U32),
+    (F32, U32),
+    (F64, U64),
+    *((t, U32) for t in NARROW.values()),
+):
 
     def _to(_: Scalar, x: float, t: Scalar = _t) -> int:
         code = {32: "<I", 64: "<Q"}.get(t.bits)
@@ -143,7 +150,7 @@ for _t, _u in ((F16, U32), (BF16, U32), (F32, U32), (F64, U64)):
     def _from(_: Scalar, x: int, t: Scalar = _t) -> float:
         code = {32: "<I", 64: "<Q"}.get(t.bits)
         if code is None:
-            return float(from_bits(t, x & 0xFFFF))
+            return float(from_bits(t, x & ((1 << t.bits) - 1)))
         return float(struct.unpack("<" + t.code, struct.pack(code, x))[0])
 
     _add(f"{_t.name}_bits", (_t,), f"T->{_u.name}", f"ac_{_t.name}_bits({{0}})", _to, f"the bits of a {_t.name}", VIEW)  # fmt: skip

@@ -72,7 +72,8 @@ class Row(NamedTuple):
 
     def compute(self, chosen: Scalar, *operands: Plain) -> Plain:
         """The reference, with its result in its type."""
-        return convert(self.result_type(chosen), self.reference(chosen, *operands))
+        type_, value = self.result_type(chosen), self.reference(chosen, *operands)
+        return value if type_.min_cc else convert(type_, value)
 
     def __call__(self, *operands: Plain) -> Plain:
         if len(operands) != len(self.params):

@@ -6,7 +6,7 @@ there is none, and the program has to say what it wants.
 
 from __future__ import annotations
 
-from ..layout.scalar import BOOL, F64, FLOATS, I64, INTEGERS, REF, Scalar
+from ..layout.scalar import BOOL, F64, FLOATS, I64, INTEGERS, REF, Scalar, widened
 
 WEAK_INT = Scalar("int", "i", 64, "q")
 WEAK_FLOAT = Scalar("float", "f", 64, "d", digits=53, exponent=1023)
@@ -44,6 +44,7 @@ def common(a: Scalar, b: Scalar) -> Scalar | None:
         if weak is WEAK_INT or strong.is_float:
             return strong
         a, b = strong, F64
+    a, b = widened(a), widened(b)
     candidates = FLOATS if a.is_float or b.is_float else INTEGERS
     fitting = [t for t in candidates if holds(t, a) and holds(t, b)]
     return min(fitting, key=lambda t: t.bits, default=None)

@@ -10,7 +10,7 @@ from ..ir import arithmetic
 from ..ir.nodes import Op, Region, Value
 from ..ir.promote import WEAK_FLOAT, WEAK_INT, common, holds, quotient
 from ..layout.record import ArrayType, Record
-from ..layout.scalar import BOOL, F64, I64, REF, Plain, Scalar, convert, fits
+from ..layout.scalar import BOOL, F64, I64, REF, Plain, Scalar, convert, fits, widened
 from .session import Notes, Session
 from .source import Source
 from .values import Known, Lit, Operand, Place, named
@@ -201,9 +201,16 @@ class Builder(ABC):
 
     # Operators
 
+    def widen(self, node: ast.AST, operand: Any) -> Any:
+        """A float below 16 bits as the f32 that it is computed as; all else as it is."""
+        if isinstance(operand, Lit):
+            return operand
+        return self.converted(node, operand, widened(operand.scalar))
+
     def binary(self, node: ast.AST, name: str, a: Operand, b: Operand) -> Operand:
         if isinstance(a, Lit) and isinstance(b, Lit):
             return self.fold(node, name, a, b)
+        a, b = self.widen(node, a), self.widen(node, b)
         sign = _SIGN[name]
         if name in ("shl", "shr"):
             return self.shift(node, name, a, b)
@@ -308,6 +315,7 @@ class Builder(ABC):
     def compare(self, node: ast.AST, name: str, a: Operand, b: Operand) -> Operand:
         if isinstance(a, Lit) and isinstance(b, Lit):
             return Lit(arithmetic.COMPARE[name](a.value, b.value))
+        a, b = self.widen(node, a), self.widen(node, b)
         x, y, type_ = self.meet(node, a, b, f"`{_SIGN[name]}`")
         if type_ is BOOL and name not in ("eq", "ne"):
             self.refuse(

@@ -12,7 +12,7 @@ from ..intrinsics.row import Row
 from ..intrinsics.table import MATH, TABLE, WHOLE_MATH
 from ..ir.nodes import Region, Value
 from ..layout.record import ArrayType, Record
-from ..layout.scalar import BOOL, F64, I64, REF, Narrow, Scalar
+from ..layout.scalar import BOOL, F64, I64, REF, Scalar
 from . import marks
 from .builder import as_plain
 from .sends import CONTEXT, Sends
@@ -67,12 +67,6 @@ class Calls(Sends):
         self.refuse(node, "unknown-call", f"`{self.text(node.func)}` cannot be compiled", hint)
 
     def _find(self, node: ast.Call, target: Any) -> Known | None:
-        if isinstance(target, Narrow):
-            self.refuse(
-                node, "unsupported-type",
-                f"{target.name} needs compute capability {target.needs}, and no target computes with it",
-                "gpu.f16 or gpu.bf16",
-            )  # fmt: skip
         if isinstance(target, Scalar):
             return self.cast(node, target)
         if isinstance(target, Row):
@@ -111,9 +105,26 @@ class Calls(Sends):
     # Conversions and Python's own functions
 
     def cast(self, node: ast.Call, type_: Scalar) -> Known:
-        (operand,) = self.operands(node, 1)
+        native = self._native(node, type_)
+        plain = ast.copy_location(ast.Call(node.func, node.args, []), node) if native else node
+        (operand,) = self.operands(plain, 1)
         self.note(node, "cast", type_)
-        return self.converted(node, operand, type_)
+        value = self.converted(node, operand, type_)
+        if native and value.op is not None and value.op.name == "convert":
+            value.op.attrs["native"] = True
+        return value
+
+    def _native(self, node: ast.Call, type_: Scalar) -> bool:
+        """Whether a conversion asks for the device's own instruction with ``native=True``."""
+        if [k.arg for k in node.keywords] != ["native"]:
+            return False
+        given = self.expression(node.keywords[0].value)
+        if not type_.min_cc or not isinstance(given, Lit) or not isinstance(given.value, bool):
+            self.refuse(
+                node, "native", f"`native` of a conversion to {type_}",
+                "`native=True` on a float of 8 bits or fewer",
+            )  # fmt: skip
+        return given.value
 
     def _abs(self, node: ast.Call) -> Known:
         (operand,) = self.operands(node, 1)
@@ -122,7 +133,8 @@ class Calls(Sends):
             self.refuse(node, "bool-arithmetic", f"`abs` of {type_}", "a number")
         if isinstance(operand, Lit):
             return Lit(abs(operand.value))
-        return self.emit(node, "abs", [operand], type_).result
+        operand = self.widen(node, operand)
+        return self.emit(node, "abs", [operand], operand.type).result
 
     def _extreme(self, node: ast.Call, name: str) -> Known:
         operands = self.operands(node, 2, 8)
@@ -132,6 +144,7 @@ class Calls(Sends):
             if isinstance(best, Lit) and isinstance(other, Lit):
                 best = Lit((min if name == "min" else max)(best.value, other.value))
                 continue
+            best, other = self.widen(node, best), self.widen(node, other)
             a, b, type_ = self.meet(node, best, other, f"`{name}`")
             if type_ is BOOL:
                 self.refuse(node, "bool-arithmetic", f"`{name}` of truth values", "`and` or `or`")
@@ -406,12 +419,6 @@ def declared(source: Source, node: ast.AST, name: str) -> Any:
         )  # fmt: skip
     record = getattr(annotation, "__gpu_record__", None)
     known = (Scalar, ArrayType, marks.BufferType, marks.GridType)
-    if isinstance(annotation, Narrow):
-        raise source.refuse(
-            node, "unsupported-type",
-            f"{annotation.name} needs compute capability {annotation.needs}, and no target computes with it",
-            "gpu.f16 or gpu.bf16",
-        )  # fmt: skip
     if record is None and not isinstance(annotation, known):
         instead = {int: "gpu.i64", float: "gpu.f32", bool: "gpu.bool32"}.get(annotation, "gpu.f32")
         raise source.refuse(

@@ -247,7 +247,10 @@ class Expressions(Builder):
         if isinstance(operand, Lit):
             plain = operand.value
             return Lit({"neg": -plain, "pos": +plain}[name] if name != "invert" else ~int(plain))
-        return operand if name == "pos" else self.emit(node, name, [operand], type_).result
+        if name == "pos":
+            return operand
+        operand = self.widen(node, operand)
+        return self.emit(node, name, [operand], operand.type).result
 
     def _Compare(self, node: ast.Compare) -> Known:
         left = self.operand(node.left)

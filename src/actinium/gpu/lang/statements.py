@@ -9,7 +9,7 @@ from ..ir import arithmetic, budget
 from ..ir.nodes import Op, Region, Value
 from ..ir.promote import DEFAULTS, common
 from ..layout.record import ArrayType, Record
-from ..layout.scalar import BOOL, I64, Narrow, Scalar
+from ..layout.scalar import BOOL, I64, Scalar
 from .builder import OPERATORS
 from .calls import Calls, declared
 from .session import Retype, Session
@@ -155,12 +155,6 @@ class Statements(Calls):
         else:
             known = self.expression(node)
             found = known.value if isinstance(known, Static) else known
-        if isinstance(found, Narrow):
-            self.refuse(
-                node, "unsupported-type",
-                f"{found.name} needs compute capability {found.needs}, and no target computes with it",
-                "gpu.f16 or gpu.bf16",
-            )  # fmt: skip
         if not isinstance(found, Scalar):
             self.refuse(
                 node, "annotation-type", f"`{self.text(node)}` has no width",

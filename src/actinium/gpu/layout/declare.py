@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, dataclass_transform
 
 import msgspec
 
-from actinium.errors import LayoutError, UnsupportedType
+from actinium.errors import LayoutError
 
 from .header import RESERVED
 from .record import ArrayType, Record
-from .scalar import Narrow, Scalar
+from .scalar import Scalar
 
 C = TypeVar("C", bound=type)
 
@@ -50,8 +50,6 @@ def _type_of(annotation: Any, where: str) -> Any:
     """The layout type an annotation stands for."""
     if isinstance(annotation, Scalar | ArrayType | Record):
         return annotation
-    if isinstance(annotation, Narrow):
-        raise UnsupportedType(annotation.name, annotation.needs, where)
     record = getattr(annotation, "__gpu_record__", None)
     if isinstance(record, Record):
         return record
@@ -148,7 +146,6 @@ def message(*, kind: int) -> Callable[[C], C]:
 
     Raises:
         LayoutError: a field has no fixed layout, or ``kind`` is out of range.
-        UnsupportedType: a field's type exists on no target of this version.
     """
     from actinium.core import Message  # here, so that layouts alone load no actors
 
@@ -171,7 +168,6 @@ def state(cls: C) -> C:
 
     Raises:
         LayoutError: a field has no fixed layout.
-        UnsupportedType: a field's type exists on no target of this version.
     """
     fields = fields_of(cls)
     view = _view(cls, fields, msgspec.Struct, frozen=False)

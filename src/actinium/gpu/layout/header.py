@@ -22,6 +22,8 @@ typedef ac_u64 ac_Ref;
 // Bits at rest; computed with as float.
 struct ac_f16 { unsigned short bits; };
 struct ac_bf16 { unsigned short bits; };
+struct ac_f8e4m3 { ac_u8 bits; }; struct ac_f8e5m2 { ac_u8 bits; };
+struct ac_f6e3m2 { ac_u8 bits; }; struct ac_f6e2m3 { ac_u8 bits; }; struct ac_f4e2m1 { ac_u8 bits; };
 #ifdef __CUDACC_RTC__  // NVRTC without headers has no other offsetof
 #define AC_OFFSET(type, field) __INTADDR__(&(((type*)0)->field))
 #else

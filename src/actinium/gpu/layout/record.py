@@ -232,7 +232,7 @@ def _raw(type_: Scalar, value: Any, where: str) -> Any:
                 f"{where} is {type_}: expected {type_.low}..{type_.high}, got {value}"
             )
         return value
-    return to_bits(type_, type_(value))
+    return to_bits(type_, value if type_.min_cc else type_(value))  # which keeps an infinity
 
 
 def _build(type_: Any, raw: Iterator[Any]) -> Any:

@@ -5,7 +5,8 @@ can represent exactly. ``convert`` is the explicit conversion, the same on every
 
 - to an integer type from an integer: modulo 2**bits; from a float: towards zero, saturating,
   NaN becomes 0;
-- to a float type: rounded to nearest, ties to even, overflow to infinity;
+- to a float type: rounded to nearest, ties to even, overflow to infinity (of 8 bits and fewer: to
+  the largest number, see ``narrow.py``);
 - to ``bool32``: whether the value is not zero.
 """
 
@@ -14,6 +15,8 @@ from __future__ import annotations
 import math
 import struct
 from typing import TYPE_CHECKING, Any
+
+from .narrow import FORMATS, Format, decode, encode, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +27,7 @@ Plain = int | float | bool
 class Scalar:
     """One number type: its name, width in bits, kind (``i u f b``, or ``r``: a handle) and C name."""
 
-    __slots__ = ("bits", "c", "code", "digits", "exponent", "kind", "name", "weak")
+    __slots__ = ("bits", "c", "code", "digits", "exponent", "kind", "min_cc", "name", "weak")
 
     def __init__(
         self, name: str, kind: str, bits: int, code: str, digits: int = 0, exponent: int = 0
@@ -39,6 +42,8 @@ class Scalar:
         self.exponent = exponent
         self.c = "bool" if kind == "b" else f"ac_{name}"
         self.weak = False
+        self.min_cc = ""
+        """The compute capability that converts to it in hardware, where not all do."""
 
     def __repr__(self) -> str:
         return self.name
@@ -58,6 +63,11 @@ class Scalar:
     @property
     def is_float(self) -> bool:
         return self.kind == "f"
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is a float that is held as f32 and has bits of its own at rest."""
+        return self.kind == "f" and self.bits < 32
 
     @property
     def low(self) -> int:
@@ -95,29 +105,22 @@ FLOATS = (F16, BF16, F32, F64)
 SCALARS = {s.name: s for s in (*INTEGERS, *FLOATS, BOOL, REF)}
 
 
-class Narrow:
-    """A float of 8 bits or fewer: only named, since no target of this version computes with it.
-
-    ``needs`` is the compute capability whose hardware has it.
-    """
-
-    __slots__ = ("name", "needs")
-
-    def __init__(self, name: str, needs: str) -> None:
-        self.name = name
-        self.needs = needs
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-NARROW = {
-    name: Narrow(name, needs)
-    for name, needs in (
-        ("f8e4m3", "8.9"), ("f8e5m2", "8.9"),
-        ("f6e3m2", "10.0"), ("f6e2m3", "10.0"), ("f4e2m1", "10.0"),
+def _narrow(name: str, form: Format) -> Scalar:
+    made = Scalar(
+        name, "f", 8, "B", digits=form.mantissa + 1, exponent=math.frexp(form.most)[1] - 1
     )
-}  # fmt: skip
+    made.min_cc = form.min_cc
+    return made
+
+
+NARROW = {name: _narrow(name, form) for name, form in FORMATS.items()}
+"""Floats of 8 bits and fewer: stored and converted; arithmetic makes them f32 first."""
+SCALARS |= NARROW
+
+
+def widened(type_: Scalar) -> Scalar:
+    """What arithmetic computes an operand of this type as."""
+    return F32 if type_.name in NARROW else type_
 
 
 def wrap(type_: Scalar, value: int) -> int:
@@ -162,6 +165,8 @@ _ROUND: dict[str, Callable[[float], float]] = {
 
 def round_to(type_: Scalar, value: float) -> float:
     """The nearest value of a float type."""
+    if type_.name in NARROW:
+        return nearest(type_.name, value)
     return _ROUND[type_.name](value)
 
 
@@ -207,7 +212,9 @@ def fits(type_: Scalar, value: Plain) -> bool:
 
 
 def to_bits(type_: Scalar, value: Plain) -> Any:
-    """What ``struct`` packs for a value (f16 and bf16 as their 16 bits)."""
+    """What ``struct`` packs for a value (floats below 32 bits as their bits)."""
+    if type_.name in NARROW:
+        return encode(type_.name, float(value))
     if type_ is F16:
         return struct.unpack("<H", struct.pack("<e", _to_f16(float(value))))[0]
     if type_ is BF16:
@@ -217,6 +224,8 @@ def to_bits(type_: Scalar, value: Plain) -> Any:
 
 def from_bits(type_: Scalar, raw: Any) -> Plain:
     """The value whose bits ``struct`` unpacked."""
+    if type_.name in NARROW:
+        return decode(type_.name, raw)
     if type_ is F16:
         return float(struct.unpack("<e", struct.pack("<H", raw))[0])
     if type_ is BF16:
