@@ -1,5 +1,6 @@
 // actinium._native: the only part of the native code that sees Python.
 #include "context.hpp"
+#include "counters.hpp"
 #include "guard.hpp"
 #include "ring.hpp"
 
@@ -63,7 +64,8 @@ PyMODINIT_FUNC PyInit__native() {
                   init_send(m) == 0 && init_cell(m) == 0 && init_reply(m) == 0 &&
                   init_activation(m) == 0 && init_timer(m) == 0 && init_core(m) == 0 &&
                   init_channel(m) == 0 && init_plan(m) == 0 && init_ring(m) == 0 &&
-                  init_poller(m) == 0 && PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
+                  init_poller(m) == 0 && init_counters(m) == 0 && init_bound(m) == 0 &&
+                  PyModule_AddIntConstant(m, "SYS_START", kSysStart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_RESTART", kSysRestart) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_STOP", kSysStop) == 0 &&
                   PyModule_AddIntConstant(m, "SYS_DRAIN", kSysDrain) == 0 &&

@@ -173,7 +173,7 @@ def test_inf_lm_2_reserved_never_exceeds_the_limit_in_any_minute(
         if limiter.wait(now, need) == 0:
             charge = limiter.take(now, need)
             # An estimate is an upper one here; see the meter for those that are not.
-            limiter.settle(now, charge, Need(min(real, size), 0))
+            charge.settle(now, *Need(min(real, size), 0).amounts)
             taken.append((now, min(real, size)))
         for at, _ in taken:
             in_minute = sum(n for t, n in taken if at <= t < at + 60)

@@ -14,9 +14,9 @@ The context that crosses processes is that of W3C Trace Context (level 2): ``tra
 
 from __future__ import annotations
 
+import os
 import re
 from contextvars import ContextVar
-from random import Random
 from time import monotonic_ns, time_ns
 from typing import Any, Final, Literal, NamedTuple
 
@@ -30,7 +30,17 @@ MOST_EVENTS: Final = 64
 
 _STATE_BYTES: Final = 512
 _PARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
-_random = Random()  # of its own: a seeded global one must not repeat identifiers
+_DIGITS: Final = 44
+"""Hexadecimal digits of a trace's identifier (32) and of the stem of its spans' (12)."""
+_drawings: list[str] = []
+
+
+def _drawn() -> str:
+    """Random digits for one trace; many are drawn at once, as each draw is a system call."""
+    if not _drawings:
+        digits = os.urandom(_DIGITS * 128).hex()
+        _drawings.extend(digits[at : at + _DIGITS] for at in range(0, len(digits), _DIGITS))
+    return _drawings.pop()
 
 
 class TraceContext(NamedTuple):
@@ -73,24 +83,46 @@ class Event(NamedTuple):
 class Trace:
     """The spans of one request in this process, and the figures of the whole.
 
-    ``facts`` is what a line of the log says of the request, see ``actinium.ops.requests``.
-    ``offset`` turns the spans' monotonic times into Unix time. ``content`` says that somebody
-    asked for prompts and answers, which are left out otherwise. ``hex`` is the identifier as the
-    wire has it.
+    ``facts`` is what a line of the log says of the request, see ``actinium.ops.requests``; what
+    its spans know of it, and ``cost`` (USD), is added by :meth:`figures` when somebody looks.
+    ``content`` says that somebody asked for prompts and answers, which are left out otherwise.
     """
 
     content = False
     made = 0
+    cost = 0.0
+    _offset = 0
 
     def __init__(self, origin: TraceContext | None = None, *, sampled: bool = False) -> None:
         self.origin = origin
-        self.id = origin.trace_id if origin is not None else _random.getrandbits(128) or 1
-        self.hex = f"{self.id:032x}"
-        self._ids = _random.getrandbits(63)  # counted on: unique in a trace of many processes
+        drawn = _drawn()
+        self.hex = drawn[:32] if origin is None else f"{origin.trace_id:032x}"
+        self._stem = drawn[32:]  # of its spans: unique in a trace of many processes
         self.sampled = sampled
-        self.offset = time_ns() - monotonic_ns()
         self.spans: list[Span] = []
         self.facts: dict[str, Any] = {}
+        self.untold: list[Span] = []
+
+    @property
+    def id(self) -> int:
+        """The identifier as a number."""
+        return int(self.hex, 16)
+
+    @property
+    def offset(self) -> int:
+        """Turns the spans' monotonic times into Unix time."""
+        if not self._offset:
+            self._offset = time_ns() - monotonic_ns()
+        return self._offset
+
+    def figures(self) -> dict[str, Any]:
+        """All facts, with those that the spans in ``untold`` still had for themselves."""
+        untold, self.untold = self.untold, []
+        for span in untold:
+            span.tell(self.facts)
+        if self.cost:
+            self.facts["cost_usd"] = self.cost
+        return self.facts
 
     @property
     def lost(self) -> int:
@@ -117,10 +149,15 @@ class Span:
         self.name = name
         self.parent = parent
         made = trace.made = trace.made + 1
-        self.id = trace._ids + made
+        self._number = made & 0xFFFF
         if made <= MOST_SPANS:
             trace.spans.append(self)
         self.began = monotonic_ns()
+
+    @property
+    def id(self) -> int:
+        """The identifier as a number."""
+        return int(f"{self.trace._stem}{self._number:04x}", 16)
 
     def child(self, name: str) -> Span:
         """A span of this process within this one, which begins now."""
@@ -135,6 +172,9 @@ class Span:
     def about(self) -> dict[str, Value]:
         """The attributes."""
         return self._said or {}
+
+    def tell(self, facts: dict[str, Any]) -> None:
+        """Adds to the figures of the request what this piece of work has."""
 
     def event(self, name: str, attributes: dict[str, Value] | None = None) -> None:
         """Something happened now."""
@@ -159,7 +199,8 @@ class Span:
     def headers(self) -> bytes:
         """The lines of a head that carry this span to a server."""
         trace = self.trace
-        line = f"traceparent: 00-{trace.hex}-{self.id:016x}-0{trace.sampled:d}\r\n"
+        flag = "01" if trace.sampled else "00"
+        line = f"traceparent: 00-{trace.hex}-{trace._stem}{self._number:04x}-{flag}\r\n"
         if trace.origin is not None and trace.origin.state:
             line += f"tracestate: {trace.origin.state}\r\n"
         return line.encode("ascii")

@@ -197,8 +197,11 @@ class Breaker:
         self._open_for = min(LONGEST, seconds)
         self._until = self._clock() + self._open_for * self._random.uniform(0.9, 1.1)
 
-    def leave(self, generation: int, outcome: Outcome, weight: float = 1.0) -> None:
-        """Tells how a call went that :meth:`enter` let through."""
+    def leave(
+        self, generation: int, outcome: Outcome, weight: float = 1.0, now: float | None = None
+    ) -> None:
+        """Tells how a call went that :meth:`enter` let through; ``now`` is the clock's time, for
+        who knows it."""
         if generation != self._generation:
             return
         self._under_way -= 1
@@ -213,10 +216,9 @@ class Breaker:
                     self._open_for = self._first_open
                     self._enter("closed")
             return
-        self._count(weight if outcome == "failure" else 0.0)
+        self._count(weight if outcome == "failure" else 0.0, self._clock() if now is None else now)
 
-    def _count(self, failed: float) -> None:
-        now = self._clock()
+    def _count(self, failed: float, now: float) -> None:
         ended = self._ended
         if ended and now - ended[-1][0] < self._grain:
             ended[-1][1] += 1

@@ -47,8 +47,12 @@ class Expected:
         self.tokens = float(_START)
 
     def saw(self, output: int) -> None:
-        step = max(1.0, _STEP * self.tokens)
-        self.tokens = max(1.0, self.tokens + step * (0.9 if output > self.tokens else -0.1))
+        tokens = self.tokens
+        step = _STEP * tokens
+        if step < 1.0:
+            step = 1.0
+        tokens += step * (0.9 if output > tokens else -0.1)
+        self.tokens = tokens if tokens > 1.0 else 1.0
 
 
 def need_of(request: Request | EmbedRequest, runner: ModelRunner, expected: Expected) -> Need:
@@ -58,7 +62,9 @@ def need_of(request: Request | EmbedRequest, runner: ModelRunner, expected: Expe
         return Need(sum(1 + len(text) // CHARS for text in request.inputs), 0)
     count = runner.count_tokens(request)
     if count is None:
-        count = estimated_input(request)
+        count = request.estimate
+        if count is None:
+            count = estimated_input(request)
     output = request.sampling.max_tokens
     if output is None:
         output = int(expected.tokens)

@@ -87,11 +87,23 @@ class PathMeasures:
 class ReplicaMeasures:
     """The children of one deployment."""
 
-    __slots__ = ("_name", "_path", "gap", "ok", "queued", "seconds", "speed", "tokens", "ttft")
+    __slots__ = (
+        "_name",
+        "_path",
+        "_tenants",
+        "gap",
+        "ok",
+        "queued",
+        "seconds",
+        "speed",
+        "tokens",
+        "ttft",
+    )
 
     def __init__(self, path: PathMeasures, name: str) -> None:
         self._path = path
         self._name = name
+        self._tenants: dict[str, tuple[Count, Count]] = {}
         self.ok = path.requests.labels(name, "ok")
         self.seconds = path.seconds.labels(name)
         self.ttft = path.ttft.labels(name)
@@ -119,6 +131,15 @@ class ReplicaMeasures:
         if usage.reasoning:
             tokens["reasoning"].value += usage.reasoning
         if tenant is not None:
-            family = self._path.tenant_tokens
-            family.labels(tenant, "input").value += usage.input
-            family.labels(tenant, "output").value += usage.output
+            children = self._tenants.get(tenant) or self._of_tenant(tenant)
+            children[0].value += usage.input
+            children[1].value += usage.output
+
+    def _of_tenant(self, tenant: str) -> tuple[Count, Count]:
+        """The tenant's counts, remembered where they are its own (MT-1)."""
+        family = self._path.tenant_tokens
+        folded = family.folded
+        children = family.labels(tenant, "input"), family.labels(tenant, "output")
+        if family.folded == folded:
+            self._tenants[tenant] = children
+        return children

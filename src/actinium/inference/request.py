@@ -145,6 +145,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     yields bursts, but may deliver everything in one. ``tenant`` and ``key`` say who pays and whose
     share it is, ``priority`` how large a share: never what a client says of itself unchecked.
     ``after`` is how many turns the session must have, None: as many as it has.
+    ``estimate`` is the input in tokens by its characters, where that was counted already; who
+    changes messages or prompt takes it out.
     ``prefill`` says that the last message is the beginning of the answer: what is generated goes on
     after it and does not repeat it (only for runners whose capabilities have ``prefill``).
     """
@@ -170,6 +172,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority = "normal"
     native: Native | None = None
     prefill: bool = False
+    estimate: int | None = None
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):

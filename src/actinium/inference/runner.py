@@ -102,10 +102,11 @@ class WholeRunner(Protocol):
 class TellsHeaders(Protocol):
     """A runner that shows the headers of its upstream's answers, names in lower case.
 
-    ``on_headers`` is set by who wants them; None costs nothing.
+    ``on_headers`` is set by who wants them; None costs nothing. It returns whether headers of these
+    names mean anything to it: where not, it need not be shown such again.
     """
 
-    on_headers: Callable[[Mapping[bytes, bytes]], None] | None
+    on_headers: Callable[[Mapping[bytes, bytes]], bool] | None
 
 
 @runtime_checkable

@@ -52,6 +52,12 @@ class Described:
         self.names = f"chat {deployment.model}", f"text_completion {deployment.model}"
         self.embeds = f"embeddings {deployment.model}"
 
+    def name_of(self, request: Request | EmbedRequest) -> str:
+        """The name of an attempt's span."""
+        if isinstance(request, Request):
+            return self.names[request.prompt is not None]
+        return self.embeds
+
 
 class AttemptSpan(Span):
     """A span of one attempt at a deployment; it is the current one while it lasts."""
@@ -62,34 +68,26 @@ class AttemptSpan(Span):
     _first = 0
 
     def __init__(self, parent: Span, described: Described, request: Request | EmbedRequest) -> None:
-        if isinstance(request, Request):
-            name = described.names[request.prompt is not None]
-        else:
-            name = described.embeds
         trace = parent.trace
-        Span.__init__(self, trace, name, parent)
+        Span.__init__(self, trace, described.name_of(request), parent)
         self._described = described
         self._request = request
-        facts = trace.facts
-        facts["deployment"] = described.name
-        facts["attempts"] = facts.get("attempts", 0) + 1
-        if request.tenant is not None:
-            facts["tenant"] = request.tenant
+        trace.untold.append(self)
         if trace.content:
-            facts["input"] = _input(request)
+            trace.facts["input"] = _input(request)
         current.set(self)
 
     def first_token(self) -> None:
         """The first content came from the model."""
         self.event(a.FIRST_TOKEN)
         self._first = monotonic_ns()
-        self.trace.facts.setdefault("first_token", (self._first - self.began) / 1e9)
 
     def saw(self, burst: Burst) -> None:
         """Notes why the choices of a burst ended, for those that did, and the text if somebody
         asked for it."""
-        if burst and (len(burst) > 1 or burst[0].finish is not None):
-            self._reasons += tuple([c.finish for c in burst if c.finish is not None])
+        for chunk in burst:
+            if chunk.finish is not None:
+                self._reasons += (chunk.finish,)
         if self.trace.content:
             facts = self.trace.facts
             facts["output"] = facts.get("output", "") + "".join(chunk.text for chunk in burst)
@@ -97,12 +95,22 @@ class AttemptSpan(Span):
     def over(self, failure: BaseException | None, usage: Usage | None) -> None:
         """The attempt is over; the span around it is the current one again."""
         self._usage = usage
-        if usage is not None:
-            _used(self.trace.facts, usage)
-        if isinstance(failure, StreamInterrupted):
-            failure = failure.cause
-        self.end(failure)
+        if failure is not None:
+            self.end(failure.cause if isinstance(failure, StreamInterrupted) else failure)
+        else:
+            self.ended = monotonic_ns()
         current.set(self.parent)
+
+    def tell(self, facts: dict[str, Any]) -> None:
+        """Where the request went, and what it used there."""
+        facts["deployment"] = self._described.name
+        facts["attempts"] = facts.get("attempts", 0) + 1
+        if self._request.tenant is not None:
+            facts["tenant"] = self._request.tenant
+        if self._first:
+            facts.setdefault("first_token", (self._first - self.began) / 1e9)
+        if self._usage is not None:
+            _used(facts, self._usage)
 
     def about(self) -> dict[str, Value]:
         """The attributes of the conventions for generative AI."""

@@ -67,7 +67,7 @@ class RequestLog:
             "endpoint": endpoint,
             "status": status,
             "seconds": (ended - span.began) / 1e9,
-            **trace.facts,
+            **trace.figures(),
             "trace_id": trace.hex,
             "span_id": f"{span.id:016x}",
         }

@@ -106,7 +106,8 @@ class Tracing:
             exporter = Otlp(settings)
         self.exporter = exporter
         self.kept = 0
-        self._below = int(settings.ratio * _TOP)
+        # The later half of an identifier is random wherever it came from; "g" is above all digits.
+        self._below = f"{int(settings.ratio * _TOP):016x}" if settings.ratio < 1 else "g"
 
     def begin(self, origin: TraceContext | None) -> Trace:
         """The trace of a request that came."""
@@ -114,8 +115,9 @@ class Tracing:
         if origin is not None:
             trace.sampled = origin.sampled
         else:
-            trace.sampled = trace.id % _TOP < self._below
-        trace.content = self.settings.content
+            trace.sampled = trace.hex[16:] < self._below
+        if self.settings.content:
+            trace.content = True
         return trace
 
     def end(self, span: Span, *, failed: bool) -> None:
@@ -124,13 +126,17 @@ class Tracing:
         spans = trace.spans
         trace.spans = []  # each span knows its trace: no circle is left
         if self.exporter is None:
+            trace.untold = []
             return
         if trace.sampled or failed or span.seconds >= self.settings.slow:
             self.kept += 1
+            trace.figures()
             if self.settings.content:
                 for name, fact in ((INPUT_MESSAGES, "input"), (OUTPUT_MESSAGES, "output")):
                     span.say(name, hidden(trace.facts.get(fact, "")))
             self.exporter.put(trace, spans)
+        else:
+            trace.untold = []
 
     def watch(self, registry: Registry) -> None:
         """Adds the measures of tracing itself."""

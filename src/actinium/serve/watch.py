@@ -38,7 +38,7 @@ class RequestSpan(Span):
             a.REQUEST_ID: call.id,
             **super().about(),
         }
-        facts = self.trace.facts
+        facts = self.trace.figures()
         for key, fact in ((a.DEPLOYMENT, "deployment"), (a.TENANT, "tenant")):
             if fact in facts:
                 said[key] = facts[fact]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from actinium.errors import EngineOverloaded, ModelNotReady
@@ -29,22 +30,22 @@ class Attempt:
     """
 
     __slots__ = (
-        "_began", "_call", "_first", "_known", "_need", "_open", "_permit", "_reservations",
-        "_tally", "_who", "guard", "replica",
+        "_began", "_call", "_first", "_known", "_open", "_permit", "_request", "_reservations",
+        "_tally", "guard", "need", "replica",
     )  # fmt: skip
 
     def __init__(
         self, guard: Guard, replica: Replica, need: Need, permit: Permit, call: int,
-        reservations: list[Reservation], request: Request | EmbedRequest,
+        reservations: Sequence[Reservation], request: Request | EmbedRequest, now: float,
     ) -> None:  # fmt: skip
-        self._who = request.tenant, request.key
         self.guard = guard
         self.replica = replica
-        self._need = need
+        self.need = need
+        self._request = request
         self._permit = permit
         self._call = call
         self._reservations = reservations
-        self._began = asyncio.get_running_loop().time()
+        self._began = now
         self._first: float | None = None
         self._known: Usage | None = None
         self._tally: Tally | None = None
@@ -68,7 +69,7 @@ class Attempt:
 
     def usage(self) -> Usage:
         """What it has used so far: of the wire, else estimated."""
-        return self._known or (self._tally or Tally()).of(self._need)
+        return self._known or (self._tally or Tally()).of(self.need)
 
     def _count(self, burst: Burst) -> None:
         tally = self._tally
@@ -81,18 +82,22 @@ class Attempt:
         if not self._open:
             return
         self._open = False
-        self.guard.ended(failure, self._first, self._call)
-        if failure is not None and self._first is None and costs_nothing(failure):
+        guard, first = self.guard, self._first
+        now = asyncio.get_running_loop().time()
+        guard.ended(failure, first, self._call, now)
+        if failure is not None and first is None and costs_nothing(failure):
             never_sent = isinstance(failure, (EngineOverloaded, ModelNotReady))
             self._permit.end(None if never_sent else Need(0, 0))
             for reservation in self._reservations:
                 reservation.release()
             return
-        usage = self.usage()
-        self._permit.end(Need(usage.input, usage.output))
-        cost = self.guard.spent(usage, whole=failure is None)
+        usage = self._known
+        if usage is None:
+            usage = (self._tally or Tally()).of(self.need)
+        self._permit.settle(now, usage.input, usage.output)
+        cost = guard.spent(usage, whole=failure is None)
         for reservation in self._reservations:
-            reservation.settle(cost)
-        accounts = self.guard.accounts
-        if accounts is not None:
-            accounts.used(*self._who, self.guard.name, usage, cost)
+            reservation.settle(now, cost)
+        if guard.accounts is not None:
+            request = self._request
+            guard.accounts.used(request.tenant, request.key, guard.name, usage, cost)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from actinium.errors import RequestDeadline
 
@@ -39,7 +39,10 @@ class Chain:
     ) -> None:
         self.guards = tuple(guards)
         self._first = guards[0].pool.first
-        self._total = self._first.deployment.timeouts.total
+        described = self._first.deployment
+        self._total = described.timeouts.total
+        self._hedges = described.hedge is not None
+        self._simple = not self._hedges and not described.continuation
         self._purses = purses
         self._measures = measures
 
@@ -72,28 +75,36 @@ class Chain:
         Raises what :meth:`Replica.generate` raises, and RateLimited, BudgetExceeded,
         UpstreamOpen; where several deployments failed, the error that is over the soonest.
         """
-        described = self.deployment
-        if described.hedge is None and not described.continuation:
+        if self._simple:
             return self._plain(request)
+        return self._course(request).generate()
+
+    def _course(self, request: Request) -> Course:
+        until = self._until(request.deadline, asyncio.get_running_loop().time())
         return Course(
-            self._trip(request, request.deadline), request, self._measures,
-            hedges=described.hedge is not None, continues=described.continuation,
-        ).generate()  # fmt: skip
+            self._trip(request, until), request, self._measures, hedges=self._hedges,
+            continues=self.deployment.continuation,
+        )  # fmt: skip
 
     async def _plain(self, request: Request) -> AsyncGenerator[Burst]:
-        trip = self._trip(request, request.deadline)
-        attempt = trip.first()
+        now = asyncio.get_running_loop().time()
+        until = self._until(request.deadline, now)
+        asked = request
+        trip: Trip | None = None
+        attempt = self.guards[0].at_once(request, self._purses_of(request), now)
         while True:
             if attempt is None:
+                trip = trip or self._trip(request, until)
                 attempt = await trip.next()
-            try:
                 asked = trip.limited(request)
+            try:
                 async with aclosing(attempt.replica.generate(asked)) as source:
                     async for burst in source:
                         attempt.saw(burst)
                         yield burst
             except Exception as error:  # noqa: BLE001 - failed() raises it, or the trip does
                 attempt.end(error)
+                trip = trip or self._trip(request, until, attempt)
                 trip.failed(attempt, error)
                 attempt = None
             except BaseException as left:
@@ -103,9 +114,9 @@ class Chain:
                 attempt.end(None)
                 return
 
-    async def complete(self, request: Request) -> Burst:
+    def complete(self, request: Request) -> Coroutine[Any, Any, Burst]:
         """The whole answer at once; raises as :meth:`generate` does."""
-        return await self._once(request, self._trip(request, request.deadline), _complete)
+        return self._once(request, request.deadline, _complete)
 
     async def count(self, request: Request) -> int:
         """Input tokens of a request, by its first deployment; see :meth:`Replica.count`."""
@@ -129,19 +140,29 @@ class Chain:
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors, under the same limits."""
-        return await self._once(request, self._trip(request, None), _embed)
+        return await self._once(request, None, _embed)
 
-    async def _once(self, request: R, trip: Trip, call: Callable[[Replica, R], Awaitable[T]]) -> T:
-        if self._first.deployment.hedge is not None:
-            return await self._hedged(request, trip, call)
-        attempt = trip.first()
+    async def _once(
+        self, request: R, deadline: float | None, call: Callable[[Replica, R], Awaitable[T]]
+    ) -> T:
+        """One whole answer. Most requests go to the first deployment at once and need no trip."""
+        now = asyncio.get_running_loop().time()
+        until = self._until(deadline, now)
+        if self._hedges:
+            return await self._hedged(request, self._trip(request, until), call)
+        asked = request
+        trip: Trip | None = None
+        attempt = self.guards[0].at_once(request, self._purses_of(request), now)
         while True:
             if attempt is None:
+                trip = trip or self._trip(request, until)
                 attempt = await trip.next()
+                asked = trip.limited(request)
             try:
-                answer = await call(attempt.replica, trip.limited(request))
+                answer = await call(attempt.replica, asked)
             except Exception as error:  # noqa: BLE001 - failed() raises it, or the trip does
                 attempt.end(error)
+                trip = trip or self._trip(request, until, attempt)
                 trip.failed(attempt, error)
                 attempt = None
             except BaseException as left:
@@ -167,20 +188,31 @@ class Chain:
         attempt.end(None)
         return answer
 
-    def _trip(self, request: Request | EmbedRequest, deadline: float | None) -> Trip:
-        """All attempts and waits share the time that one would have."""
-        now = asyncio.get_running_loop().time()
+    def _until(self, deadline: float | None, now: float) -> float:
+        """When all is over: attempts and waits share the time that one would have."""
         until = now + self._total
-        if deadline is not None and deadline < until:
-            if deadline <= now:
-                raise RequestDeadline("the time allowed for the whole request is over")
-            until = deadline
-        purses = []
-        if self._purses:
-            for kind, name in (("tenant", request.tenant), ("key", request.key)):
-                if name is not None and (purse := self._purses.get(f"{kind}:{name}")) is not None:
-                    purses.append(purse)
-        return Trip(request, self.guards, purses, now, until, self._measures)
+        if deadline is None or deadline >= until:
+            return until
+        if deadline <= now:
+            raise RequestDeadline("the time allowed for the whole request is over")
+        return deadline
+
+    def _purses_of(self, request: Request | EmbedRequest) -> Sequence[Purse]:
+        """Those of the request's tenant and key, where they have any."""
+        purses: list[Purse] = []
+        known = self._purses
+        if known:
+            if request.tenant is not None and (purse := known.get(f"tenant:{request.tenant}")):
+                purses.append(purse)
+            if request.key is not None and (purse := known.get(f"key:{request.key}")):
+                purses.append(purse)
+        return purses
+
+    def _trip(
+        self, request: Request | EmbedRequest, until: float, tried: Attempt | None = None
+    ) -> Trip:
+        purses = self._purses_of(request)
+        return Trip(request, self.guards, purses, until, self._measures, tried)
 
 
 def _complete(replica: Replica, request: Request) -> Awaitable[Burst]:

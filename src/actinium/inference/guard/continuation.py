@@ -77,7 +77,7 @@ class Spoken:
             made = max(self._chunks, len(text) // CHARS)
             left = max(1, sampling.max_tokens - made)
             sampling = msgspec.structs.replace(sampling, max_tokens=left)
-        request = msgspec.structs.replace(request, sampling=sampling)
+        request = msgspec.structs.replace(request, sampling=sampling, estimate=None)
         if request.prompt is not None:
             self._tail = ""  # a plain text goes on from where it is
             return msgspec.structs.replace(request, prompt=request.prompt + text)

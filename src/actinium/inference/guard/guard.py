@@ -28,9 +28,9 @@ from ..chunk import Usage
 from ..deployment import Deployment
 from ..estimate import Expected, need_of
 from ..limits.accounts import Accounts
-from ..limits.budget import Purse
+from ..limits.budget import Purse, Reservation
 from ..limits.gate import Gate, Permit
-from ..limits.headers import read_limits
+from ..limits.headers import read_limits, tells_limits
 from ..limits.limiter import Demand, Limiter, Need
 from ..limits.policy import BreakerPolicy, RateLimits
 from ..limits.prices import NANO, Tariff
@@ -194,23 +194,42 @@ class Guard:
             return error
         return self._open() if self.breaker.state == "open" else None
 
+    def at_once(
+        self, request: Request | EmbedRequest, purses: Sequence[Purse], now: float
+    ) -> Attempt | None:
+        """The first attempt at a request, if nothing at all is in its way now; else None, and a
+        :class:`Trip` finds out why."""
+        if self._rest_until > now or self.breaker.state == "open" or not self.pool.ready:
+            return None
+        need = need_of(request, self.pool.first.runner, self._expected)
+        permit = self.gate.try_take(need, now)
+        if permit is None:
+            return None
+        try:
+            attempt = self.admit(request, need, purses, permit, now)
+        except InferenceError:
+            return None
+        self.called(now)
+        return attempt
+
     def admit(
         self, request: Request | EmbedRequest, need: Need, purses: Sequence[Purse], permit: Permit,
-        avoid: Replica | None = None,
+        now: float, avoid: Replica | None = None,
     ) -> Attempt:  # fmt: skip
         """An attempt with a permit that was got, which is given back where this raises.
 
         Ask :meth:`closed` before. Raises UpstreamOpen, BudgetExceeded.
         """
-        call = -1
-        reservations = []
+        call = self.breaker.enter()
+        reservations: list[Reservation] = []
         try:
-            call = self.breaker.enter()
             if call < 0:
                 raise self._open()
             if self.purse is not None or purses:
                 amount = self.price(need)
-                for purse in purses if self.purse is None else (self.purse, *purses):
+                if self.purse is not None:
+                    reservations.append(self.purse.reserve(amount))
+                for purse in purses:
                     reservations.append(purse.reserve(amount))  # noqa: PERF401 - all or none
         except InferenceError:
             for reservation in reservations:
@@ -220,7 +239,7 @@ class Guard:
             permit.end(None)
             raise
         replica = self.pool.choose(request, avoid)
-        return Attempt(self, replica, need, permit, call, reservations, request)
+        return Attempt(self, replica, need, permit, call, reservations, request, now)
 
     async def borrow(self, need: Need, purses: Sequence[Purse]) -> None:
         """Asks the other processes for what this one lacks of the limits and the money that a
@@ -272,11 +291,13 @@ class Guard:
 
     # -- after an attempt
 
-    def ended(self, failure: BaseException | None, first: float | None, call: int) -> None:
+    def ended(
+        self, failure: BaseException | None, first: float | None, call: int, now: float
+    ) -> None:  # fmt: skip
         """Judges an attempt at its end."""
         if failure is None and self._policy.slow_after is None:
             self._ok.value += 1
-            self.breaker.leave(call, "success")
+            self.breaker.leave(call, "success", now=now)
             self._rest_streak = 0
             return
         end = end_of(failure, first, self._policy)
@@ -303,8 +324,7 @@ class Guard:
         cost = self._tariff.cost(usage)
         self._cost.value += cost / NANO
         if (span := current.get()) is not None:
-            facts = span.trace.facts
-            facts["cost_usd"] = facts.get("cost_usd", 0.0) + cost / NANO
+            span.trace.cost += cost / NANO
         return cost
 
     def pause(self, failures: int, error: InferenceError) -> float:
@@ -349,14 +369,17 @@ class Guard:
             return told
         return float(min(longest, first * 2.0 ** min(self._rest_streak - 1, 32)))
 
-    def _headers(self, headers: Mapping[bytes, bytes]) -> None:
-        """What the upstream says of its limits in any of its answers."""
+    def _headers(self, headers: Mapping[bytes, bytes]) -> bool:
+        """What the upstream says of its limits in any of its answers; whether it says anything."""
+        if not tells_limits(headers):
+            return False
         told = read_limits(headers)
         if told:
             now = _now()
             wait = self.gate.learn(told, now)
             if wait > 0 and now + wait > self._rest_until:
                 self.rest(wait, RateLimited)
+        return True
 
     def _open(self) -> UpstreamOpen:
         wait = self.breaker.retry_after

@@ -57,51 +57,23 @@ class Trip:
     at once, without a pause, while another can serve. Where none can, the trip waits for the one
     that can soonest: for a limit in its fair queue, for the end of a rest or a pause only as its
     retry policy says. Where it may not wait, it raises the error that is over soonest.
+
+    ``tried`` is an attempt on the first deployment that was made before there was a trip, as most
+    requests need none. ``until`` is the end of all the time there is.
     """
 
     def __init__(
         self, request: Request | EmbedRequest, guards: Sequence[Guard], purses: Sequence[Purse],
-        now: float, until: float, measures: GuardMeasures,
+        until: float, measures: GuardMeasures, tried: Attempt | None = None,
     ) -> None:  # fmt: skip
         self._request = self._asked = request  # differ once an answer has broken off
-        self._guards = guards
-        self._made: list[_Leg] = []
-        self._tried: Need | None = None  # what the first deployment was asked for at once
+        self._legs = [_Leg(guard) for guard in guards]
+        if tried is not None:
+            self._legs[0].need, self._legs[0].tries = tried.need, 1
         self._purses = purses
-        self._now = now
         self._fresh = True  # no time has passed: nothing waited, nothing failed
         self._until = until
         self._measures = measures
-
-    @property
-    def _legs(self) -> list[_Leg]:
-        """Made where the first deployment did not answer at once, as most often it does."""
-        legs = self._made
-        if not legs:
-            legs = self._made = [_Leg(guard) for guard in self._guards]
-            if self._tried is not None:
-                legs[0].need, legs[0].tries = self._tried, 1
-        return legs
-
-    def first(self) -> Attempt | None:
-        """An attempt on the first deployment, if nothing at all is in its way now.
-
-        Else None, and :meth:`next` finds out why.
-        """
-        guard, now = self._guards[0], self._now
-        if guard.closed(now) is not None:
-            return None
-        need = guard.need(self._request)
-        permit = guard.gate.try_take(need, now)
-        if permit is None:
-            return None
-        try:
-            attempt = guard.admit(self._request, need, self._purses, permit)
-        except InferenceError:
-            return None
-        self._tried = need
-        guard.called(now)
-        return attempt
 
     def next(self) -> Awaitable[Attempt]:
         """The next attempt. Raises the trip's error where there is none."""
@@ -229,7 +201,7 @@ class Trip:
             leg.queued = True
             return None
         try:
-            attempt = guard.admit(self._request, leg.need, self._purses, permit, leg.avoid)
+            attempt = guard.admit(self._request, leg.need, self._purses, permit, now, leg.avoid)
         except InferenceError as refused:
             self._refused(leg, refused, now)
             return None
@@ -292,7 +264,7 @@ class Trip:
             self._refused(leg, closed, now)
             return None
         try:
-            attempt = guard.admit(self._request, leg.need, self._purses, permit, leg.avoid)
+            attempt = guard.admit(self._request, leg.need, self._purses, permit, now, leg.avoid)
         except InferenceError as error:
             self._refused(leg, error, now)
             return None

@@ -100,6 +100,11 @@ class Connection(asyncio.Protocol):
         return {name.lower(): value for name, value in self._raw_headers.items()}
 
     @property
+    def names(self) -> tuple[bytes, ...]:
+        """The names of the headers as they came."""
+        return tuple(self._raw_headers)
+
+    @property
     def closed(self) -> bool:
         return self._error is not None or self._transport is None or self._transport.is_closing()
 

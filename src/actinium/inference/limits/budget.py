@@ -6,8 +6,9 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
+from actinium._native import Bound, Charge
 from actinium.errors import BudgetExceeded
 
 from .counters import Counters
@@ -90,34 +91,12 @@ def windows_of(kind: str, now: float) -> tuple[int, int]:
     return (day := int(now // 86400)), day
 
 
-State = Literal["reserved", "settled", "released"]
+Reservation = Charge
+"""reserved -> settled | released, once; what comes later means nothing (BG-1).
 
-
-class Reservation:
-    """reserved -> settled | released, once; what comes later means nothing (BG-1)."""
-
-    __slots__ = ("_purse", "_windows", "amount", "state")
-
-    def __init__(self, purse: Purse, amount: int, windows: list[int]) -> None:
-        self._purse = purse
-        self._windows = windows
-        self.amount = amount
-        self.state: State = "reserved"
-
-    def settle(self, cost: int) -> bool:
-        """It cost so many nano-USD; False where this has ended before."""
-        return self._end("settled", cost)
-
-    def release(self) -> bool:
-        """It cost nothing; False where this has ended before."""
-        return self._end("released", 0)
-
-    def _end(self, state: State, cost: int) -> bool:
-        if self.state != "reserved":
-            return False
-        self.state = state
-        self._purse._correct(self, self._windows, cost)
-        return True
+``settle(now, cost)`` says what it cost in nano-USD, whatever the time, ``release()`` that it cost
+nothing; both are False where it has ended before. ``amount`` is what was reserved.
+"""
 
 
 class Purse:
@@ -135,13 +114,33 @@ class Purse:
     ) -> None:  # fmt: skip
         self.scope = scope
         self.budget = budget
-        self.settled = 0
-        self.reserved = 0
         self.clock = clock
         self._warned = False
-        self.group: Group | None = None
+        self._group: Group | None = None
+        self._bound = Bound()
+        self._since = self._until = 0.0
         named = {"hour": budget.per_hour, "day": budget.per_day, "month": budget.per_month}
         self.periods = [Period(k, v, node) for k, v in named.items() if v is not None]
+
+    @property
+    def reserved(self) -> int:
+        """Nano-USD set aside for what has not ended."""
+        return self._bound.held(0)
+
+    @property
+    def settled(self) -> int:
+        """Nano-USD that were spent here."""
+        return self._bound.settled
+
+    @property
+    def group(self) -> Group | None:
+        """Its shares."""
+        return self._group
+
+    @group.setter
+    def group(self, group: Group) -> None:
+        self._group = group
+        self._bound.touched = group.touch
 
     def check(self, amount: int) -> BudgetExceeded | None:
         """Why so many nano-USD cannot be reserved now, if so."""
@@ -159,26 +158,26 @@ class Purse:
     def reserve(self, amount: int) -> Reservation:
         """Sets nano-USD aside. Raises BudgetExceeded unless the budget only warns."""
         now = self.clock()
-        beyond = False
-        windows = []
-        for period in self.periods:
-            if not period.since <= now < period.until:
-                period.turn(now)
-            counters = period.counters
-            if period.shares is not None:
-                beyond = beyond or period.lacks(now, amount)
-            elif counters.own + counters.others + amount > period.limit:
-                beyond = True
-            windows.append(period.window)
+        if not self._since <= now < self._until:
+            self._turn(now)
+        if self._group is None:
+            made = self._bound.take(now, amount)
+            if made is not None:
+                self._warned = False
+                return made
+        beyond = any(period.lacks(now, amount) for period in self.periods)
         if beyond:
             self._go_beyond(amount, now)
         self._warned = beyond
+        return self._bound.force(now, amount)
+
+    def _turn(self, now: float) -> None:
+        """Goes on to the windows of a time."""
         for period in self.periods:
-            period.counters.charge(period.window, amount)
-        self.reserved += amount
-        if self.group is not None:
-            self.group.touch()
-        return Reservation(self, amount, windows)
+            period.turn(now)
+        self._since = max(period.since for period in self.periods)
+        self._until = min(period.until for period in self.periods)
+        self._bound.arm([(p.counters, 0, p.limit, p.window) for p in self.periods])
 
     def _go_beyond(self, amount: int, now: float) -> None:
         """More than there is: raises, or warns once until it fits again."""
@@ -211,20 +210,9 @@ class Purse:
         counters = {period.kind: period.counters for period in before.periods}
         for period in self.periods:
             period.counters = counters.get(period.kind, period.counters)
+        self._until = 0.0
 
     def used_ratio(self) -> float:
         """The used part of the tightest limit."""
         now = self.clock()
         return max(period.used(now) / period.limit for period in self.periods)
-
-    def _correct(self, reservation: Reservation, windows: list[int], cost: int) -> None:
-        self.reserved -= reservation.amount
-        self.settled += cost
-        if self.group is not None:
-            self.group.touch()
-        change = cost - reservation.amount
-        for period, window in zip(self.periods, windows, strict=True):
-            if change < 0:
-                period.counters.refund(window, -change)
-            else:
-                period.counters.charge(window, change)

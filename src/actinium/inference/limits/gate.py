@@ -11,7 +11,7 @@ from actinium.errors import EngineOverloaded, InferenceError, RateLimited
 
 from .fair import Ticket
 from .headers import Told
-from .limiter import Allowance, Charge, Demand, Need
+from .limiter import Allowance, Demand, Held, Need
 from .line import Line, Place, Waiter
 from .policy import Priority
 
@@ -21,15 +21,22 @@ class Permit:
 
     __slots__ = ("_gate", "_ticket", "charge")
 
-    def __init__(self, gate: Gate, charge: Charge, ticket: Ticket[Waiter[Need]] | None) -> None:
+    def __init__(self, gate: Gate, charge: Held, ticket: Ticket[Waiter[Need]] | None) -> None:
         self._gate = gate
         self.charge = charge
         self._ticket = ticket
 
     def end(self, real: Need | None) -> None:
         """The request used ``real``; None: it never reached the upstream."""
-        if self.charge.open:
-            self._gate._end(self.charge, self._ticket, real)
+        if real is not None:
+            self.settle(asyncio.get_running_loop().time(), real.input, real.output)
+        elif self.charge.release():
+            self._gate._ended(self._ticket, 0)
+
+    def settle(self, now: float, input: int, output: int) -> None:
+        """The request used so many tokens; ``now`` is the loop's time."""
+        if self.charge.settle(now, 1, input + output, input, output):
+            self._gate._ended(self._ticket, input + 2 * output)
 
 
 class Gate:
@@ -50,6 +57,7 @@ class Gate:
         self._waiters = 0
         self._wanted = Demand(0, 0, 0)
         self._beside: WeakSet[Gate] = WeakSet((self,))
+        self._several = False
         self.empty = asyncio.Event()  # nobody waits, or is about to go on
         self.empty.set()
 
@@ -59,9 +67,10 @@ class Gate:
 
     def try_take(self, need: Need, now: float) -> Permit | None:
         """A permit at once, or None where one would have to wait."""
-        if self.line.queue or self.limiter.wait(now, need) > 0:
+        if self.line.queue:
             return None
-        return Permit(self, self.limiter.take(now, need), None)
+        charge = self.limiter.try_take(now, need)
+        return Permit(self, charge, None) if charge is not None else None
 
     def wait_of(self, need: Need, now: float) -> float:
         """Seconds that a request has to wait at least, as far as is known."""
@@ -139,6 +148,7 @@ class Gate:
         self.limiter = limiter
         self._beside = before._beside
         self._beside.add(self)
+        self._several = before._several = True
 
     def learn(self, told: Mapping[str, Told], now: float) -> float:
         """See :meth:`Allowance.learn`."""
@@ -146,18 +156,17 @@ class Gate:
         self.look_all()
         return wait
 
-    def _end(self, charge: Charge, ticket: Ticket[Waiter[Need]] | None, real: Need | None) -> None:
-        self.limiter.settle(asyncio.get_running_loop().time(), charge, real)
+    def _ended(self, ticket: Ticket[Waiter[Need]] | None, cost: int) -> None:
+        """A request has ended, and really cost so much."""
         if ticket is not None:
-            used = real.cost if real is not None else 0
-            self.line.queue.correct(ticket, used - charge.need.cost)
+            self.line.queue.correct(ticket, cost - ticket.cost)
         self.look_all()
 
     def look_all(self) -> None:
         """The same at all gates before the limiter."""
         if self.line.queue:
             self._pump()
-        if len(self._beside) > 1:
+        if self._several:
             for gate in list(self._beside):
                 gate.look()
 

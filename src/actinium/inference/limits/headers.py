@@ -54,6 +54,11 @@ class Told(msgspec.Struct, frozen=True):
     reset: float | None
 
 
+def tells_limits(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether any of the names is one that says something of limits."""
+    return not _NUMBERS.isdisjoint(headers)
+
+
 def read_limits(headers: Mapping[bytes, bytes], at: datetime | None = None) -> dict[str, Told]:
     """The limits by the names of :class:`RateLimits`; ``at`` is the present (UTC)."""
     found: dict[str, Told] = {}

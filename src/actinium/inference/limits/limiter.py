@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 
+from actinium._native import Bound, Charge
+
 from .headers import Told
-from .meter import Meter
+from .meter import SPAN, Meter
 from .policy import RateLimits
 
 if TYPE_CHECKING:
@@ -63,19 +65,18 @@ class Demand(NamedTuple):
         return self.requests
 
 
-class Charge:
-    """What one request was charged, of which meters and in which window of theirs; settled or
-    given back once, then it means nothing."""
+class Held(Protocol):
+    """What one request was charged; settled or released once, then it means nothing."""
 
-    __slots__ = ("meters", "need", "open", "window")
+    @property
+    def open(self) -> bool:
+        """Whether it has not ended."""
 
-    def __init__(
-        self, need: Need, window: int = 0, meters: Sequence[tuple[int, Meter]] = ()
-    ) -> None:
-        self.need = need
-        self.window = window
-        self.meters = meters
-        self.open = True
+    def settle(self, now: float, /, *amounts: int) -> bool:
+        """It has used so much, as ``Need.amounts``; False where it has ended before."""
+
+    def release(self) -> bool:
+        """It never reached the upstream; False where it has ended before."""
 
 
 class Allowance(Protocol):
@@ -96,9 +97,9 @@ class Allowance(Protocol):
 
     def seek(self, need: Need) -> None: ...
 
-    def take(self, now: float, need: Need) -> Charge: ...
+    def try_take(self, now: float, need: Need) -> Held | None: ...
 
-    def settle(self, now: float, charge: Charge, real: Need | None) -> None: ...
+    def take(self, now: float, need: Need) -> Held: ...
 
     def learn(self, now: float, told: Mapping[str, Told]) -> float: ...
 
@@ -113,24 +114,42 @@ class Limiter:
     Nothing waits here: :meth:`wait` says for how long, :meth:`take` charges. ``most`` bounds
     requests at once from another side. ``used_elsewhere`` counts what the upstream says others
     have used with the same key. ``group`` are its shares, where several processes have these limits
-    together.
+    together. ``bound`` does the counting, for the usual case in one call.
     """
 
     def __init__(self, limits: RateLimits, *, node: str = "local", most: int | None = None) -> None:
         self._most = most
         self.places = limits.concurrent
-        self.concurrent = _least(limits.concurrent, most)
-        self.running = 0
-        self.group: Group | None = None
+        self.bound = Bound(_least(limits.concurrent, most), SPAN)
+        self._group: Group | None = None
         self.used_elsewhere = 0
         self._node = node
-        self._input = self._output = 0  # tokens reserved by requests under way
         self.meters: dict[str, Meter] = {
             kind: Meter(limit, node)
             for kind in KINDS
             if (limit := getattr(limits, kind)) is not None
         }
-        self._metered: Sequence[tuple[int, Meter]] = self._by_place()
+        self._arm()
+
+    @property
+    def running(self) -> int:
+        """Requests under way."""
+        return self.bound.running
+
+    @property
+    def concurrent(self) -> int | None:
+        """How many there may be."""
+        return self.bound.most
+
+    @property
+    def group(self) -> Group | None:
+        """Its shares."""
+        return self._group
+
+    @group.setter
+    def group(self, group: Group) -> None:
+        self._group = group
+        self.bound.touched = group.touch
 
     def wait(self, now: float, need: Need) -> float:
         """Seconds until ``need`` fits: 0 now, ``inf`` when something else must end first."""
@@ -138,7 +157,7 @@ class Limiter:
             return inf
         longest = 0.0
         amounts = need.amounts
-        for place, meter in self._metered:
+        for place, meter in self._metered():
             wait = meter.wait(now, amounts[place])
             if wait > longest:
                 longest = wait
@@ -149,8 +168,8 @@ class Limiter:
         needs to queue up."""
         longest = 0.0
         amounts = need.amounts
-        back = (0, self._input + self._output, self._input, self._output)
-        for place, meter in self._metered:
+        back = (0, *map(self.bound.held, (1, 2, 3)))  # reserved by requests under way
+        for place, meter in self._metered():
             longest = max(longest, meter.hope(now, amounts[place], back[place]))
         return longest
 
@@ -161,7 +180,7 @@ class Limiter:
         if self.concurrent is not None and self.running >= self.concurrent:
             return inf
         amounts = need.amounts
-        return max((meter.hope(now, amounts[at]) for at, meter in self._metered), default=0.0)
+        return max((meter.hope(now, amounts[at]) for at, meter in self._metered()), default=0.0)
 
     def seek(self, need: Need) -> None:
         """Somebody waits: others who share the limits are asked, if there are any."""
@@ -170,64 +189,50 @@ class Limiter:
 
     def allot(self, places: int) -> None:
         """So many of the places, which several share, are this one's now."""
-        self.concurrent = _least(places, self._most)
+        self.bound.most = _least(places, self._most)
+
+    def try_take(self, now: float, need: Need) -> Charge | None:
+        """Charges a need that fits now; None where it has to wait."""
+        if self._group is None:
+            taken, given = need.input, need.output
+            charge = self.bound.take(now, 1, taken + given, taken, given)
+            if charge is not None:
+                return charge
+        return self.take(now, need) if self.wait(now, need) == 0 else None
 
     def take(self, now: float, need: Need) -> Charge:
         """Charges what :meth:`wait` said 0 for."""
-        self.running += 1
-        self._input += need.input
-        self._output += need.output
-        amounts = need.amounts
-        window = int(now)
-        for place, meter in self._metered:
-            meter.counters.charge(window, amounts[place])
-        if self.group is not None:
-            self.group.touch()
-        return Charge(need, window, self._metered)
-
-    def settle(self, now: float, charge: Charge, real: Need | None) -> None:
-        """The request has ended: it used ``real``, or (None) never reached the upstream."""
-        if not charge.open:
-            return
-        charge.open = False
-        self.running -= 1
-        need = charge.need
-        self._input -= need.input
-        self._output -= need.output
-        if self.group is not None:
-            self.group.touch()
-        if not charge.meters:
-            return
-        amounts = need.amounts
-        used = real.amounts if real is not None else (0, 0, 0, 0)
-        for place, meter in charge.meters:
-            change = used[place] - amounts[place]
-            if change:
-                meter.correct(now, charge.window, change)
+        return self.bound.force(now, *need.amounts)
 
     def learn(self, now: float, told: Mapping[str, Told]) -> float:
         """Takes in what the upstream says; seconds until it takes requests again, else 0."""
         wait = 0.0
+        changed = False
         for kind, what in told.items():
             meter = self.meters.get(kind)
             if meter is None:
                 meter = self.meters[kind] = Meter(None, self._node)
-                self._metered = self._by_place()
+                changed = True
+            before = meter.limit(now)
             self.used_elsewhere += meter.told(now, what.limit, what.remaining)
+            changed = changed or meter.limit(now) != before
             if what.remaining == 0 and what.reset:
                 wait = max(wait, what.reset)
+        if changed:
+            self._arm(now)
         return wait
 
     def refused(self, now: float) -> None:
         """The upstream answered 429 and did not say until when."""
         for meter in self.meters.values():
             meter.lower(now)
+        self._arm(now)
 
     def change(self, limits: RateLimits, most: int | None = None) -> None:
         """Other limits hold from now on; what was used of those that stay counts."""
         self._most = most
         self.places = limits.concurrent
-        self.concurrent = _least(limits.concurrent, most)
+        self.bound.most = _least(limits.concurrent, most)
         for kind in KINDS:
             limit = getattr(limits, kind)
             meter = self.meters.get(kind)
@@ -235,12 +240,13 @@ class Limiter:
                 meter.configure(limit)
             elif limit is not None:
                 self.meters[kind] = Meter(limit, self._node)
-        self._metered = self._by_place()
+        self._arm()
 
     def unlearn(self) -> None:
         """Forgets what the upstream taught: it is another one now."""
         for meter in self.meters.values():
             meter.unlearn()
+        self._arm()
 
     def used_ratio(self, now: float) -> dict[str, float]:
         """The used part of each limit, 0 to 1 and more."""
@@ -250,9 +256,16 @@ class Limiter:
             if (limit := meter.whole(now))
         }
 
-    def _by_place(self) -> list[tuple[int, Meter]]:
+    def _metered(self) -> list[tuple[int, Meter]]:
         """The meters with their place in ``Need.amounts``."""
         return [(KINDS.index(kind), meter) for kind, meter in self.meters.items()]
+
+    def _arm(self, now: float = 0.0) -> None:
+        """The limits of now for the usual case: that a request fits in all of them. One that is
+        being regained is higher a minute later; :meth:`wait` knows."""
+        self.bound.arm(
+            [(meter.counters, place, meter.limit(now), 0) for place, meter in self._metered()]
+        )
 
 
 def _least(*bounds: int | None) -> int | None:

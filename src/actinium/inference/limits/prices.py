@@ -50,7 +50,10 @@ def price_table() -> PriceTable:
 class _Rates:
     """Prices in whole pico-USD per token: what a price of up to six decimals is exactly."""
 
-    __slots__ = ("cache_write", "cached", "input", "output", "over", "reasoning")
+    __slots__ = (
+        "cache_write", "cached", "input", "most_input", "most_output", "output", "over",
+        "reasoning",
+    )  # fmt: skip
 
     def __init__(self, price: Price | PriceTier, over: int, base: _Rates | None) -> None:
         self.over = over
@@ -63,12 +66,15 @@ class _Rates:
         self.reasoning = self.output if reasoning is None else _pico(reasoning)
         if base is not None and base.reasoning != base.output:
             self.reasoning = base.reasoning
+        # Of tokens that are not known to be any cheaper.
+        self.most_input = max(self.input, self.cache_write)
+        self.most_output = max(self.output, self.reasoning)
 
 
 class Tariff:
     """A price made ready for counting. ``FREE`` costs nothing, whatever is used."""
 
-    __slots__ = ("_tiers",)
+    __slots__ = ("_only", "_tiers")
 
     def __init__(self, price: Price | None) -> None:
         self._tiers: list[_Rates] = []
@@ -76,21 +82,18 @@ class Tariff:
             base = _Rates(price, -1, None)
             tiers = (_Rates(tier, tier.over, base) for tier in price.tiers)
             self._tiers = sorted((base, *tiers), key=lambda rates: -rates.over)
+        self._only = self._tiers[0] if len(self._tiers) == 1 else None
 
     def most(self, input: int, output: int) -> int:
         """Nano-USD of so many tokens, none of them cached."""
-        rates = self._rates(input)
+        rates = self._only or self._rates(input)
         if rates is None:
             return 0
-        dearest = max(rates.output, rates.reasoning)
-        return -(-(input * max(rates.input, rates.cache_write) + output * dearest) // 1000)
+        return -(-(input * rates.most_input + output * rates.most_output) // 1000)
 
     def _rates(self, input: int) -> _Rates | None:
         """The rates of a request with so many input tokens; None where it costs nothing."""
-        tiers = self._tiers
-        if len(tiers) < 2:
-            return tiers[0] if tiers else None
-        return next(r for r in tiers if input > r.over)
+        return next((rates for rates in self._tiers if input > rates.over), None)
 
     def cost(self, usage: Usage) -> int:
         """Nano-USD of a request's whole usage, rounded up to one (CO-1).
@@ -98,7 +101,7 @@ class Tariff:
         ``usage.input`` includes the cached tokens and ``usage.output`` the reasoning ones; each
         is priced once.
         """
-        rates = self._rates(usage.input)
+        rates = self._only or self._rates(usage.input)
         if rates is None:
             return 0
         if not (usage.cached or usage.reasoning or usage.cache_write):

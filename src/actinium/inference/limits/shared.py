@@ -12,11 +12,12 @@ from importlib import resources
 from math import inf
 from typing import Any, Final, TypeVar
 
+from actinium._native import Charge
 from actinium.base.secret import Secret, read_secret
 from actinium.errors import LimitStoreDown, MissingExtra
 
 from .headers import Told
-from .limiter import KINDS, Charge, Limiter, Need
+from .limiter import KINDS, Limiter, Need
 from .meter import SPAN
 from .policy import RateLimits
 
@@ -56,14 +57,34 @@ class Grant:
         self.window = window
 
 
-class SharedCharge(Charge):
-    """A charge with what the store knows it by."""
+class SharedCharge:
+    """A charge of this process with what the store knows it by."""
 
-    __slots__ = ("grant",)
+    __slots__ = ("_grant", "_limiter", "_local")
 
-    def __init__(self, charge: Charge, grant: Grant) -> None:
-        super().__init__(charge.need, charge.window, charge.meters)
-        self.grant = grant
+    def __init__(self, limiter: SharedLimiter, local: Charge, grant: Grant) -> None:
+        self._limiter = limiter
+        self._local = local
+        self._grant = grant
+
+    @property
+    def open(self) -> bool:
+        """Whether it has not ended."""
+        return self._local.open
+
+    def settle(self, now: float, /, *amounts: int) -> bool:
+        """What it really used is told the store as well."""
+        ended = self._local.settle(now, *amounts)
+        if ended:
+            self._limiter._return(self._grant, amounts)
+        return ended
+
+    def release(self) -> bool:
+        """It is given back in the store as well."""
+        ended = self._local.release()
+        if ended:
+            self._limiter._return(self._grant)
+        return ended
 
 
 class SharedLimiter:
@@ -178,21 +199,17 @@ class SharedLimiter:
         """See :meth:`wait`."""
         return self.wait(now, need)
 
-    def take(self, now: float, need: Need) -> Charge:
+    def try_take(self, now: float, need: Need) -> SharedCharge | None:
+        """Uses up a grant if there is one."""
+        return self.take(now, need) if self.wait(now, need) == 0 else None
+
+    def take(self, now: float, need: Need) -> SharedCharge:
         """Uses up a grant."""
         waiting = self._grants[need]
         grant = waiting.pop()
         if not waiting:
             del self._grants[need]
-        return SharedCharge(self._local.take(now, need), grant)
-
-    def settle(self, now: float, charge: Charge, real: Need | None) -> None:
-        """The request has ended: what it really used is told the store."""
-        if not charge.open:
-            return
-        self._local.settle(now, charge, real)
-        assert isinstance(charge, SharedCharge)
-        self._return(charge.grant, real)
+        return SharedCharge(self, self._local.take(now, need), grant)
 
     def learn(self, now: float, told: Mapping[str, Told]) -> float:
         """See :meth:`Limiter.learn`; what is learnt lowers the limits this process asks with."""
@@ -274,13 +291,12 @@ class SharedLimiter:
         if grant is not None:
             self.leave(grant)  # who waited has gone
 
-    def _return(self, grant: Grant, real: Need | None = None) -> None:
-        """Tells the store the end of a request, in the background."""
+    def _return(self, grant: Grant, used: Sequence[int] = (0, 0, 0, 0)) -> None:
+        """Tells the store the end of a request and what it used, in the background."""
         if grant.window is not None and not self._closed:
-            self._background(self._settle(grant, real))
+            self._background(self._settle(grant, used))
 
-    async def _settle(self, grant: Grant, real: Need | None) -> None:
-        used = real.amounts if real is not None else (0, 0, 0, 0)
+    async def _settle(self, grant: Grant, used: Sequence[int]) -> None:
         changes: list[str | int] = []
         kinds = self._local.meters
         for kind, was, now in zip(KINDS, grant.need.amounts, used, strict=True):

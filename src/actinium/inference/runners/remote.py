@@ -24,6 +24,7 @@ from .token import Tokens
 
 MAX_ANSWER: Final = 64 * 1024 * 1024
 _MAX_ERROR: Final = 64 * 1024
+_MOST_DULL: Final = 64
 
 BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding bytes raises that are not the wire's."""
@@ -64,7 +65,8 @@ class RemoteRunner(ABC):
         headers: Iterable[tuple[str, str]] = (),
     ) -> None:  # fmt: skip
         self.deployment = deployment
-        self.on_headers: Callable[[Mapping[bytes, bytes]], None] | None = None
+        self.on_headers: Callable[[Mapping[bytes, bytes]], bool] | None = None
+        self._dull: set[tuple[bytes, ...]] = set()  # names of headers that tell nobody anything
         self.endpoint = endpoint
         self._tokens = tokens
         self._key_header = key_header
@@ -264,8 +266,10 @@ class RemoteRunner(ABC):
         Who stops waiting for the rest of a refusal knows by the status already that it is one:
         the refusal is the cause of that cancellation.
         """
-        if self.on_headers is not None:
-            self.on_headers(connection.headers)
+        if self.on_headers is not None and (names := connection.names) not in self._dull:
+            told = self.on_headers(connection.headers)
+            if not told and len(self._dull) < _MOST_DULL:
+                self._dull.add(names)
         if connection.status == 200:
             return
         try:

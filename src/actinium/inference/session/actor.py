@@ -134,7 +134,8 @@ class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
         if context is not None and runner.count_tokens(request) is not None:
             output = min(request.sampling.max_tokens or context // 4, context // 2)
             self._start = advance(self._turns, self._start, new, context - output, count)
-        return msgspec.structs.replace(request, messages=prompt(self._turns, self._start, new))
+        messages = prompt(self._turns, self._start, new)
+        return msgspec.structs.replace(request, messages=messages, estimate=None)
 
     async def _commit(self, request: Request, new: tuple[ChatMessage, ...], answer: Answer) -> None:
         usage = answer.usage

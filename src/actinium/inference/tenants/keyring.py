@@ -27,7 +27,7 @@ from actinium.store import Store
 from ..limits.accounts import Accounts
 from ..service import Inference
 from .book import Book
-from .gauge import Gauge, header_lines
+from .gauge import Gauge, Gauges
 from .policy import DeclaredKey, KeyLimits, KeySpec, Tenant
 from .record import PREFIX, Hash, KeyRecord, digest, hash_of, new_id, new_secret
 from .service import KeyedInference
@@ -54,7 +54,7 @@ class Grant:
     __slots__ = ("_gauges", "inference", "record", "until")
 
     def __init__(
-        self, record: KeyRecord, inference: KeyedInference, gauges: tuple[Gauge, ...],
+        self, record: KeyRecord, inference: KeyedInference, gauges: Gauges | None,
         until: float | None,
     ) -> None:  # fmt: skip
         self.record = record
@@ -64,9 +64,9 @@ class Grant:
 
     def headers(self) -> bytes:
         """Finished lines that tell what is left of its limits."""
-        if not self._gauges:
+        if self._gauges is None:
             return b""
-        return header_lines(self._gauges, asyncio.get_running_loop().time())
+        return self._gauges.headers(asyncio.get_running_loop().time())
 
 
 class Keyring:
@@ -317,7 +317,8 @@ class Keyring:
     def _grant(self, record: KeyRecord, until: float | None) -> Grant:
         tenant = self._tenants.get(record.spec.tenant)
         scopes = (f"tenant:{record.spec.tenant}", f"key:{record.id}")
-        gauges = tuple(gauge for s in scopes if (gauge := self._gauges.get(s)) is not None)
+        limited = [gauge for s in scopes if (gauge := self._gauges.get(s)) is not None]
+        gauges = Gauges(limited) if limited else None
         models = [record.spec.models]
         if tenant is not None:
             models.append(tenant.models)

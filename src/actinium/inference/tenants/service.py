@@ -10,17 +10,18 @@ from typing import Any, Protocol
 
 import msgspec
 
+from actinium._native import Charge
 from actinium.errors import InferenceError, ModelNotFound
 
 from ..answering import Answering
 from ..chunk import Burst
-from ..estimate import Expected, Tally, need_of
-from ..limits.limiter import Charge, Need
+from ..estimate import Expected, Tally, estimated_input, need_of
+from ..limits.limiter import Need
 from ..limits.verdict import costs_nothing
 from ..request import EmbedRequest, Request
 from ..runner import Embedding, Health
 from ..service import Inference, ModelInfo
-from .gauge import NOTHING, Gauge
+from .gauge import NOTHING, Gauges
 from .record import KeyRecord
 
 
@@ -63,7 +64,7 @@ class KeyedInference:
 
     def __init__(
         self, inference: Inference, record: KeyRecord, models: Sequence[Sequence[str]],
-        gauges: tuple[Gauge, ...],
+        gauges: Gauges | None,
     ) -> None:  # fmt: skip
         self._inference = inference
         self._id = record.id
@@ -71,7 +72,7 @@ class KeyedInference:
         self._priority = record.spec.priority
         self._models = [patterns for patterns in models if "*" not in patterns]
         self._gauges = gauges
-        self._counts = any(gauge.counts_tokens for gauge in gauges)
+        self._counts = gauges is not None and gauges.counts_tokens
         self._shares = inference.sharing is not None
         self._expected = Expected()
 
@@ -117,41 +118,41 @@ class KeyedInference:
         replica = self.replica(request.model)
         request = self._named(request)
         source = self._inference.generate(request)
-        return self._metered(request, replica, source) if self._gauges else source
+        return self._metered(request, replica, source) if self._gauges is not None else source
 
     def complete(self, request: Request) -> Awaitable[Burst]:
         """See :meth:`Inference.complete`; raises TenantLimited when it is awaited."""
         replica = self.replica(request.model)
         request = self._named(request)
         answer = self._inference.complete
-        return self._whole(request, replica) if self._gauges else answer(request)
+        return self._whole(request, replica) if self._gauges is not None else answer(request)
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """See :meth:`Inference.embed`; raises TenantLimited."""
         replica = self.replica(request.model)
         request = msgspec.structs.replace(request, tenant=self._tenant, key=self._id)
         need = self._need(request, replica)
-        charges = await self._taken(need)
-        real = need
+        charge = await self._taken(need)
+        used = need.input
         try:
             answer = await self._inference.embed(request)
-            real = Need(answer.input_tokens, 0)
+            used = answer.input_tokens
             return answer
         except InferenceError as error:
             if costs_nothing(error):
-                real = NOTHING
+                used = 0
             raise
         finally:
-            self._settle(charges, real)
+            _settle(charge, used, 0)
 
     async def count(self, request: Request) -> int:
         """See :meth:`Inference.count`; raises TenantLimited."""
         self.replica(request.model)
-        charges = await self._taken(NOTHING)
+        charge = await self._taken(NOTHING)
         try:
             return await self._inference.count(self._named(request))
         finally:
-            self._settle(charges, NOTHING)
+            _settle(charge, 0, 0)
 
     def _allows(self, name: str) -> bool:
         return not self._models or all(
@@ -163,6 +164,7 @@ class KeyedInference:
         return msgspec.structs.replace(
             request, tenant=self._tenant, key=self._id, priority=self._priority,
             session=f"{self._tenant}:{session}" if session is not None else None,
+            estimate=estimated_input(request) if self._counts else None,
         )  # fmt: skip
 
     async def _metered(
@@ -170,7 +172,7 @@ class KeyedInference:
     ) -> AsyncGenerator[Burst]:
         async with aclosing(source):
             need = self._need(request, replica)
-            charges = await self._taken(need)
+            charge = await self._taken(need)
             tally: Tally | None = None
             failure: BaseException | None = None
             try:
@@ -183,23 +185,23 @@ class KeyedInference:
                 failure = error
                 raise
             finally:
-                self._end(charges, need, tally, failure)
+                self._end(charge, need, tally, failure)
 
     async def _whole(self, request: Request, replica: Answering) -> Burst:
         need = self._need(request, replica)
-        charges = await self._taken(need)
-        tally = None
-        failure: BaseException | None = None
+        charge = await self._taken(need) if self._shares else self._take(need)
         try:
             burst = await self._inference.complete(request)
-            tally = Tally()
-            tally.add(burst)
-            return burst
         except BaseException as error:
-            failure = error
+            self._end(charge, need, None, error)
             raise
-        finally:
-            self._end(charges, need, tally, failure)
+        tally = Tally()
+        if burst and burst[-1].usage is not None:
+            tally.usage = burst[-1].usage
+        else:
+            tally.add(burst)
+        self._end(charge, need, tally, None)
+        return burst
 
     def _need(self, request: Request | EmbedRequest, replica: Answering) -> Need:
         """What to reserve of tokens, where they are limited."""
@@ -207,37 +209,33 @@ class KeyedInference:
             return NOTHING
         return need_of(request, replica.runner, self._expected)
 
-    async def _taken(self, need: Need) -> list[Charge]:
-        """The charges of a request; see :meth:`Gauge.borrow`."""
-        if self._shares:
-            for gauge in self._gauges:
-                await gauge.borrow(asyncio.get_running_loop().time(), need)
+    async def _taken(self, need: Need) -> Charge | None:
+        """What a request is charged; see :meth:`Gauge.borrow`. Raises TenantLimited."""
+        if self._shares and self._gauges is not None:
+            await self._gauges.borrow(need)
         return self._take(need)
 
-    def _take(self, need: Need) -> list[Charge]:
-        """All charges or none: nothing else runs between the questions and the taking."""
+    def _take(self, need: Need) -> Charge | None:
+        """The same of what this process has."""
+        if self._gauges is None:
+            return None
         now = asyncio.get_running_loop().time()
-        for gauge in self._gauges:
-            refusal = gauge.refusal(now, need)
-            if refusal is not None:
-                raise refusal
-        return [gauge.take(now, need) for gauge in self._gauges]
+        return self._gauges.take(now, need, shared=self._shares)
 
     def _end(
-        self, charges: list[Charge], need: Need, tally: Tally | None,
+        self, charge: Charge | None, need: Need, tally: Tally | None,
         failure: BaseException | None,
     ) -> None:  # fmt: skip
         """What was used: who leaves before the first word has used its input all the same."""
-        real = NOTHING
-        for_nothing = tally is None and failure is not None and costs_nothing(failure)
-        if self._counts and not for_nothing:
-            usage = (tally or Tally()).of(need)
-            if failure is None:
-                self._expected.saw(usage.output)
-            real = Need(usage.input, usage.output)
-        self._settle(charges, real)
+        if not self._counts or (tally is None and failure is not None and costs_nothing(failure)):
+            _settle(charge, 0, 0)
+            return
+        usage = (tally or Tally()).of(need)
+        if failure is None:
+            self._expected.saw(usage.output)
+        _settle(charge, usage.input, usage.output)
 
-    def _settle(self, charges: list[Charge], real: Need) -> None:
-        now = asyncio.get_running_loop().time()
-        for gauge, charge in zip(self._gauges, charges, strict=True):
-            gauge.settle(now, charge, real)
+
+def _settle(charge: Charge | None, input: int, output: int) -> None:
+    if charge is not None:
+        charge.settle(asyncio.get_running_loop().time(), 1, input + output, input, output)

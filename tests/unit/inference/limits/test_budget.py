@@ -44,7 +44,7 @@ def test_inf_bg_1_reserved_and_settled_stay_within_the_limit(steps: list[tuple[s
             case "settle" if held:
                 one = held.pop(0)
                 cost = min(amount, one.amount)
-                assert one.settle(cost)
+                assert one.settle(clock.now, cost)
                 settled += cost
                 ended.append(one)
             case "release" if held:
@@ -54,7 +54,7 @@ def test_inf_bg_1_reserved_and_settled_stay_within_the_limit(steps: list[tuple[s
             case "later":
                 clock.now += 60
         for one in ended:  # a second end means nothing
-            assert not one.settle(999) and not one.release()
+            assert not one.settle(clock.now, 999) and not one.release()
         assert purse.settled == settled
         assert purse.reserved == sum(one.amount for one in held)
         assert settled + purse.reserved <= 1000, "BG-1"
@@ -73,7 +73,7 @@ def test_money_comes_back_when_its_period_is_over(
 ) -> None:
     clock = Clock(used_at)
     purse = Purse("s", budget, clock=clock)
-    purse.reserve(10**9).settle(10**9)
+    purse.reserve(10**9).settle(clock.now, 10**9)
     with pytest.raises(BudgetExceeded) as caught:
         purse.reserve(1)
     free = Clock(free_at).now
@@ -86,7 +86,7 @@ def test_money_comes_back_when_its_period_is_over(
 
 def test_a_dearer_answer_is_booked_whole() -> None:
     purse = Purse("s", Budget(per_day=1.0), clock=Clock("2026-03-01T10:00:00"))
-    purse.reserve(10).settle(10**9)
+    purse.reserve(10).settle(0.0, 10**9)
     assert purse.used_ratio() == 1.0
 
 
