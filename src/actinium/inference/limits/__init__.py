@@ -1,7 +1,7 @@
 """Limits, money, fairness and failure as plain objects on the event loop, without I/O."""
 
 from .accounts import Accounts
-from .budget import Purse, Reservation
+from .budget import Purse
 from .fair import FairQueue
 from .gate import Gate, Permit
 from .limiter import Limiter, Need
@@ -16,7 +16,6 @@ __all__ = [
     "Permit",
     "PriceTable",
     "Purse",
-    "Reservation",
     "Tariff",
     "price_table",
 ]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from actinium.errors import BudgetExceeded, ConfigError
 from actinium.inference import Budget
-from actinium.inference.limits import Purse, Reservation
+from actinium.inference.limits import Purse
+from actinium.inference.limits.budget import Reservation
 
 
 class Clock:
