@@ -20,7 +20,7 @@ PyObject* actor_ctx(PyObject* o, void*) {
                  Py_TYPE(o)->tp_name);
     return nullptr;
   }
-  PyTypeObject* type = cell->core->context_type;
+  PyTypeObject* type = owner(cell)->context_type;
   PyObject* ctx = type->tp_alloc(type, 0);
   if (ctx == nullptr) return nullptr;
   reinterpret_cast<ContextBase*>(ctx)->cell =
@@ -59,14 +59,14 @@ PyObject* context_self_ref(PyObject* o, void*) {
 
 PyObject* context_sender(PyObject* o, void*) {
   Cell* cell = cell_of_context(o);
-  const Item* it = current_item(cell->core, cell);
+  const Item* it = current_item(owner(cell), cell);
   if (it == nullptr || it->sender == nullptr) Py_RETURN_NONE;
   return Py_NewRef(reinterpret_cast<PyObject*>(it->sender));
 }
 
 PyObject* context_current(PyObject* o, void*) {  // (msg, sender, extra) or None
   Cell* cell = cell_of_context(o);
-  const Item* it = current_item(cell->core, cell);
+  const Item* it = current_item(owner(cell), cell);
   if (it == nullptr || it->msg == nullptr) Py_RETURN_NONE;
   return PyTuple_Pack(3, it->msg, it->sender ? reinterpret_cast<PyObject*>(it->sender) : Py_None,
                       it->extra ? it->extra : Py_None);
@@ -75,7 +75,7 @@ PyObject* context_current(PyObject* o, void*) {  // (msg, sender, extra) or None
 // The reply to be given later; the handler's own return value then goes nowhere.
 PyObject* context_take_reply(PyObject* o, PyObject*) {
   Cell* cell = cell_of_context(o);
-  const Item* it = current_item(cell->core, cell);
+  const Item* it = current_item(owner(cell), cell);
   if (it == nullptr || it->extra == nullptr || Py_TYPE(it->extra) != ReplyType) Py_RETURN_NONE;
   reinterpret_cast<Reply*>(it->extra)->deferred = 1;
   return Py_NewRef(it->extra);
@@ -83,7 +83,7 @@ PyObject* context_take_reply(PyObject* o, PyObject*) {
 
 PyObject* context_remaining(PyObject* o, void*) {
   const Cell* cell = cell_of_context(o);
-  const Core* c = cell->core;
+  const Core* c = owner(cell);
   std::int64_t deadline = 0;
   if (c->current == cell && this_thread() == c->thread) {
     deadline = c->deadline;
@@ -97,7 +97,7 @@ PyObject* context_remaining(PyObject* o, void*) {
 
 PyObject* context_spawn(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
   Cell* cell = cell_of_context(o);
-  return spawn_from_call(cell->core, cell, args, nargs, names);
+  return spawn_from_call(owner(cell), cell, args, nargs, names);
 }
 
 PyObject* context_sleep(PyObject* o, PyObject* seconds) {

@@ -56,9 +56,9 @@ PyObject* or_none(PyObject* steals) { return steals != nullptr ? steals : Py_New
 // -> (msg, sender, extra, lane): the current message, which is nobody's until it is put back.
 PyObject* context_take_current(PyObject* o, PyObject*) {
   Cell* cell = reinterpret_cast<ContextBase*>(o)->cell;
-  Item* it = item_at_hand(cell->core, cell, "ctx.stash()");
+  Item* it = item_at_hand(owner(cell), cell, "ctx.stash()");
   if (it == nullptr) return nullptr;
-  const Activation* a = cell->core->activation;  // null: a `def` handler
+  const Activation* a = owner(cell)->activation;  // null: a `def` handler
   PyObject* lane = PyLong_FromLong(a != nullptr && a->parked ? a->lane : cell->box.last_lane());
   PyObject* tuple = lane != nullptr ? PyTuple_New(4) : nullptr;
   if (tuple == nullptr) {
@@ -96,9 +96,9 @@ PyObject* cell_put_back(PyObject* o, PyObject* list) {
     if (!cell->box.push_front(it, lane)) return PyErr_NoMemory();
     cell->depth++;
     if (cell->straight == 0) [[unlikely]]
-      message_delivered(cell->core, cell, msg);
+      message_delivered(owner(cell), cell, msg);
   }
-  if (PyList_GET_SIZE(list) > 0) make_ready(cell->core, cell);
+  if (PyList_GET_SIZE(list) > 0) make_ready(owner(cell), cell);
   Py_RETURN_NONE;
 }
 
@@ -106,8 +106,8 @@ PyObject* cell_put_back(PyObject* o, PyObject* list) {
 // actor with sender, reply and deadline.
 PyObject* cell_forward(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
   auto* cell = reinterpret_cast<Cell*>(o);
-  Core* c = core_here(cell->core);  // of the actor that hands it on
-  if (c == nullptr) c = cell->core;
+  Core* c = core_here(owner(cell));  // of the actor that hands it on
+  if (c == nullptr) c = owner(cell);
   if (nargs > 1) {
     PyErr_Format(PyExc_TypeError, "forward() takes at most one message, got %zd", nargs);
     return nullptr;

@@ -34,7 +34,7 @@ bool gather_batch(Cell* cell, Handler* h, Item& it) {
     cell->taken++;
   }
   Py_SET_SIZE(reinterpret_cast<PyVarObject*>(list), n);
-  cell->core->until_check -= static_cast<std::int32_t>(n) - 1;
+  owner(cell)->until_check -= static_cast<std::int32_t>(n) - 1;
   batch->count = n;
   it = Item{list, nullptr, reinterpret_cast<PyObject*>(batch)};
   return true;
@@ -95,7 +95,7 @@ Py_ssize_t send_plainly(Core* c, Cell* cell, PyObject** messages, Py_ssize_t n) 
 // tell_many(messages) -> how many were taken.
 PyObject* cell_tell_many(PyObject* o, PyObject* messages) {
   auto* cell = reinterpret_cast<Cell*>(o);
-  Core* c = cell->core;
+  Core* c = owner(cell);
   std::uint64_t taken = 0;
   if (PyList_CheckExact(messages) || PyTuple_CheckExact(messages)) {
     // A refusal runs Python code, which may change the list: looked at anew each time.

@@ -29,7 +29,7 @@ PyObject* cell_signal(PyObject* o, PyObject* flags) {
   Cell* cell = self_of(o);
   const long bits = PyLong_AsLong(flags);
   if (bits == -1 && PyErr_Occurred()) return nullptr;
-  if (not_from_here(cell->core, "stop()")) return nullptr;
+  if (not_from_here(owner(cell), "stop()")) return nullptr;
   if ((cell->state & kStopped) != 0) Py_RETURN_FALSE;
   signal_cell(cell, static_cast<std::uint16_t>(bits));
   Py_RETURN_TRUE;
@@ -43,7 +43,7 @@ PyObject* cell_pause(PyObject* o, PyObject*) {
 PyObject* cell_unpause(PyObject* o, PyObject*) {
   Cell* cell = self_of(o);
   cell->state &= static_cast<std::uint16_t>(~kPaused);
-  settle_idle(cell->core, cell);
+  settle_idle(owner(cell), cell);
   Py_RETURN_NONE;
 }
 
@@ -78,12 +78,12 @@ PyObject* cell_abandon(PyObject* o, PyObject*) {
       a = a->next;
       continue;
     }
-    Item item = abandon_activation(cell->core, a);
+    Item item = abandon_activation(owner(cell), a);
     n++;
-    if (item.msg != nullptr) give_to_hook(cell->core->hook_closed, cell, item);
+    if (item.msg != nullptr) give_to_hook(owner(cell)->hook_closed, cell, item);
     a = cell->activations;  // the hook ran Python
   }
-  settle_idle(cell->core, cell);
+  settle_idle(owner(cell), cell);
   return PyLong_FromLong(n);
 }
 
@@ -211,7 +211,7 @@ PyObject* cell_set_behaviour(PyObject* o, PyObject* value) {
 
 PyObject* cell_finish_method(PyObject* o, PyObject*) {
   Cell* cell = self_of(o);
-  if ((cell->state & kStopped) == 0) cell_finish(cell->core, cell);
+  if ((cell->state & kStopped) == 0) cell_finish(owner(cell), cell);
   Py_RETURN_NONE;
 }
 
@@ -269,7 +269,7 @@ void signal_cell(Cell* cell, std::uint16_t flags) {
   if ((cell->state & kStopped) != 0) return;
   if ((flags & (kSysStop | kSysDrain)) != 0) cell->state |= kClosed;
   cell->sys |= flags;
-  make_ready_system(cell->core, cell);
+  make_ready_system(owner(cell), cell);
 }
 
 void cell_finish(Core* c, Cell* cell) {
@@ -403,7 +403,7 @@ Cell* reserve_cell(Core* c, Cell* parent, PyObject* cls) {
 
 // On the cell's own shard. Null with an exception set: the actor has stopped before it began.
 PyObject* settle_cell(Cell* cell, PyObject* args, PyObject* kwargs) {
-  Core* c = cell->core;
+  Core* c = owner(cell);
   Cell* parent = cell->parent;
   if ((parent->state & kClosed) != 0 || c->closed || !prepare(c, cell)) {
     cell->state |= kStopped | kClosed;
@@ -433,7 +433,16 @@ void cell_dealloc(PyObject* o) {
   Py_XDECREF(cell->args);
   Py_XDECREF(cell->kwargs);
   Py_XDECREF(cell->extra);
+#ifdef Py_GIL_DISABLED
+  if (cell->visited != 0) {
+    let_go_visited(cell);
+    parent = nullptr;
+  } else {
+    Py_DECREF(cell->core);
+  }
+#else
   Py_DECREF(cell->core);
+#endif
   cell_free(cell);
   Py_DECREF(type);
   // A chain of parents that only this leaf kept is let go in a loop: trees may be deep.
@@ -466,7 +475,7 @@ PyObject* get_taken(PyObject* o, void*) { return PyLong_FromUnsignedLong(self_of
 PyObject* get_running(PyObject* o, void*) { return PyLong_FromLong(self_of(o)->running); }
 PyObject* get_sys(PyObject* o, void*) { return PyLong_FromLong(self_of(o)->sys); }
 PyObject* get_parent(PyObject* o, void*) {
-  Cell* p = self_of(o)->parent;
+  Cell* p = __atomic_load_n(&self_of(o)->parent, __ATOMIC_RELAXED);
   return Py_NewRef(p != nullptr ? reinterpret_cast<PyObject*>(p) : Py_None);
 }
 // What another shard may ask for while this one replaces it is read under the cell's lock.
@@ -493,7 +502,7 @@ PyObject* get_cls(PyObject* o, void*) {
   return cls;
 }
 PyObject* get_core(PyObject* o, void*) {
-  return Py_NewRef(reinterpret_cast<PyObject*>(self_of(o)->core));
+  return Py_NewRef(reinterpret_cast<PyObject*>(owner(self_of(o))));
 }
 PyObject* get_extra(PyObject* o, void*) {
   PyObject* e = nullptr;
@@ -515,7 +524,7 @@ int set_extra(PyObject* o, PyObject* value, void*) {
 }
 // The core of the calling thread in this actor's system; on other threads the actor's own.
 Core* here_of(PyObject* o) {
-  Core* c = self_of(o)->core;
+  Core* c = owner(self_of(o));
   Core* here = kOneThreadAtATime ? c : core_here(c);
   return here != nullptr ? here : c;
 }
@@ -523,7 +532,11 @@ PyObject* get_here(PyObject* o, void*) {
   return Py_NewRef(reinterpret_cast<PyObject*>(here_of(o)));
 }
 // Whether the calling thread is another shard of its system.
-PyObject* get_away(PyObject* o, void*) { return PyBool_FromLong(here_of(o) != self_of(o)->core); }
+PyObject* get_away(PyObject* o, void*) {
+  Core* c = owner(self_of(o));
+  Core* here = kOneThreadAtATime ? c : core_here(c);
+  return PyBool_FromLong(here != nullptr && here != c);
+}
 
 // (limits): a mailbox other than the class's; before the first message only.
 PyObject* cell_set_mailbox(PyObject* o, PyObject* limits) {
@@ -556,7 +569,7 @@ PyObject* cell_retry_after(PyObject* o, PyObject* const* args, Py_ssize_t nargs)
   }
   Cell* cell = self_of(o);
   Cell* sender = PyObject_TypeCheck(args[1], CellType) ? self_of(args[1]) : nullptr;
-  return PyFloat_FromDouble(double(retry_after_ns(cell->core, cell, code, sender)) / 1e9);
+  return PyFloat_FromDouble(double(retry_after_ns(owner(cell), cell, code, sender)) / 1e9);
 }
 
 // (0..3): critical, high, normal or low; from the next time it is ready on.
@@ -601,6 +614,10 @@ PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWOR
                          {"finish", cell_finish_method, METH_NOARGS, nullptr},
                          {"set_mailbox", cell_set_mailbox, METH_O, nullptr},
                          {"set_rank", cell_set_rank, METH_O, nullptr},
+#ifdef Py_GIL_DISABLED
+                         {"post", cell_post, METH_O, nullptr},
+                         {"set_mobile", cell_set_mobile, METH_NOARGS, nullptr},
+#endif
                          {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, nullptr},
                          {nullptr, nullptr, 0, nullptr}};
 

@@ -135,7 +135,7 @@ PyObject* cell_blocked_on(PyObject* o, PyObject*) {
   const Activation* a = blocker(cell);
   if (a == nullptr || a->waiting == nullptr) Py_RETURN_NONE;
   PyObject* list = PyList_New(0);
-  if (list != nullptr && !add_replies(cell->core, a->waiting, list)) Py_CLEAR(list);
+  if (list != nullptr && !add_replies(owner(cell), a->waiting, list)) Py_CLEAR(list);
   return list;
 }
 

@@ -85,6 +85,7 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   c->manual = manual != 0;
   c->next_uid = 1;
 #ifdef Py_GIL_DISABLED
+  ::new (&c->gate) std::mutex();
   c->uid_step = 1;
 #endif
   c->flow->limit = memory_limit;
@@ -328,6 +329,7 @@ PyObject* core_snapshot(PyObject* o, PyObject*) {
 
 PyObject* core_set_closing(PyObject* o, PyObject*) {
   self_of(o)->closing |= kClosing;
+  take_no_more(self_of(o));
   Py_RETURN_NONE;
 }
 
@@ -383,6 +385,7 @@ PyObject* core_close(PyObject* o, PyObject* hooks) {
   if (set == nullptr) return nullptr;
   Py_DECREF(set);
   c->closing = kClosing;
+  take_no_more(c);
   close_inbox(c);
   leave_shards(c);
   while (!c->ready.empty()) {
@@ -441,6 +444,7 @@ void core_dealloc(PyObject* o) {
 #ifdef Py_GIL_DISABLED
   Py_XDECREF(c->on_inbox);
   forget_shards(c);
+  c->gate.~mutex();
 #endif
   Py_XDECREF(c->context);
   Py_XDECREF(c->scratch);

@@ -218,8 +218,8 @@ PyObject* pressed(Core* c, Cell* cell, PyObject* sender, bool overflowed) {
 
 Guard* guard_of(const Cell* cell) {
   if ((cell->state & kGuarded) == 0) return nullptr;
-  const auto found = cell->core->flow->guards.find(const_cast<Cell*>(cell));
-  return found != cell->core->flow->guards.end() ? &found->second : nullptr;
+  const auto found = owner(cell)->flow->guards.find(const_cast<Cell*>(cell));
+  return found != owner(cell)->flow->guards.end() ? &found->second : nullptr;
 }
 
 const Limits* limits_of(const Cell* cell) {
@@ -324,10 +324,10 @@ void guard_forget(Cell* cell) {
   Overflowed left;
   while (g->overflow.pop(left))
     item_release(left.item);
-  remove_bytes(cell->core, g, g->bytes);
+  remove_bytes(owner(cell), g, g->bytes);
   delete g->buckets;
   Py_DECREF(reinterpret_cast<PyObject*>(g->limits));
-  cell->core->flow->guards.erase(cell);
+  owner(cell)->flow->guards.erase(cell);
 }
 
 int set_limits(Cell* cell, Limits* l) {
@@ -336,9 +336,9 @@ int set_limits(Cell* cell, Limits* l) {
       PyErr_SetString(UsageError, "lanes must be set before the first message");
       return -1;
     }
-    if (!set_lanes(cell->core, cell, l->lanes)) return -1;
+    if (!set_lanes(owner(cell), cell, l->lanes)) return -1;
   }
-  Core* c = cell->core;
+  Core* c = owner(cell);
   cell->straight = c->flow->limit == 0 ? l->straight : 0;
   if (l == cell->behaviour->limits) return 0;
   Guard* g = guard_made(c, cell);

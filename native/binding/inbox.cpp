@@ -8,20 +8,22 @@
 
 #include "order.hpp"
 #include "send.hpp"
+#ifdef Py_GIL_DISABLED
+#include "actinium/handover.hpp"
+#include "shards.hpp"
+#endif
 
 namespace binding {
 
 namespace {
 
-void push(Core* c, Cell* cell, Item& it, unsigned lane, void* memory, Inward what) {
+void push(Core* c, Cell* cell, Item& it, unsigned lane, void* memory, [[maybe_unused]] Inward what) {
   auto* in = ::new (memory) Inbound{};
   in->cell = reinterpret_cast<Cell*>(Py_XNewRef(reinterpret_cast<PyObject*>(cell)));
   in->item = it;
   in->lane = lane;
 #ifdef Py_GIL_DISABLED
   in->what = what;
-#else
-  (void)what;
 #endif
   it = Item{};
   c->inbox_size.fetch_add(1, std::memory_order_relaxed);
@@ -63,6 +65,8 @@ void arrive(Core* c, Inbound* in) {
       reply_withdrawn(reinterpret_cast<Reply*>(it.extra));
       item_release(it);
       return;
+    case Inward::kActor:
+      return actor_arrived(c, in->cell, in->lane);
     case Inward::kCall:
       PyObject* r = PyObject_CallNoArgs(it.msg);
       if (r == nullptr) report_unraisable(it.msg);
@@ -108,45 +112,48 @@ PyObject* hook_for_any_thread(Core* c, PyObject* Core::* slot) {
 
 #ifdef Py_GIL_DISABLED
 
-namespace {
-
-// The loop of another thread has something to read. It may end at this moment.
-void wake(Core* c, PyObject* call, PyObject* on_inbox) {
-  static PyObject* names = Py_BuildValue("(s)", "context");
-  PyObject* args[3] = {nullptr, on_inbox, c->context};
-  PyObject* r = PyObject_Vectorcall(call, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
-  if (r == nullptr && c->closed && PyErr_ExceptionMatches(PyExc_RuntimeError)) PyErr_Clear();
-  if (r == nullptr) report_unraisable(call);
-  Py_XDECREF(r);
+void push_inbound(Core* c, Cell* cell, Item& it, unsigned lane, void* memory, Inward what,
+                  Wake* wake) {
+  push(c, cell, it, lane, memory, what);
+  if (c->inbox_armed.exchange(1, std::memory_order_seq_cst) == 0 && !c->manual) {
+    wake->call = Py_NewRef(c->call_soon_threadsafe);
+    wake->on_inbox = Py_NewRef(c->on_inbox);
+  }
 }
 
-}  // namespace
+// The loop of another thread has something to read. It may end at this moment.
+void wake_loop(Core* c, Wake& wake) {
+  if (wake.call == nullptr) return;
+  static PyObject* names = Py_BuildValue("(s)", "context");
+  PyObject* args[3] = {nullptr, wake.on_inbox, c->context};
+  PyObject* r = PyObject_Vectorcall(wake.call, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+  if (r == nullptr && c->closed && PyErr_ExceptionMatches(PyExc_RuntimeError)) PyErr_Clear();
+  if (r == nullptr) report_unraisable(wake.call);
+  Py_XDECREF(r);
+  Py_DECREF(wake.call);
+  Py_DECREF(wake.on_inbox);
+}
 
 Sent send_in(Core* c, Cell* cell, Item& it, unsigned lane, Inward what) {
   void* memory = actinium::slab_alloc(sizeof(Inbound), actinium::Region::inbox);
   if (memory == nullptr) return Sent::kNoMemory;
-  PyObject* call = nullptr;
-  PyObject* on_inbox = nullptr;
-  bool open = false;
-  Py_BEGIN_CRITICAL_SECTION(c);  // nobody reads the inbox of a closed core
-  open = c->closed == 0;
-  if (open) {
-    push(c, cell, it, lane, memory, what);
-    if (c->inbox_armed.exchange(1, std::memory_order_seq_cst) == 0 && !c->manual) {
-      call = Py_NewRef(c->call_soon_threadsafe);
-      on_inbox = Py_NewRef(c->on_inbox);
-    }
-  }
-  Py_END_CRITICAL_SECTION();
+  Wake wake;
+  bool open = false;  // nobody reads the inbox of a closed core
+  Core* const home = actinium::send_to_owner(
+      [c, cell]() -> Core* {
+        if (cell == nullptr) return c;
+        Core* const now = owner(cell);
+        return now->thread != this_thread() ? now : nullptr;
+      },
+      [&](Core* to) {
+        open = to->closed == 0;
+        if (open) push_inbound(to, cell, it, lane, memory, what, &wake);
+      });
   if (!open) {
     actinium::slab_free(memory, sizeof(Inbound), actinium::Region::inbox);
-    return Sent::kClosed;
+    return home != nullptr ? Sent::kClosed : Sent::kHere;
   }
-  if (call != nullptr) {
-    wake(c, call, on_inbox);
-    Py_DECREF(call);
-    Py_DECREF(on_inbox);
-  }
+  wake_loop(home, wake);
   return Sent::kYes;
 }
 
@@ -154,6 +161,8 @@ PyObject* offer_across(Core* c, Cell* cell, Item& it, unsigned lane) {
   switch (send_in(c, cell, it, lane, Inward::kOffer)) {
     case Sent::kYes:
       return Py_NewRef(c->accepted);
+    case Sent::kHere:
+      return offer(owner(cell), cell, it, lane);
     case Sent::kClosed:
       return refuse(c, cell, it, kIsClosed);
     default:
@@ -207,9 +216,10 @@ void drain_inbox(Core* c) {
 
 void close_inbox(Core* c) {
 #ifdef Py_GIL_DISABLED
-  Py_BEGIN_CRITICAL_SECTION(c);
-  c->closed = 1;
-  Py_END_CRITICAL_SECTION();
+  {
+    const std::lock_guard hold(c->gate);
+    c->closed = 1;
+  }
   drain_inbox(c);  // pushes are whole within the section: none is half in
 #else
   c->closed = 1;

@@ -125,7 +125,7 @@ bool take_urgent(Core* c, actinium::Urgent* out) {
   while (!order->urgent.empty()) {
     const actinium::Urgent hint = order->urgent.pop();
     auto* cell = static_cast<Cell*>(hint.actor);
-    if (!still_waits(hint, cell)) {
+    if (!same_shard(c, cell) || !still_waits(hint, cell)) {  // it moved to where it gets its turn
       Py_DECREF(cell);
     } else if (runnable(cell)) {
       *out = hint;
@@ -171,8 +171,11 @@ std::int64_t run_ordered(Core* c, std::int64_t limit) {
     if ((pick.entry & kEarlyTag) == 0) {
       n = run_entry(c, pick.entry, limit);
     } else {
-      cell->queued_rank = actinium::kLow;  // where its own place lies is not known any more
-      n = (cell->state & kQueued) != 0 ? run_early(c, cell, limit) : 0;
+      n = 0;
+      if (same_shard(c, cell)) {
+        cell->queued_rank = actinium::kLow;  // where its own place lies is not known any more
+        if ((cell->state & kQueued) != 0) n = run_early(c, cell, limit);
+      }
       Py_DECREF(cell);
     }
     levels.charge(pick.payer, n);

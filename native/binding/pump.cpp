@@ -3,21 +3,34 @@
 // A slice ends after its time or when nothing is ready; then the loop gets its turn for I/O and
 // other tasks. Time is read once per 16 messages while those are quick, and after each message
 // once they are slow, so that the bound holds without a clock read per message (SC-4).
+#include <bit>
+
 #include "batch.hpp"
 #include "guard.hpp"
 #include "order.hpp"
-#include "runtime.hpp"
+#include "shards.hpp"
 
 namespace binding {
 namespace {
 
 constexpr int kCheckEvery = 16;
 
+// How long a message takes, for who wants to know whether an actor is worth moving.
+inline void note_pace([[maybe_unused]] Core* c, [[maybe_unused]] std::int64_t ns) {
+#ifdef Py_GIL_DISABLED
+  Sharing* s = c->sharing;
+  if (s == nullptr) return;
+  s->pace_ns += (ns / s->paced - s->pace_ns) / 4;
+  s->paced = ns > c->slice_ns / 16 ? 1 : kCheckEvery;
+#endif
+}
+
 // Called after each message; sets slice_over once the slice's time is used up.
 inline void check_time(Core* c) {
   if (--c->until_check > 0) [[likely]]
     return;
   const std::int64_t now = monotonic_ns();
+  note_pace(c, now - c->last_check);
   c->until_check = now - c->last_check > c->slice_ns / 16 ? 1 : kCheckEvery;
   c->last_check = now;
   c->slice_over = now >= c->slice_end;
@@ -241,7 +254,7 @@ PyObject* argument_of(Core* c, Cell* cell, Handler* h, Item& it) {
 // For the runtime's own work on the cell, so no handler of it is under way.
 PyObject* cell_handle_one(PyObject* o, PyObject*) {
   auto* cell = reinterpret_cast<Cell*>(o);
-  Core* c = cell->core;
+  Core* c = owner(cell);
   Item it;
   if (c->current != nullptr || cell->obj == nullptr || cell->running != 0 || !cell->box.pop(it)) {
     Py_RETURN_FALSE;
@@ -375,7 +388,21 @@ inline std::uintptr_t next_ready(Core* c) {
   return entry;
 }
 
+// True when what was taken out of the ready queue has gone to a shard that asked for work.
+inline bool gone([[maybe_unused]] Core* c, [[maybe_unused]] std::uintptr_t entry) {
+#ifdef Py_GIL_DISABLED
+  const Sharing* s = c->sharing;
+  if (s == nullptr || (entry & 1) != 0) return false;
+  const bool wanted = s->left != 0 || c->shards->hungry.load(std::memory_order_relaxed) != 0 ||
+                      c->shards->places[s->place].asked.load(std::memory_order_relaxed) != 0;
+  return wanted && give_away(c, reinterpret_cast<Cell*>(entry));
+#else
+  return false;
+#endif
+}
+
 [[gnu::always_inline]] inline std::int64_t run(Core* c, std::uintptr_t entry, std::int64_t limit) {
+  if (gone(c, entry)) return 0;
   if ((entry & 1) == 0) {
     const std::int64_t n = run_own(c, reinterpret_cast<Cell*>(entry), limit);
     renew_scratch(c);
@@ -419,6 +446,33 @@ void fire_timers(Core* c) {
 
 }  // namespace
 
+#ifdef Py_GIL_DISABLED
+namespace {
+
+inline void show_ready(Core* c) {
+  if (c->sharing == nullptr) return;
+  const auto now = static_cast<std::uint32_t>(ready_count(c));
+  if (std::bit_width(now) != std::bit_width(c->sharing->shown)) show_load(c, now);
+}
+
+void begin_sharing(Core* c) {
+  if (c->sharing != nullptr && c->sharing->asking) stop_asking(c);
+}
+
+void end_sharing(Core* c) {
+  if (c->sharing == nullptr) return;
+  show_ready(c);
+  pass_on_asks(c);
+  if (ready_count(c) == 0) ask_for_work(c);
+}
+
+}  // namespace
+#else
+static inline void show_ready(Core*) {}
+static inline void begin_sharing(Core*) {}
+static inline void end_sharing(Core*) {}
+#endif
+
 void schedule_activation(Activation* a) {
   if (a->scheduled) return;
   a->scheduled = 1;
@@ -434,10 +488,12 @@ void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages) {
   c->last_check = monotonic_ns();
   c->slice_end = budget_ns > 0 ? c->last_check + budget_ns : INT64_MAX;
   if (PyContext_Enter(c->scratch) < 0) report_unraisable(c->scratch);
+  begin_sharing(c);
   fire_timers(c);
   std::int64_t left = max_messages;
   while (left > 0 && !c->slice_over) {
     if (c->inbox_armed.load(std::memory_order_relaxed) != 0) drain_inbox(c);
+    show_ready(c);
     if (c->order != nullptr) [[unlikely]] {
       if (ready_count(c) == 0) break;
       left -= run_ordered(c, left);
@@ -455,6 +511,7 @@ void run_slice(Core* c, std::int64_t budget_ns, std::int64_t max_messages) {
     drop_spare(c);
     return;
   }
+  end_sharing(c);
   core_arm_timer(c);
   if (actinium::slab_wants_trim()) [[unlikely]]
     core_trim_later(c);

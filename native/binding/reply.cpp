@@ -93,7 +93,7 @@ void raise_outcome(Reply* r) {
 
 // A cancellable handler ends with the wait for it.
 void cancel_handler_of(Reply* r) {
-  if (!kOneThreadAtATime && this_thread() != r->target->core->thread) return;
+  if (!kOneThreadAtATime && this_thread() != owner(r->target)->thread) return;
   auto* o = reinterpret_cast<PyObject*>(r);
   for (Activation* a = r->target->activations; a != nullptr; a = a->next) {
     if (a->item.extra == o && a->handler != nullptr && a->handler->cancellable) {
@@ -118,7 +118,7 @@ Reply* reply_new(Cell* target) {
                    sizeof(Reply) - sizeof(PyObject));
   r->target = reinterpret_cast<Cell*>(Py_NewRef(reinterpret_cast<PyObject*>(target)));
 #ifdef Py_GIL_DISABLED
-  r->core = reinterpret_cast<Core*>(Py_NewRef(reinterpret_cast<PyObject*>(target->core)));
+  r->core = reinterpret_cast<Core*>(Py_NewRef(reinterpret_cast<PyObject*>(owner(target))));
 #endif
   return r;
 }
@@ -171,7 +171,7 @@ void reply_fail(Reply* r, PyObject* exc) {
 // Watches the deadline of an ask that is under way.
 void reply_time(Core* c, Reply* r, bool by_default) {
 #ifdef Py_GIL_DISABLED
-  if (!same_shard(c, r->target)) {
+  if (c->shards != nullptr) {
     r->kept = 1;
     Py_INCREF(r);
   }

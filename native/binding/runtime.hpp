@@ -79,7 +79,7 @@ inline bool is_done(const Reply* r) {
          r->answered.load(std::memory_order_relaxed) != 0;
 }
 inline Core* home_of(const Reply* r) { return r->core; }
-inline bool same_shard(const Core* c, const Cell* cell) { return cell->core == c; }
+inline bool same_shard(const Core* c, const Cell* cell) { return owner(cell) == c; }
 inline std::uint64_t new_uid(Core* c) {  // other shards make cells too
   return __atomic_fetch_add(&c->next_uid, c->uid_step, __ATOMIC_RELAXED);
 }
@@ -89,7 +89,25 @@ void reply_arrived(Core* c, Item& it, bool failed);
 void reply_withdrawn(Reply* r);
 void set_home(Reply* r, Core* asker);
 void withdraw_across(Reply* r);
+// The actor whose handler runs has something that belongs to this shard from now on.
+inline void stays_here(Core* c) {
+  if (c->current != nullptr) c->current->mobile = 0;
+}
+
+// ---- moving.cpp
+bool give_away(Core* c, Cell* cell);
+void actor_arrived(Core* c, Cell* cell, std::size_t from);
+void ask_for_work(Core* c);
+void stop_asking(Core* c);
+void show_load(Core* c, std::uint32_t now);
+void pass_on_asks(Core* c);
+void take_no_more(Core* c);
+void let_go_visited(Cell* cell);
+PyObject* cell_set_mobile(PyObject* o, PyObject*);
+PyObject* cell_post(PyObject* o, PyObject* fn);
 #else
+inline void stays_here(Core*) {}
+inline void take_no_more(Core*) {}
 inline void leave_shards(Core*) {}
 inline bool is_home(const Reply*) { return true; }
 inline void set_home(Reply*, Core*) {}

@@ -241,7 +241,7 @@ Cell* sender_now(Core* c, const Options& o) {
 
 PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
   Cell* cell = self_of(o);
-  Core* c = cell->core;
+  Core* c = owner(cell);
   if (nargs != 1) {
     PyErr_Format(PyExc_TypeError, "tell() takes one message, got %zd", nargs);
     return nullptr;
@@ -270,7 +270,7 @@ PyObject* cell_tell(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObje
 // (message, sender or None) -> why a tell of it would be refused now; None: it would be taken.
 PyObject* cell_refusal(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
   Cell* cell = self_of(o);
-  Core* c = cell->core;
+  Core* c = owner(cell);
   if (nargs != 2) {
     PyErr_SetString(PyExc_TypeError, "refusal() takes a message and its sender");
     return nullptr;
@@ -290,7 +290,7 @@ PyObject* cell_refusal(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
 
 PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
   Cell* cell = self_of(o);
-  Core* c = cell->core;
+  Core* c = owner(cell);
   if (nargs < 1 || nargs > 2) {
     PyErr_Format(PyExc_TypeError, "ask() takes a message and a timeout, got %zd values", nargs);
     return nullptr;
@@ -315,6 +315,7 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
   Reply* r = reply_new(cell);
   if (r == nullptr) return nullptr;
   set_home(r, c);
+  stays_here(c);
   const std::int64_t wait = options.timeout >= 0 ? options.timeout : c->ask_timeout_ns;
   if (!options.forever) {
     // A long timeout may come late by the coarse clock's slack, never early.
@@ -357,7 +358,7 @@ PyObject* cell_ask(PyObject* o, PyObject* const* args, Py_ssize_t nargs, PyObjec
 // sleep(seconds) -> awaitable: on the shard's own timers, at a fraction of what the loop's cost.
 PyObject* cell_sleep(PyObject* o, PyObject* seconds) {
   Cell* cell = self_of(o);
-  Core* c = cell->core;
+  Core* c = owner(cell);
   std::int64_t ns;
   bool forever;
   if (!read_seconds(seconds, "seconds", &ns, &forever)) return nullptr;
@@ -367,6 +368,7 @@ PyObject* cell_sleep(PyObject* o, PyObject* seconds) {
   }
   Reply* r = reply_new(cell);
   if (r == nullptr) return nullptr;
+  stays_here(c);
   r->sleeping = 1;
   if (!forever) {
     r->deadline = instant(core_now(c) + ns - 1);  // an instant on a tick is due at that tick
@@ -379,7 +381,7 @@ PyObject* cell_sleep(PyObject* o, PyObject* seconds) {
 // (msg, stream) -> Put: opens a stream; `stream` is what the generator's items go to.
 PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs) {
   Cell* cell = self_of(o);
-  Core* c = cell->core;
+  Core* c = owner(cell);
   if (nargs < 3 || nargs > 4) {
     PyErr_SetString(PyExc_TypeError,
                     "open_stream() takes a message, a stream, seconds and whether it is urgent");
@@ -398,6 +400,7 @@ PyObject* cell_open_stream(PyObject* o, PyObject* const* args, Py_ssize_t nargs)
   }
   Envelope* e = envelope_new(kStream, args[1], deadline);
   if (e == nullptr) return nullptr;
+  stays_here(c);
   e->urgent = nargs == 4 ? args[3] == Py_True : named || (inherited && in_a_hurry(c));
   Item it{Py_NewRef(args[0]), current_sender(c), reinterpret_cast<PyObject*>(e)};
   return offer(c, cell, it, actinium::kNormal);
@@ -424,22 +427,24 @@ PyObject* cell_deliver(PyObject* o, PyObject* msg) {
   if (e == nullptr) return nullptr;
   Item it{Py_NewRef(msg), nullptr, reinterpret_cast<PyObject*>(e)};
 #ifdef Py_GIL_DISABLED
-  if (this_thread() != cell->core->thread) {
-    const Sent sent = send_in(cell->core, cell, it, actinium::kNormal, Inward::kNotice);
+  if (this_thread() != owner(cell)->thread) {
+    const Sent sent = send_in(nullptr, cell, it, actinium::kNormal, Inward::kNotice);
     if (sent == Sent::kYes) Py_RETURN_TRUE;
-    item_release(it);
-    if (sent == Sent::kClosed) Py_RETURN_FALSE;
-    return PyErr_NoMemory();
+    if (sent != Sent::kHere) {
+      item_release(it);
+      if (sent == Sent::kClosed) Py_RETURN_FALSE;
+      return PyErr_NoMemory();
+    }
   }
 #endif
-  if (!deliver_here(cell->core, cell, it)) return PyErr_NoMemory();
+  if (!deliver_here(owner(cell), cell, it)) return PyErr_NoMemory();
   Py_RETURN_TRUE;
 }
 
 // (msg, sender, extra): takes a message that was refused after all, whatever the bound.
 PyObject* cell_admit(PyObject* o, PyObject* args) {
   Cell* cell = self_of(o);
-  Core* c = cell->core;
+  Core* c = owner(cell);
   PyObject *msg, *sender, *extra;
   if (!PyArg_ParseTuple(args, "OOO:admit", &msg, &sender, &extra)) return nullptr;
   Item it{Py_NewRef(msg), nullptr, extra != Py_None ? Py_NewRef(extra) : nullptr};

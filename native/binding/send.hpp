@@ -38,8 +38,9 @@ PyObject* hook_for_any_thread(Core* c, PyObject* Core::* slot);  // a new refere
 #ifdef Py_GIL_DISABLED
 inline constexpr bool kOneThreadAtATime = false;
 PyObject* offer_across(Core* c, Cell* cell, Item& it, unsigned lane);
-enum class Sent : std::uint8_t { kYes, kClosed, kNoMemory };
-// Puts an entry into a core's inbox; uses up the item only if it was sent.
+enum class Sent : std::uint8_t { kYes, kHere, kClosed, kNoMemory };
+// Puts an entry into a core's inbox; uses up the item only if it was sent. With a cell that is the
+// core of its actor, wherever it has moved to; kHere: this thread's own.
 Sent send_in(Core* c, Cell* cell, Item& it, unsigned lane, Inward what);
 // True with UsageError raised when this is not the thread of the system.
 bool not_from_here(const Core* c, const char* what);
@@ -57,7 +58,7 @@ inline Core* core_here(Core* c) { return this_thread() == c->thread ? c : nullpt
 #endif
 
 // The core that owns a cell which may be on another shard than the caller.
-inline Core* core_of(Core* c, const Cell* cell) { return kOneThreadAtATime ? c : cell->core; }
+inline Core* core_of(Core* c, const Cell* cell) { return kOneThreadAtATime ? c : owner(cell); }
 
 // False with NotAMessage raised when values of this type may not be sent.
 inline bool check_message(Core* c, PyTypeObject* type) {

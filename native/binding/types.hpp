@@ -15,6 +15,7 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 
 #include "actinium/hlc.hpp"
 #include "actinium/mailbox.hpp"
@@ -34,6 +35,7 @@ struct Limits;
 struct Order;
 struct Reply;
 struct ShardTable;
+struct Sharing;
 
 // One message in a mailbox. The item owns what it points to. While its handler runs it may be
 // taken away (set aside, handed on): then it has no message, and None as extra.
@@ -149,7 +151,21 @@ struct Cell {
   std::uint16_t running;     // handlers suspended or being stepped
   std::uint8_t rank;         // its place among the four levels
   std::uint8_t queued_rank;  // where it stands in line
+#ifdef Py_GIL_DISABLED
+  std::uint8_t mobile;    // the system may move it to another shard: see moving.cpp
+  std::uint64_t visited;  // the shards whose cores it holds, once it has moved
+#endif
 };
+
+// The core that an actor belongs to. Where there is no GIL another thread may be about to move it;
+// on the thread of that core it stays until the run loop gives it away.
+inline Core* owner(const Cell* cell) {
+#ifdef Py_GIL_DISABLED
+  return __atomic_load_n(&cell->core, __ATOMIC_ACQUIRE);
+#else
+  return cell->core;
+#endif
+}
 
 // Core::closing: why a message does not go straight into its mailbox.
 enum : std::uint8_t {
@@ -248,7 +264,9 @@ struct Core {
   FlowTable* flow;
 
 #ifdef Py_GIL_DISABLED
+  std::mutex gate;                     // held by who puts something into the inbox
   ShardTable* shards;                  // of its system, or null: see shards.cpp
+  Sharing* sharing;                    // its own part in that
   std::uint64_t uid_step;              // so that the shards of a system give out different numbers
   std::uint64_t n_refused;             // messages of other shards that their mailbox did not take
   std::atomic<std::int64_t> n_coming;  // actors that other shards have spawned here, not made yet
@@ -367,6 +385,7 @@ enum class Inward : std::uint8_t {
   kError,     // the same, of one that failed
   kWithdraw,  // nobody waits for that reply any more
   kCall,      // the message is to be called
+  kActor,     // the cell itself has moved here, from the shard whose number is the lane
 };
 
 // An item on its way from another thread.

@@ -92,6 +92,25 @@ TEST(victims_that_disappoint_are_visited_less) {
   CHECK(chooser.success(1) < 1.0 && chooser.success(2) == 1.0);
 }
 
+TEST(victims_that_can_only_be_asked_are_chosen_the_same_way) {
+  VictimChooser chooser(0, {0, 0, 0, 1, 1}, 3);
+  const auto choose = [&chooser](std::vector<std::uint32_t> loads) {
+    return chooser.choose([&loads](std::size_t i) { return loads[i]; });
+  };
+  for (int i = 0; i < 200; i++) {
+    CHECK(choose({9, 1, 2, 99, 99}) == 2);  // of the own group the fuller one
+    CHECK(choose({9, 0, 0, 5, 4}) == 3);
+    CHECK(choose({9, 0, 0, 0, 0}) == 0);  // nobody, which is itself
+  }
+  CHECK(chooser.success(2) == 1.0);  // nothing is learned before an answer
+  for (int i = 0; i < 20; i++)
+    chooser.learn(2, false);
+  CHECK(choose({9, 1, 2, 99, 99}) == 1);
+  for (int i = 0; i < 20; i++)
+    chooser.learn(2, true);
+  CHECK(choose({9, 1, 2, 99, 99}) == 2);
+}
+
 TEST(victims_are_the_same_for_the_same_seed) {
   VictimChooser a(1, groups_of(16, 4), 42);
   VictimChooser b(1, groups_of(16, 4), 42);

@@ -35,7 +35,28 @@ class VictimChooser {
   // brought anything and ends the round if so. True: something was brought.
   template <class Load, class Visit>
   bool round(Load&& load, Visit&& visit) {
-    return try_two(near_, load, visit) || try_two(far_, load, visit) || scan(load, visit);
+    const auto learning = [this, &visit](std::size_t shard) {
+      const bool found = visit(shard);
+      learn(shard, found);
+      return found;
+    };
+    return look(load, learning);
+  }
+
+  // The first that a round would visit, or this shard itself when nobody shows any load: for who
+  // can only ask, and learns later whether that brought something.
+  template <class Load>
+  std::size_t choose(Load&& load) {
+    std::size_t chosen = self_;
+    look(load, [&chosen](std::size_t shard) {
+      chosen = shard;
+      return true;
+    });
+    return chosen;
+  }
+
+  void learn(std::size_t shard, bool found) {
+    success_[shard] += kNews * ((found ? 1.0 : 0.0) - success_[shard]);
   }
 
   double success(std::size_t shard) const { return success_[shard]; }
@@ -46,11 +67,9 @@ class VictimChooser {
     return static_cast<double>(load(shard)) * success_[shard];
   }
 
-  template <class Visit>
-  bool visited(std::size_t shard, Visit& visit) {
-    const bool found = visit(shard);
-    success_[shard] += kNews * ((found ? 1.0 : 0.0) - success_[shard]);
-    return found;
+  template <class Load, class Visit>
+  bool look(Load& load, Visit&& visit) {
+    return try_two(near_, load, visit) || try_two(far_, load, visit) || scan(load, visit);
   }
 
   template <class Load, class Visit>
@@ -61,15 +80,15 @@ class VictimChooser {
     const std::size_t i = below(among.size());
     std::size_t first = among[i];
     if (among.size() == 1) {
-      return load(first) > 0 && visited(first, visit);
+      return load(first) > 0 && visit(first);
     }
     const std::size_t j = below(among.size() - 1);
     std::size_t second = among[j < i ? j : j + 1];
     if (promise(second, load) > promise(first, load)) {
       std::swap(first, second);
     }
-    return (load(first) > 0 && visited(first, visit)) ||
-           (load(second) > 0 && visited(second, visit));
+    return (load(first) > 0 && visit(first)) ||
+           (load(second) > 0 && visit(second));
   }
 
   // The most promising of all, as the table shows them now.
@@ -84,7 +103,7 @@ class VictimChooser {
         best = i;
       }
     }
-    return best != self_ && visited(best, visit);
+    return best != self_ && visit(best);
   }
 
   std::size_t below(std::size_t n) {  // SplitMix64

@@ -2,8 +2,9 @@
 
 The first shard is the system itself, on the thread it was started on; each further one is a system
 of its own inside, which shares with it what belongs to the whole: events, registry, dead letters.
-An actor lives on the shard where it was placed, with all its children, until it stops. How one
-shard reaches another is told in native/binding/shards.cpp.
+An actor lives on the shard where it was placed, with all its children; those that the system
+placed may move to a shard that has nothing to do. How one shard reaches another is told in
+native/binding/shards.cpp, how actors move in native/binding/moving.cpp.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from typing import Any
 
 import msgspec
 
-from actinium.core import Actor, LocalRef, Report, System
+from actinium.core import Actor, LocalRef, Report, Settings, System
 from actinium.core.away import across
 from actinium.core.extra import extra_of, on_stop
 from actinium.core.names import check_name
 from actinium.core.remote import Ledger
-from actinium.core.shardcore import post, shard_core
+from actinium.core.mobile import is_mobile
+from actinium.core.shardcore import post, shard_cell, shard_core
 from actinium.core.watchdog import Stuck, stuck_below
-from actinium.errors import ActiniumError, ActorNotFound, NameTaken, UsageError
+from actinium.errors import ActiniumError, ActorNotFound, ConfigError, NameTaken, UsageError
 from actinium.store import SqliteStore
 
 from .place import check_place, choose, rendezvous
@@ -48,6 +50,8 @@ class ShardState(msgspec.Struct, frozen=True, kw_only=True):
     actors: int
     accepted: int
     handled: int
+    moved_in: int = 0
+    """Actors that came from busier shards since the system was started."""
 
 
 class Shard(System):
@@ -80,7 +84,8 @@ class Shard(System):
         await self.start()
         self._keyed()
         core = self._running()
-        shard_core(core).join_shards(first._running(), self.index - 1, shards.count)
+        worth = _worth(self.settings)
+        shard_core(core).join_shards(first._running(), self.index - 1, shards.count, worth)
         first._life.events.observed_by(lambda on: post(core, partial(core.observe, on)))
         self.started.set_result(None)
         await self.over.wait()
@@ -101,6 +106,9 @@ class ShardThreads:
                 f"a {type(system.store).__name__} serves one thread; with shards write "
                 'ac.System(shards=..., store=await ac.SqliteStore.open("state.db"))'
             )
+        worth = system.settings.move_us
+        if worth is not None and worth < 0:
+            raise ConfigError(f"move_us: expected 0 or more microseconds, or None, got {worth!r}")
         self.count = count
         self._system = system
         self._shards: list[Shard] = []
@@ -128,7 +136,7 @@ class ShardThreads:
     async def start(self) -> None:
         system = self._system
         core = system._running()
-        shard_core(core).join_shards(None, 0, self.count)
+        shard_core(core).join_shards(None, 0, self.count, _worth(system.settings))
         system._keyed()  # on its own thread
         system._life.events.shared = True
         system._life.registry.across = partial(post, core)
@@ -160,7 +168,9 @@ class ShardThreads:
             load = {n: float(shard_core(shard._running()).load()[0]) for n, shard in shards.items()}
             target = shards[choose(place, shards, load) or 1]
         if name is None:
-            return self._spawn_on(target, here, name, cls, args, kwargs)
+            moves = self._system.settings.move_us is not None
+            mobile = moves and place == "any" and is_mobile(cls)
+            return self._spawn_on(target, here, name, cls, args, kwargs, mobile)
         with self._lock:
             if name in self._named:
                 raise NameTaken(f"/user has a child named {name!r} already")
@@ -181,16 +191,19 @@ class ShardThreads:
         cls: type[Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        mobile: bool = False,
     ) -> LocalRef[Any]:
         core = target._running()
         cell: LocalRef[Any]
         if target is here:
             cell = core.spawn(cls, *args, **kwargs)
+            if mobile:
+                shard_cell(cell).set_mobile()
             return cell
         cell = shard_core(core).reserve(target._user, cls)
         if name is not None:
             extra_of(cell).name = name  # nobody else knows the cell yet
-        if not post(core, partial(_settle, target, cell, cls, args, kwargs)):
+        if not post(core, partial(_settle, target, cell, cls, args, kwargs, mobile)):
             raise UsageError(f"system {self._system.name!r} has ended: it cannot spawn any more")
         return cell
 
@@ -204,12 +217,20 @@ class ShardThreads:
         return None if here is self._system else here.entity(cls, key)._live()
 
     def lookup(self, path: str) -> LocalRef[Any] | None:
-        for shard in self._shards:
-            try:
-                return shard._life.lookup(shard._root, path)
-            except ActorNotFound:
-                continue
-        return None
+        """Looks again if an actor moved meanwhile: it may have slipped past."""
+        while True:
+            moves = self._moves()
+            for _, shard in self._all():
+                try:
+                    return shard._life.lookup(shard._root, path)
+                except ActorNotFound:
+                    continue
+            if moves == self._moves():
+                return None
+
+    def _moves(self) -> int:
+        """How often an actor of this system has changed its shard."""
+        return shard_core(self._system._running()).load()[3]
 
     # -- looking
 
@@ -223,6 +244,7 @@ class ShardThreads:
                     actors=counts["actors"],
                     accepted=counts["accepted"],
                     handled=counts["handled"],
+                    moved_in=shard_core(shard._running()).load()[2],
                 )
             )
         return tuple(found)
@@ -258,13 +280,16 @@ class ShardThreads:
 
         What one shard sent to another while that was looked at has raised a counter by then.
         """
-        before: list[tuple[int, int, int]] | None = None
+        before: tuple[int, list[tuple[int, int, int]]] | None = None
         while True:
             await asyncio.gather(
                 *(across(s._running(), s._idle_here, lambda: None) for _, s in self._all())
             )
             counts = [shard._running().statistics() for _, shard in self._all()]
-            now = [(c["accepted"], c["handled"], c["withdrawn"]) for c in counts]
+            now = (
+                self._moves(),
+                [(c["accepted"], c["handled"], c["withdrawn"]) for c in counts],
+            )
             if now == before:
                 return
             before = now
@@ -314,6 +339,11 @@ class ShardThreads:
         )
 
 
+def _worth(settings: Settings) -> int:
+    """Nanoseconds of work that has to wait for an actor before it moves."""
+    return (settings.move_us or 0) * 1000
+
+
 def _look(shard: Shard, seconds: float, look: Future[list[Stuck]]) -> None:
     try:
         look.set_result(stuck_below(shard._root, seconds, shard.now()))
@@ -322,11 +352,18 @@ def _look(shard: Shard, seconds: float, look: Future[list[Stuck]]) -> None:
 
 
 def _settle(
-    shard: System, cell: LocalRef[Any], cls: type[Any], args: Any, kwargs: dict[str, Any]
+    shard: System,
+    cell: LocalRef[Any],
+    cls: type[Any],
+    args: Any,
+    kwargs: dict[str, Any],
+    mobile: bool,
 ) -> None:
     """Makes an actor that another shard has spawned; what fails ends it, and those who ask."""
     try:
         shard._life.settle(shard._user, cell, cls, args, kwargs)
+        if mobile:
+            shard_cell(cell).set_mobile()
     except Exception as error:  # noqa: BLE001 - whatever a constructor raises
         extra_of(cell).reason = f"not spawned: {error}"
         _log.error("%s could not be spawned: %s", cell.path, error, exc_info=error)

@@ -16,7 +16,7 @@ from actinium import _native
 from actinium.errors import ActorStopped
 
 from .outflow import cross
-from .shardcore import post
+from .shardcore import post, post_to
 
 if TYPE_CHECKING:
     from .put import Put
@@ -90,12 +90,12 @@ def refusal(cell: Cell, msg: Any, sender: Any) -> int | None:
 
 def stop(cell: Cell, *, drain: bool = False) -> None:
     """See ``LocalRef.stop``."""
-    post(cell.core, partial(cell.stop, drain=drain))
+    post_to(cell, partial(cell.stop, drain=drain))
 
 
 def kill(cell: Cell) -> None:
     """See ``LocalRef.kill``."""
-    post(cell.core, cell.kill)
+    post_to(cell, cell.kill)
 
 
 async def stopped(cell: Cell) -> str:
@@ -128,7 +128,7 @@ def open_stream(
         outflow.cell = cell
         cell.open_stream(msg, outflow, timeout, *urgent)
 
-    if not post(cell.core, open_there):
+    if not post_to(cell, open_there):
         channel.fail(ActorStopped(f"{cell.path} has stopped"))
 
 

@@ -9,7 +9,7 @@ from .extra import Extra, extra_of
 from .links import still_linked
 from .ref import LocalRef
 from .remote import RemoteRef
-from .shardcore import post
+from .shardcore import post_to
 from .signals import Exited, Restarted, Terminated
 
 Cell = LocalRef[Any]
@@ -22,7 +22,7 @@ def watch(watcher: Cell, target: Cell, *, restarts: bool = False) -> None:
         here.watching = {}
     here.watching[target] = None
     if target.away:
-        if not post(target.core, partial(_watched, watcher, target, restarts)):
+        if not post_to(target, partial(_watched, watcher, target, restarts)):
             _watched(watcher, target, restarts)  # its shard has ended
     else:
         _watched(watcher, target, restarts)
@@ -68,7 +68,7 @@ def unwatch(watcher: Cell, target: Cell) -> None:
 def _forget(watcher: Cell, target: Cell) -> None:
     """The target's side of the end of a watch."""
     if target.away:
-        post(target.core, partial(_forget, watcher, target))
+        post_to(target, partial(_forget, watcher, target))
         return
     watchers = extra_of(target).watchers
     if watchers is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .shardcore import post
+from .shardcore import post_to
 
 if TYPE_CHECKING:
     from actinium import _native
@@ -110,7 +110,7 @@ def on_stop(cell: LocalRef[Any], hook: Callable[[LocalRef[Any], str], object]) -
     At once if it has stopped already.
     """
     if cell.away:
-        post(cell.core, partial(on_stop, cell, hook))
+        post_to(cell, partial(on_stop, cell, hook))
         return
     extra = extra_of(cell)
     if cell.stopped_flag:
@@ -124,7 +124,7 @@ def on_stop(cell: LocalRef[Any], hook: Callable[[LocalRef[Any], str], object]) -
 def not_on_stop(cell: LocalRef[Any], hook: Callable[[LocalRef[Any], str], object]) -> None:
     """Takes such a hook back."""
     if cell.away:
-        post(cell.core, partial(not_on_stop, cell, hook))
+        post_to(cell, partial(not_on_stop, cell, hook))
         return
     known: Extra | None = cell.extra
     if known is not None and known.on_stop and hook in known.on_stop:

@@ -27,7 +27,7 @@ from .failure import OnFatal, reason_of
 from .lifecycle import Lifecycle
 from .ossignals import StopSignals
 from .ref import LocalRef
-from .shardcore import post
+from .shardcore import post_to
 from .sharding import check_shards
 from .shutdown import Hook, Phase, PhaseLimits, Policy, Report, Shutdown, check_policy
 from .supervision import CoolDown, OneForOne, SupervisorStrategy
@@ -86,7 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``on_fatal``: what a failure that reaches the root ends, the system (``shutdown``) or only the
     top-level actor it came from (``stop_branch``). ``hook_timeout``: seconds an ``async`` hook of
     an actor's life may take. ``watchdog``: seconds after which a handler that blocks the event loop
-    is reported (0: never).
+    is reported (0: never). ``move_us``: with shards, how much work has to wait for an actor before
+    it moves to a shard that has none, in microseconds (None: actors stay where they were placed).
     """
 
     slice_us: int = 200
@@ -105,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hook_timeout: float = 5.0
     watchdog: float = 5.0
     memory_limit: int = 0
+    move_us: int | None = 200
 
 
 class Guardian(Actor):
@@ -386,19 +388,24 @@ class System:
                 f"{ref.path} is {ref.life_state}: only an active actor can be quarantined"
             )
         cool_down = CoolDown(first=seconds, longest=max(seconds, 600.0))
-        enter = system_of(ref)._life.quarantines.enter
+
+        def enter() -> None:
+            system_of(ref)._life.quarantines.enter(ref, None, cool_down, reason)
+
         if ref.away:
-            post(ref.core, functools.partial(enter, ref, None, cool_down, reason))
+            post_to(ref, enter)
         else:
-            enter(ref, None, cool_down, reason)
+            enter()
 
     def release(self, ref: LocalRef[Any]) -> bool:
         """Ends an actor's quarantine now; False if it is in none."""
-        release = system_of(ref)._life.quarantines.release
+
+        def release() -> bool:
+            return system_of(ref)._life.quarantines.release(ref)
+
         if ref.away:
-            held = ref.life_state == "quarantined"
-            return held and post(ref.core, functools.partial(release, ref))
-        return release(ref)
+            return ref.life_state == "quarantined" and post_to(ref, release)
+        return release()
 
     def _running(self) -> _native.Core:
         if self._core is None:
