@@ -25,6 +25,7 @@ venv=build/free-threaded
 import sys, actinium.core
 assert not sys._is_gil_enabled(), "an imported module has switched the GIL on"'
 [ $# -gt 0 ] || set -- -m "not slow" tests/unit/core tests/unit/cluster/test_shards.py \
-  tests/unit/cluster/test_shard_lives.py tests/laws/test_shard_laws.py
+  tests/unit/cluster/test_shard_lives.py tests/unit/cluster/test_shard_moves.py \
+  tests/laws/test_shard_laws.py tests/laws/test_shard_move_laws.py
 # Outside of `src`, where an interpreter would find the uncompiled package.
 exec "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@"

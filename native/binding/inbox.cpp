@@ -17,7 +17,8 @@ namespace binding {
 
 namespace {
 
-void push(Core* c, Cell* cell, Item& it, unsigned lane, void* memory, [[maybe_unused]] Inward what) {
+void push(Core* c, Cell* cell, Item& it, unsigned lane, void* memory,
+          [[maybe_unused]] Inward what) {
   auto* in = ::new (memory) Inbound{};
   in->cell = reinterpret_cast<Cell*>(Py_XNewRef(reinterpret_cast<PyObject*>(cell)));
   in->item = it;

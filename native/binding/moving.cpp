@@ -6,18 +6,18 @@
 // nobody asks pays for a look at two words a turn. Whom to ask is the choice of VictimChooser; when
 // nobody shows any load, or whoever was asked had nothing to give, the first that has gives.
 //
-// An actor that may move is one that the system placed (`mobile`) and that is nothing but its class,
-// its instance and its mailbox at that moment: no handler under way, no child, no rank, no guard of
-// its mailbox, and no `extra`, where all is kept that the Python side knows of one actor (a name,
-// watchers, timers, links, what supervision remembers, tasks of pipe()). An actor that has asked
-// stays too: its replies belong to its shard. And what waits for it has to be worth the trip
+// An actor that may move is one that the system placed (`mobile`) and that is nothing but its
+// class, its instance and its mailbox at that moment: no handler under way, no child, no rank, no
+// guard of its mailbox, and no `extra`, where all is kept that the Python side knows of one actor
+// (a name, watchers, timers, links, what supervision remembers, tasks of pipe()). An actor that has
+// asked stays too: its replies belong to its shard. And what waits for it has to be worth the trip
 // (Settings.move_us): messages between shards cost tens of microseconds when the other one sleeps.
 //
 // What the old shard may still have of it, hints to urgent messages and places in line ahead of its
-// turn, is void there once it has moved (order.cpp). The step itself, and why the order per sender survives it, is in actinium/handover.hpp. From it
-// until the notice is read the actor is kQueued, so that nothing runs it, and belongs to its new
-// shard already. Refs to the cores and parents it had are kept until its end (`visited`): another
-// thread may just have read the old one.
+// turn, is void there once it has moved (order.cpp). The step itself, and why the order per sender
+// survives it, is in actinium/handover.hpp. From it until the notice is read the actor is kQueued,
+// so that nothing runs it, and belongs to its new shard already. Refs to the cores and parents it
+// had are kept until its end (`visited`): another thread may just have read the old one.
 #include "shards.hpp"
 
 #ifdef Py_GIL_DISABLED
@@ -92,12 +92,12 @@ void change_parent(Cell* cell, Cell* from, Cell* to) {
 
 }  // namespace
 
-// Offers an actor that was taken out of the ready queue to whoever asked. True: it is gone, with the
-// reference that the queue had.
+// Offers an actor that was taken out of the ready queue to whoever asked. True: it is gone, with
+// the reference that the queue had.
 bool give_away(Core* c, Cell* cell) {
   const std::size_t waiting = ready_count(c);
-  if (waiting == 0 || (c->closing | c->manual) != 0 || c->choose != nullptr ||
-      !may_move(c, cell) || !is_worth_it(c, cell)) {
+  if (waiting == 0 || (c->closing | c->manual) != 0 || c->choose != nullptr || !may_move(c, cell) ||
+      !is_worth_it(c, cell)) {
     return false;
   }
   Core* to = receiver(c, waiting);

@@ -3,6 +3,7 @@
 // A slice ends after its time or when nothing is ready; then the loop gets its turn for I/O and
 // other tasks. Time is read once per 16 messages while those are quick, and after each message
 // once they are slow, so that the bound holds without a clock read per message (SC-4).
+#include <algorithm>
 #include <bit>
 
 #include "batch.hpp"
@@ -15,12 +16,17 @@ namespace {
 
 constexpr int kCheckEvery = 16;
 
-// How long a message takes, for who wants to know whether an actor is worth moving.
+// How long a message takes, for who wants to know whether an actor is worth moving: the median of
+// the last three looks, as a thread that was kept waiting for its core sees one long message.
 inline void note_pace([[maybe_unused]] Core* c, [[maybe_unused]] std::int64_t ns) {
 #ifdef Py_GIL_DISABLED
   Sharing* s = c->sharing;
   if (s == nullptr) return;
-  s->pace_ns += (ns / s->paced - s->pace_ns) / 4;
+  const std::int64_t now = ns / s->paced;
+  const auto [low, high] = std::minmax(s->looks[0], s->looks[1]);
+  s->pace_ns = std::clamp(now, low, high);
+  s->looks[0] = s->looks[1];
+  s->looks[1] = now;
   s->paced = ns > c->slice_ns / 16 ? 1 : kCheckEvery;
 #endif
 }

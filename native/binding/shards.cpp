@@ -88,8 +88,10 @@ PyObject* core_join_shards(PyObject* o, PyObject* args) {
     PyErr_SetString(PyExc_ValueError, "join_shards(core or None, place, count, ns), once, at home");
     return nullptr;
   }
-  c->sharing = new (std::nothrow) Sharing(static_cast<std::size_t>(place), static_cast<std::size_t>(count));
-  auto* table = other != Py_None ? reinterpret_cast<Core*>(other)->shards : new (std::nothrow) ShardTable();
+  c->sharing =
+      new (std::nothrow) Sharing(static_cast<std::size_t>(place), static_cast<std::size_t>(count));
+  auto* table =
+      other != Py_None ? reinterpret_cast<Core*>(other)->shards : new (std::nothrow) ShardTable();
   if (c->sharing == nullptr || table == nullptr) return PyErr_NoMemory();
   c->sharing->worth_ns = worth_ns;
   table->users.fetch_add(1);

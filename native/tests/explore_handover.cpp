@@ -198,7 +198,7 @@ explore::Result speaking() {
 
 }  // namespace
 
-TEST(explore_handover_keeps_the_order_of_each_sender_and_one_owner) {
+TEST(explore_sc_5_a_move_keeps_the_order_of_each_sender_and_one_owner) {
   CHECK_EXPLORED(moving(1, 1, 1));
   CHECK_EXPLORED(moving(2, 1, 1));
   CHECK_EXPLORED(moving(1, 2, 1));
@@ -211,9 +211,7 @@ TEST(explore_handover_holds_with_store_buffers) {
 
 TEST(explore_handover_keeps_the_order_of_what_the_actor_sends) { CHECK_EXPLORED(speaking()); }
 
-TEST(explore_handover_needs_the_second_look) {
-  CHECK(!moving(1, 0, 1, {.looks_once = true}).ok());
-}
+TEST(explore_handover_needs_the_second_look) { CHECK(!moving(1, 0, 1, {.looks_once = true}).ok()); }
 
 TEST(explore_handover_needs_the_word_before_the_notice) {
   CHECK(!moving(0, 1, 1, {.notice_first = true}).ok());

@@ -1,6 +1,6 @@
 """The laws that actors on the move between shards are under: random programs, three shards.
 
-SC-1, MS-1, MS-2 and MS-3 as in docs/explain/invariants; the step itself is searched through in
+SC-5, SC-1, MS-1, MS-2 and MS-3 as in docs/explain/invariants; the step itself is searched in
 native/tests/explore_handover.cpp. They run where there is no GIL (scripts/free_threaded.sh).
 """
 
@@ -162,12 +162,12 @@ async def _program(seed: int, rounds: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_sc_1_ms_1_ms_2_ms_3_hold_for_actors_on_the_move(seed: int) -> None:
+def test_sc_5_sc_1_ms_1_ms_2_hold_for_actors_on_the_move(seed: int) -> None:
     asyncio.run(_program(seed, 40))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(100, 108))
-def test_sc_1_ms_1_ms_2_ms_3_hold_for_actors_long_on_the_move(seed: int) -> None:
+def test_sc_5_sc_1_ms_1_ms_2_hold_for_actors_long_on_the_move(seed: int) -> None:
     asyncio.run(_program(seed, 800))

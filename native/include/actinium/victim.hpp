@@ -87,8 +87,7 @@ class VictimChooser {
     if (promise(second, load) > promise(first, load)) {
       std::swap(first, second);
     }
-    return (load(first) > 0 && visit(first)) ||
-           (load(second) > 0 && visit(second));
+    return (load(first) > 0 && visit(first)) || (load(second) > 0 && visit(second));
   }
 
   // The most promising of all, as the table shows them now.

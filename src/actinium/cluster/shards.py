@@ -23,9 +23,9 @@ import msgspec
 from actinium.core import Actor, LocalRef, Report, Settings, System
 from actinium.core.away import across
 from actinium.core.extra import extra_of, on_stop
+from actinium.core.mobile import is_mobile
 from actinium.core.names import check_name
 from actinium.core.remote import Ledger
-from actinium.core.mobile import is_mobile
 from actinium.core.shardcore import post, shard_cell, shard_core
 from actinium.core.watchdog import Stuck, stuck_below
 from actinium.errors import ActiniumError, ActorNotFound, ConfigError, NameTaken, UsageError

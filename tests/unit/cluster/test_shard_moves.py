@@ -5,7 +5,6 @@ They run where there is no GIL (scripts/free_threaded.sh).
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import threading
 import weakref
@@ -219,7 +218,9 @@ def test_an_actor_that_has_moved_leaves_nothing_behind() -> None:
         ("own mailbox", lambda s: _on_first(s, Cruncher, 4, mailbox=ac.Mailbox(100_000, lanes=4))),
     ],
 )
-def test_these_stay_where_they_are(what: str, make: Callable[[ac.System], list[Any]]) -> None:
+def test_sc_5_pinned_and_async_actors_never_move(
+    what: str, make: Callable[[ac.System], list[Any]]
+) -> None:
     async def main() -> None:
         async with ac.System(shards=2, settings=EAGER) as system:
             assert await _stay(system, make(system)), what
