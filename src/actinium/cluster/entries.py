@@ -312,5 +312,7 @@ encode_entry = msgspec.msgpack.Encoder().encode
 decode_batch = msgspec.msgpack.Decoder(list[AnyEntry]).decode
 decode_pulse = msgspec.msgpack.Decoder(Pulse).decode
 
-UNCOUNTED = (Grant, TypeName, Quiet, Tally, Ready, Closing, Finish, Exit, Unreachable, Probe)
+UNCOUNTED = frozenset(
+    (Grant, TypeName, Quiet, Tally, Ready, Closing, Finish, Exit, Unreachable, Probe)
+)
 """Entries that cause no work among actors; they do not keep a system from being quiet."""

@@ -407,10 +407,12 @@ class Link:
 
     def _take(self, body: Any, buffers: list[Any]) -> None:
         entries = decode_batch(body)
-        size = len(body) + sum(len(b) for b in buffers)
+        size = len(body)
+        if buffers:
+            size += sum(len(b) for b in buffers)
         node = self.node
         here, decoders, senders = node.cells, self._decoders, self._senders
-        at = 0
+        at = uncounted = 0
         for entry in entries:
             if type(entry) is Post:
                 # The common case in one place: a local actor, a known type, a sender seen before.
@@ -431,11 +433,13 @@ class Link:
                             node.refused_late += 1
                         node.arrived += 1
                         continue
+            if type(entry) in UNCOUNTED:
+                uncounted += 1
             fields = getattr(entry, "fields", None)
             count = len(fields) if fields else 0
             node.take(self, entry, buffers[at : at + count])
             at += count
-        self.heard += len(entries) - sum(1 for entry in entries if type(entry) in UNCOUNTED)
+        self.heard += len(entries) - uncounted
         self._frames_in += 1
         self._unacknowledged[0] += len(entries)
         self._unacknowledged[1] += size

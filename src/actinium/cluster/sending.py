@@ -55,7 +55,7 @@ class Sending:
             return self._refuse_full(letter)
         way.link = link
         kind = type(letter.msg)
-        if not packed.fields and not packed.buffers and node.codec.is_simple(kind):
+        if kind not in link.type_bytes and node.codec.is_simple(kind):
             link.type_bytes[kind] = msgspec.msgpack.encode(link.number(packed.type))
         return ACCEPTED
 

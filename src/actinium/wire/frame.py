@@ -111,6 +111,8 @@ class FrameReader:
         at = 0
         while self._target is None:
             if self._kind < 0:
+                if at == self._end:
+                    break
                 size = self._header(at)
                 if size == 0:
                     break
@@ -158,15 +160,17 @@ class FrameReader:
         size: int = _HEADER.size + 4 * count
         if there < size:
             return 0
-        lengths = struct.unpack_from(f"<{count}I", self._view, at + _HEADER.size)
-        if sum(lengths) > self._max_buffer:
-            raise DecodeError(
-                f"the buffers of a frame have {sum(lengths):,} bytes; the limit is "
-                f"{self._max_buffer:,}"
-            )
+        self._todo = [length]
+        if count:
+            lengths = struct.unpack_from(f"<{count}I", self._view, at + _HEADER.size)
+            if sum(lengths) > self._max_buffer:
+                raise DecodeError(
+                    f"the buffers of a frame have {sum(lengths):,} bytes; the limit is "
+                    f"{self._max_buffer:,}"
+                )
+            self._todo = [*reversed(lengths), length]
         self._kind = kind
         self._number = number
-        self._todo = [length, *lengths][::-1]
         self._parts = []
         return size
 
