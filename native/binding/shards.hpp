@@ -36,10 +36,10 @@ struct Sharing {
   std::int64_t worth_ns = 0;  // of work that waits for an actor before it is given away
   std::int64_t pace_ns = 0;   // that one message takes, about
   std::int64_t looks[2] = {};
-  std::int32_t paced = 1;     // messages until the clock is read
-  std::uint32_t shown = 0;    // the load that the others see
-  bool asking = false;        // its bit is set somewhere
-  bool closed = false;        // takes no more actors; under the core's gate
+  std::int32_t paced = 1;   // messages until the clock is read
+  std::uint32_t shown = 0;  // the load that the others see
+  bool asking = false;      // its bit is set somewhere
+  bool closed = false;      // takes no more actors; under the core's gate
   // Who has asked: gets so many more actors in this slice.
   Core* to = nullptr;
   std::uint32_t left = 0;
