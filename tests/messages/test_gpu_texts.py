@@ -165,6 +165,7 @@ unary-float: return ~m.f
 float-bits: x = m.f & 1.0; return 1
 literal-range: return m.i + 5000000000
 literal-range-u: x = m.u + -1; return 1
+literal-choice: x: gpu.i8 = 300 if m.flag else 1; return 1
 literal-float: x: gpu.i32 = 1.5; return x
 constant: return 2 ** 5000
 constant-overflow: return 1e300 ** 2
@@ -229,6 +230,11 @@ atomic-local: x = m.i; gpu.atomic_add(x, 1); return 1
 atomic-type: x = gpu.atomic_min(self.f, 1.0); return 1
 par-break: |for i in gpu.prange(3):|    break|return 1
 par-return: |for i in gpu.prange(3):|    return 1|return 1
+scan-message: gpu.scan_add(m.row); return 1
+scan-number: gpu.scan_max(self.n); return 1
+scan-count: gpu.scan_min(self.row, m.f); return 1
+scan-operands: gpu.scan_add(); return 1
+scan-value: x = gpu.scan_add(self.row); return 1
 ref-arithmetic: x = m.to + 1; return 1
 ref-order: return 1 if m.to < m.to else 0
 ref-largest: x = max(m.to, m.to); return 1
@@ -262,6 +268,7 @@ racing-read: |for i in gpu.prange(m.i):|    self.big[i] = self.big[i + 1]|return
 racing-atomic-read: |for i in gpu.prange(m.i):|    gpu.atomic_add(self.n, 1)|    self.big[i] = self.n|return 1
 nested-prange: |for i in gpu.prange(m.i):|    for j in gpu.prange(m.i):|        gpu.atomic_add(self.n, 1)|return 1
 collective-varying: |for i in gpu.prange(m.i):|    self.big[i] = gpu.reduce_add(m.i)|return 1
+scan-varying: |for i in gpu.prange(m.i):|    gpu.scan_add(self.row)|return 1
 tell-varying: |for i in gpu.prange(m.i):|    gpu.tell(m.to, m)|return 1
 atomic-uniform: gpu.atomic_add(self.n, 1); return 1
 """

@@ -151,6 +151,98 @@ class Sampler:
         return token
 
 
+@gpu.message(kind=0x0132)
+class Draw:
+    n: gpu.i32
+    top_k: gpu.i32
+    top_p: gpu.f32
+    temperature: gpu.f32
+    seed: gpu.u64
+    logits: gpu.Array[gpu.f32, 512]  # type: ignore[valid-type]
+
+
+@gpu.function
+def rising(x: gpu.f32) -> gpu.u32:
+    """An integer for each float, in the same order."""
+    bits = gpu.f32_bits(x)
+    return ~bits if bits >> 31 else bits | 0x80000000
+
+
+@gpu.actor(level="block")
+class Tokens:
+    """A block draws a token from the k best logits, and of those from the p of their mass.
+
+    Both bounds are found bit by bit, with one sum over the block for each; masses are integers,
+    so that no order of summation changes the token.
+    """
+
+    keys: gpu.Array[gpu.u32, 512]  # type: ignore[valid-type]
+    mass: gpu.Array[gpu.u64, 512]  # type: ignore[valid-type]
+    kept: gpu.i32
+    drawn: gpu.u64
+
+    @ac.on
+    def draw(self, m: Draw) -> gpu.i32:
+        assert 0 < m.n <= len(self.keys) and m.top_k > 0 and m.temperature > 0.0
+        best: gpu.u32 = 0
+        for i in gpu.prange(m.n):
+            self.keys[i] = rising(m.logits[i])
+            best = max(best, self.keys[i])
+        best = gpu.reduce_max(best)
+        peak = gpu.f32_from_bits(best & 0x7FFFFFFF if best >> 31 else ~best)
+
+        bound: gpu.u32 = 0  # the k-th best key
+        for bit in range(32):
+            tried = bound | gpu.u32(1) << (31 - bit)
+            count: gpu.i32 = 0
+            for i in gpu.prange(m.n):
+                if self.keys[i] >= tried:
+                    count += 1
+            if gpu.reduce_add(count) >= min(m.top_k, m.n):
+                bound = tried
+        above: gpu.i32 = 0
+        for i in gpu.prange(m.n):
+            self.mass[i] = 1 if self.keys[i] == bound else 0
+            if self.keys[i] > bound:
+                above += 1
+        left = gpu.u64(min(m.top_k, m.n) - gpu.reduce_add(above))
+        gpu.scan_add(self.mass, m.n)  # of equal ones the first are kept
+
+        total: gpu.u64 = 0
+        for i in gpu.prange(m.n):
+            keep = self.keys[i] > bound or (self.keys[i] == bound and self.mass[i] <= left)
+            weight = gpu.exp((m.logits[i] - peak) / m.temperature)
+            self.mass[i] = gpu.u64(weight * 4294967296.0) if keep else gpu.u64(0)
+            total += self.mass[i]
+        wanted = gpu.u64(gpu.f64(gpu.reduce_add(total)) * gpu.f64(m.top_p))
+        least: gpu.u64 = 0  # the smallest mass of the nucleus
+        for bit in range(33):
+            mark = least | gpu.u64(1) << (32 - bit)
+            part: gpu.u64 = 0
+            for i in gpu.prange(m.n):
+                if self.mass[i] >= mark:
+                    part += self.mass[i]
+            if gpu.reduce_add(part) >= wanted:
+                least = mark
+        kept: gpu.i32 = 0
+        for i in gpu.prange(m.n):
+            if self.mass[i] < least:
+                self.mass[i] = 0
+            if self.mass[i] > 0:
+                kept += 1
+        self.kept = gpu.reduce_add(kept)
+
+        gpu.scan_add(self.mass, m.n)
+        u = gpu.uniform_f64(gpu.u64(gpu.philox(m.seed, self.drawn, 0)) << 32)
+        self.drawn += 1
+        target = gpu.u64(u * gpu.f64(self.mass[m.n - 1]))
+        token: gpu.i32 = 0
+        for i in gpu.prange(m.n):
+            if self.mass[i] <= target:
+                token += 1
+        return gpu.reduce_add(token)
+
+
 @gpu.kernel
 def axpy(a: gpu.f32, x: gpu.Buffer[gpu.f32], y: gpu.Buffer[gpu.f32]) -> None:
     """y += a * x"""
@@ -181,6 +273,13 @@ def wave(now: gpu.Grid[gpu.f64], before: gpu.Grid[gpu.f64], c: gpu.f64) -> gpu.f
     return 2.0 * now[0, 0, 0] - before[0, 0, 0] + c * (around - 6.0 * now[0, 0, 0])
 
 
+@gpu.stencil(dims=3, boundary="clamp")
+def diffuse(t: gpu.Grid[gpu.f32], k: gpu.f32) -> gpu.f32:
+    """One explicit step of diffusion in three dimensions."""
+    around = t[-1, 0, 0] + t[1, 0, 0] + t[0, -1, 0] + t[0, 1, 0] + t[0, 0, -1] + t[0, 0, 1]
+    return t[0, 0, 0] + k * (around - 6.0 * t[0, 0, 0])
+
+
 @gpu.stencil(dims=2, boundary="zero")
 def blur(t: gpu.Grid[gpu.f16]) -> gpu.f16:
     """The mean of nine, in 16-bit floats; beyond the edge is 0."""
@@ -191,4 +290,4 @@ def blur(t: gpu.Grid[gpu.f16]) -> gpu.f16:
     return total / 9
 
 
-PROGRAMS = (Counter, Statistics, Sampler, axpy, count_bytes, heat, wave, blur)
+PROGRAMS = (Counter, Statistics, Sampler, Tokens, axpy, count_bytes, heat, wave, diffuse, blur)

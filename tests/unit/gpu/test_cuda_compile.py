@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from gpu_samples import PROGRAMS
 from test_intrinsics import text as all_rows
 
 from actinium import gpu
-from actinium.errors import CompilerFailed
+from actinium.errors import CompilerFailed, UnsupportedType
 from actinium.gpu.codegen.cache import Cache
 
 nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="the extra gpu is not installed")
@@ -35,6 +36,45 @@ def test_tr_3_a_program_compiles_and_spills_nothing(
     record_property("spills", made.spills)
     assert made.data[:4] == b"\x7fELF" and made.entry in ("ac_once", "ac_kernel")
     assert made.spills == 0 and 0 < made.registers <= 128, made._replace(data=b"")
+
+
+def _others() -> dict[str, Any]:
+    """The programs of the other tests and of the examples, each by file and name."""
+    root = Path(__file__).parents[3]
+    files = [path for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__)]
+    files += [p for p in (root / "examples").rglob("*.py") if "import gpu" in p.read_text()]
+    found: dict[str, Any] = {}
+    for path in sorted(files):
+        spec = importlib.util.spec_from_file_location(f"watched_{path.stem}", path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for name, value in vars(module).items():
+            ours = isinstance(value, gpu.Kernel) or "__gpu_actor__" in getattr(
+                value, "__dict__", {}
+            )
+            if ours and value not in found.values() and value not in PROGRAMS:
+                found[f"{path.stem}.{name}"] = value
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_tr_3_no_program_of_the_tests_and_examples_spills(cache: Cache, architecture: str) -> None:
+    """What has grown over its registers shows here before it is slow on a device."""
+    wrong = {}
+    programs = _others()
+    assert len(programs) >= 15
+    for name, what in programs.items():
+        program = gpu.compile(what)
+        try:
+            program.check_capability(architecture)
+        except UnsupportedType:
+            continue
+        made = cubin(program, architecture, cache)
+        if made.spills or not 0 < made.registers <= 128:
+            wrong[name] = made._replace(data=b"")
+    assert wrong == {}
 
 
 @pytest.mark.slow

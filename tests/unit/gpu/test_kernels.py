@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gpu_samples import Counter, axpy, blur, count_bytes, heat, wave
+from gpu_samples import Counter, axpy, blur, count_bytes, diffuse, heat, wave
 
 from actinium import gpu
 from actinium.errors import DeviceFault, UsageError
@@ -23,7 +23,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 @pytest.fixture(scope="module")
 def kernels(cache: Cache) -> dict[str, tuple[Any, Any]]:
     made = {}
-    for kernel in (axpy, count_bytes, heat, wave, blur):
+    for kernel in (axpy, count_bytes, heat, wave, diffuse, blur):
         program = gpu.compile(kernel)
         made[kernel.__name__] = gpu.NativeKernel(program, cache), gpu.OracleKernel(program)
     return made
@@ -68,6 +68,21 @@ def test_heat_is_what_numpy_computes(kernels: Any, shape: tuple[int, int]) -> No
     out = np.empty_like(t)
     listed = [0.0] * t.size
     native, oracle = kernels["heat"]
+    native(t, 0.1, shape=shape, out=out)
+    oracle(t.ravel().tolist(), 0.1, shape=shape, out=listed)
+    assert out.tobytes() == np.array(listed, np.float32).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 4)])
+def test_three_dimensions_with_an_edge(kernels: Any, shape: tuple[int, int, int]) -> None:
+    t = np.random.default_rng(4).normal(size=shape).astype(np.float32)
+    k = np.float32(0.1)
+    offsets = [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)]
+    near = [_shift(t, "clamp", o) for o in offsets]
+    around = near[0] + near[1] + near[2] + near[3] + near[4] + near[5]
+    expected = t + k * (around - np.float32(6) * t)
+    out, listed = np.empty_like(t), [0.0] * t.size
+    native, oracle = kernels["diffuse"]
     native(t, 0.1, shape=shape, out=out)
     oracle(t.ravel().tolist(), 0.1, shape=shape, out=listed)
     assert out.tobytes() == np.array(listed, np.float32).tobytes() == expected.tobytes()

@@ -346,6 +346,14 @@ class Writer:
         who = self.name(op.args[0])
         self.line(f"{leader}ac_tell(ctx, {who}, {op.attrs['kind']:#06x}u, &{what}, {size});")
 
+    def _scan(self, op: Op) -> None:
+        root, length = op.attrs["root"], op.attrs["length"]
+        count = self.name(op.args[-1])
+        if not isinstance(op.args[-1].constant, int) or not 0 <= op.args[-1].constant <= length:
+            self.line(f"if ((ac_u64){count} > {length}ull) {self.stop('bounds', op)}")
+        array = self.place(root, op.attrs["path"], op.args[:-1])
+        self.line(f"ac_scan<ac_join_{op.attrs['how']}, {self.level}>(ctx, {array}, {count});")
+
     def _sync(self, op: Op) -> None:
         self.line(f"ac_sync<{self.level}>();")
 

@@ -640,6 +640,55 @@ AC_REDUCE(xor)
 template <int L> AC_FN bool ac_any_of(ac_ctx* c, bool x) { return ac_reduce<ac_join_or, L, ac_u32>(c, x) != 0; }
 template <int L> AC_FN bool ac_all_of(ac_ctx* c, bool x) { return ac_reduce<ac_join_min, L, ac_u32>(c, x) != 0; }
 
+// Running values of an array in place; others have seen it before, and see it after.
+template <class J, int L, class T> AC_FN void ac_scan(ac_ctx* c, T* a, ac_i64 n) {
+  T carry = J::template none<T>();
+  const ac_i64 lane = (ac_i64)ac_lane<L>(), lanes = (ac_i64)ac_lanes<L>();
+  for (ac_i64 from = 0; from < n; from += lanes) {
+    T x = from + lane < n ? a[from + lane] : J::template none<T>(), all = x;
+#if defined(__CUDACC__)
+    if (L != 0) {
+      for (unsigned o = 1; o < 32; o <<= 1) {
+        T before = __shfl_up_sync(0xffffffffu, x, o);
+        if ((lane & 31) >= o) x = J::of(before, x);
+      }
+      all = __shfl_sync(0xffffffffu, x, 31);
+    }
+    if (L == 2) {
+      T* room = reinterpret_cast<T*>(c->scratch);
+      if ((lane & 31) == 31) room[lane >> 5] = x;
+      AC_BLOCK_SYNC();
+      T before = J::template none<T>();
+      all = J::template none<T>();
+      for (ac_i64 i = 0; i < (lanes + 31) / 32; i++) {
+        if (i == lane >> 5) before = all;
+        all = J::of(all, room[i]);
+      }
+      x = J::of(before, x);
+      AC_BLOCK_SYNC();
+    }
+#elif defined(AC_THREADS)
+    if (L != 0) {
+      T* room = reinterpret_cast<T*>(c->scratch);
+      room[lane] = x;
+      ac_sync<L>();
+      T before = J::template none<T>();
+      all = J::template none<T>();
+      for (ac_i64 i = 0; i < lanes; i++) {
+        if (i == lane) before = all;
+        all = J::of(all, room[i]);
+      }
+      x = J::of(before, x);
+      ac_sync<L>();
+    }
+#endif
+    if (from + lane < n) a[from + lane] = J::of(carry, x);
+    carry = J::of(carry, all);
+  }
+  (void)c;
+  ac_sync<L>();
+}
+
 // A neighbour of a stencil beyond the edge: 0 clamp, 1 zero (says so by -1), 2 periodic.
 template <int B> AC_FN ac_i64 ac_edge(ac_i64 i, ac_i64 n) {
   if (i >= 0 && i < n) return i;

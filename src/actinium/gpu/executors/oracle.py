@@ -12,7 +12,7 @@ from actinium.errors import DeviceFault, Unhandled, UsageError
 
 from ..intrinsics.lanes import updated
 from ..intrinsics.row import Row
-from ..ir.arithmetic import Fault
+from ..ir.arithmetic import Fault, binary
 from ..ir.budget import checked
 from ..ir.promote import common
 from ..lang.calls import declared
@@ -118,6 +118,8 @@ class Runner:
             return extreme(kind, *arguments)
         if kind == "context":
             return typed(target[1], getattr(self.scene, target[0]))
+        if kind == "scan":
+            return _scan(*target, *arguments)
         if kind == "tell":
             return self.scene.tell(*arguments)
         if kind == "row":
@@ -154,6 +156,17 @@ def _row(row: Row, arguments: tuple[Any, ...]) -> Any:
     if not any(isinstance(a, Number) for a in arguments) and not row.effect:
         return row.compute(chosen, *operands)  # of literals: a literal
     return there(row.result_type(chosen), row.compute(chosen, *operands))
+
+
+def _scan(how: str, type_: Scalar, array: ArrayView, count: Any = None) -> None:
+    length = len(array) if count is None else int(plain(count))
+    if not 0 <= length <= len(array):
+        raise Fault("bounds")
+    low, high = (-math.inf, math.inf) if type_.is_float else (type_.low, type_.high)
+    total = type_({"add": 0, "min": high, "max": low}[how])
+    for i in range(length):
+        total = binary(how, type_, total, array.data[i])
+        array[i] = there(type_, total)
 
 
 def _atomic(row: Row, type_: Scalar, container: Any, key: Any, *operands: Any) -> Any:

@@ -42,6 +42,7 @@ OPS: dict[str, Info] = {
     "neighbour": _PURE,  # root, offset: a cell of a stencil's grid
     "sync": _EFFECT,  # all threads of the level have come here; what they wrote can be read
     "check": Info(pure=False, faults=True),  # an assertion
+    "scan": Info(pure=False, faults=True),  # how, root, path: running sums in place; indices, count
     "tell": _EFFECT,  # record, kind; who, then the record, or root, path and indices where it lies
     "context": _PURE,  # what: me, sender or now
     "step": Info(pure=False, faults=True),  # one round of a loop against the budget of steps

@@ -11,6 +11,7 @@ from ..layout.scalar import BOOL, F64, FLOATS, I64, INTEGERS, REF, Scalar, widen
 WEAK_INT = Scalar("int", "i", 64, "q")
 WEAK_FLOAT = Scalar("float", "f", 64, "d", digits=53, exponent=1023)
 WEAK_INT.weak = WEAK_FLOAT.weak = True
+WEAK_INT.c, WEAK_FLOAT.c = I64.c, F64.c
 """Types of locals that were only ever given literals, while their type is still looked for."""
 
 

@@ -32,6 +32,8 @@ def _values(values: list[Value]) -> str:
 def _attr(op: Op) -> str:
     if op.name in ("load", "store"):
         return path(op)
+    if op.name == "scan":
+        return f"{op.attrs['how']} {path(op)}"
     if op.name == "tell":
         return f"{op.attrs['record']} {path(op) if op.attrs['root'] else ''}".rstrip()
     hidden = ("scope", "leader", "shared", "type", "free")

@@ -116,6 +116,11 @@ class Builder(ABC):
                 f"`{self.text(node)}` is {have}, and {type_} does not hold each {have}",
                 f"`{type_.hint}({self.text(node)})` to convert it",
             )  # fmt: skip
+        if have.weak and operand.op is not None and operand.op.name == "if":
+            for region in operand.op.regions:  # a choice of literals: each has to fit
+                (chosen,) = region.ops[-1].args
+                if chosen.constant is not None:
+                    self.literal(node, Lit(chosen.constant), type_)
         return self.converted(node, operand, type_)
 
     def weak_into(self, weak: Scalar, type_: Scalar) -> bool:

@@ -8,6 +8,7 @@ import math
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from ..intrinsics.lanes import NUMBERS
 from ..intrinsics.row import Row
 from ..intrinsics.table import MATH, TABLE, WHOLE_MATH
 from ..ir.nodes import Region, Value
@@ -23,6 +24,7 @@ CASTS: dict[Any, Scalar] = {int: I64, float: F64, bool: BOOL}
 BUILTINS: dict[Any, str] = {
     abs: "abs", min: "min", max: "max", len: "len", round: "round", pow: "pow", divmod: "divmod",
 }  # fmt: skip
+SCANS: dict[Any, str] = {marks.scan_add: "add", marks.scan_min: "min", marks.scan_max: "max"}
 RANGES: dict[Any, str] = {range: "for", marks.prange: "par", marks.unroll: "unroll"}
 
 
@@ -93,6 +95,8 @@ class Calls(Sends):
             return self.range(node, RANGES[target])
         if target in MATH:
             return self.intrinsic(node, MATH[target])
+        if target in SCANS:
+            return self.scan(node, SCANS[target])
         if target is marks.tell:
             return self.tell(node)
         if target in CONTEXT:
@@ -262,6 +266,41 @@ class Calls(Sends):
             node, "atomic", [*place.indices, *values], type_,
             row=row, root=place.root, path=place.path, count=len(values),
         ).result  # fmt: skip
+
+    def scan(self, node: ast.Call, how: str) -> Known:
+        """``gpu.scan_add(self.array, n)`` and its like."""
+        if node.keywords or not 1 <= len(node.args) <= 2:
+            self.refuse(
+                node, "operand-count", f"`gpu.scan_{how}` takes an array and how many of its elements",
+                f"`gpu.scan_{how}(self.array, n)`",
+            )  # fmt: skip
+        place = self.expression(node.args[0])
+        if (
+            not isinstance(place, Place)
+            or not isinstance(place.type, ArrayType)
+            or place.root.kind != "state"
+            or place.type.element not in NUMBERS
+        ):
+            types = ", ".join(map(str, NUMBERS))
+            self.refuse(
+                node, "scan-array", f"`{self.text(node.args[0])}` is {named(place)}",
+                f"a gpu.Array of the state, of {types}",
+            )  # fmt: skip
+        count: Operand = Lit(place.type.length)
+        if len(node.args) == 2:
+            count = self.operand(node.args[1])
+            if not self.type_of(count).is_int:
+                self.refuse(
+                    node.args[1], "range-type", f"a bound of {self.type_of(count)}",
+                    f"an integer, such as `gpu.i32({self.text(node.args[1])})`",
+                )  # fmt: skip
+        whole = self.value(node, count, I64)
+        self.note(node, "scan", (how, place.type.element))
+        self.emit(
+            node, "scan", [*place.indices, whole],
+            root=place.root, path=place.path, how=how, length=place.type.length,
+        )  # fmt: skip
+        return Static(None)
 
     def place(self, node: ast.expr) -> Place:
         """Where an assignment or an atomic update goes."""

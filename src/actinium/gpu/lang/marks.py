@@ -252,6 +252,26 @@ def now_us() -> int:
     _in_a_handler("now_us()")
 
 
+def scan_add(array: Any, count: int = -1, /) -> None:
+    """In a handler: puts into each element the sum of all up to and with it, in place.
+
+    ``array`` is a gpu.Array of the state, of 32- or 64-bit numbers, ``count`` how many of its
+    elements (all, if it is not given). All threads of the level work on it together. A sum of
+    floats is joined in a fixed order for a given number of threads.
+    """
+    _in_a_handler("scan_add(...)")
+
+
+def scan_min(array: Any, count: int = -1, /) -> None:
+    """As :func:`scan_add`, with the smallest so far."""
+    _in_a_handler("scan_min(...)")
+
+
+def scan_max(array: Any, count: int = -1, /) -> None:
+    """As :func:`scan_add`, with the largest so far."""
+    _in_a_handler("scan_max(...)")
+
+
 def tell(to: int, message: Any) -> None:
     """In a handler: sends a message to a ``gpu.Ref``, after those that it has sent before.
 

@@ -84,7 +84,9 @@ class _Checker:
                 op, "atomic-uniform", "outside `gpu.prange` an atomic update would run once per thread",
                 "a plain assignment, which one thread does",
             )  # fmt: skip
-        if self.level == "grid" and op.name == "call" and op.attrs["row"].lanes:
+        if self.level == "grid" and (
+            op.name == "scan" or (op.name == "call" and op.attrs["row"].lanes)
+        ):
             _refuse(
                 op, "grid-collective", "the threads of a grid cannot wait for each other",
                 "`gpu.atomic_add` into a buffer, or a second kernel",
@@ -96,10 +98,11 @@ class _Checker:
                 op, "nested-prange", "`gpu.prange` within `gpu.prange`",
                 "`range` for the inner loop",
             )  # fmt: skip
-        if op.name == "call" and op.attrs["row"].lanes:
+        if op.name == "scan" or (op.name == "call" and op.attrs["row"].lanes):
+            name = f"scan_{op.attrs['how']}" if op.name == "scan" else op.attrs["row"].name
             _refuse(
                 op, "collective-varying",
-                f"`{op.attrs['row'].name}` needs all threads, and each runs other iterations here",
+                f"`{name}` needs all threads, and each runs other iterations here",
                 "the collective after the loop",
             )  # fmt: skip
         if op.name == "tell":
@@ -286,6 +289,9 @@ class _Barriers:
                 if self.dirty:
                     self._meet(out, op)
                 self.read = True
+            elif op.name == "scan":  # it meets at its own end
+                if self.dirty or self.read:
+                    self._meet(out, op)
             elif op.name == "store":
                 if self.read or self.shared:
                     self._meet(out, op)
