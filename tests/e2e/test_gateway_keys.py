@@ -721,7 +721,7 @@ def test_a_change_is_made_whole_where_who_asked_leaves() -> None:
 
 def test_the_last_save_waits_for_the_one_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the book thinks that another process writes it."""
-    monkeypatch.setattr("actinium.inference.tenants.keyring._SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("actinium.inference.tenants.book.SAVE_SECONDS", 0.0)
 
     async def main() -> None:
         store = SlowStore()

@@ -117,9 +117,3 @@ def test_a_model_that_cannot_be_loaded_ends_all(tmp_path: Path) -> None:
     result = refused(tmp_path, "broken.toml", "--port", "0")
     told = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
     assert told and all("models could not be loaded" in line["message"] for line in told)
-
-
-def test_keys_are_refused_since_each_worker_would_grant_their_limits(tmp_path: Path) -> None:
-    (tmp_path / "keys.toml").write_text("[gateway]\nkeys = true\n")
-    done = refused(tmp_path, "keys.toml")
-    assert done.returncode == 2 and "serve keys with workers = 1" in done.stderr

@@ -43,7 +43,9 @@ def joined(shots: Mapping[str, Iterable[Shot]]) -> list[Measure]:
             gauge = shot.kind == "gauge"
             if gauge:
                 shot = msgspec.structs.replace(shot, labels=(*shot.labels, WORKER))
-            _, values = found.setdefault(shot.name, (shot, {}))
+            first, values = found.setdefault(shot.name, (shot, {}))
+            if shot.bounds and not first.bounds:  # nothing was observed there
+                found[shot.name] = (shot, values)
             for labels, numbers in shot.rows:
                 at = (*labels, worker) if gauge else labels
                 before = values.get(at)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from actinium.ops.requests import RequestLog
     from actinium.ops.tracing import Tracing
 
+    from .admin.crew import Crew
     from .http.server import HttpServer
 
 _OPERATORS: Final = (b"/healthz", b"/readyz", b"/metrics")
@@ -56,8 +57,9 @@ class Gateway:
     /metrics. With ``api_key`` clients must send it as a Bearer token, with ``keys`` one of those.
     An address that other machines reach is refused without any, unless ``insecure``. ``tls`` makes
     it https; ``admin`` turns the admin API on; ``shared`` lets further processes serve on the same
-    port, and ``gather`` then gives the measures of all for /metrics. The inference service stays
-    its owner's: start it before or while the gateway runs (``/readyz`` tells), close it after.
+    port; ``gather`` then gives the measures of all for /metrics, and ``crew`` does for all of them
+    what an operator asks of one. The inference service stays its owner's: start it before or while
+    the gateway runs (``/readyz`` tells), close it after.
     ``tracing`` and ``request_log`` (both off) watch requests to models; their owner closes them.
     Entering raises Unavailable where the address cannot be bound, StoreError where the keys cannot
     be read; ConfigError for a setting that cannot be meant.
@@ -77,6 +79,7 @@ class Gateway:
         admin: Admin | None = None,
         shared: bool = False,
         gather: Gather | None = None,
+        crew: Crew | None = None,
         tracing: Tracing | None = None,
         request_log: RequestLog | None = None,
     ) -> None:
@@ -115,15 +118,18 @@ class Gateway:
         self._admin_server: HttpServer | None = None
         if admin is not None:
             from .admin.api import AdminApi
+            from .admin.crew import Alone
             from .admin.routes import admin_routes
 
-            api = admin_routes(AdminApi(inference, keys))
+            api = admin_routes(AdminApi(crew or Alone(inference, keys), keys))
             if admin.port is None:
                 public |= api
             else:
                 routes = {**{path: PUBLIC[path] for path in _OPERATORS}, **api}
                 app = GatewayApp(self._context, access, _described(routes), measures)
-                self._admin_server = HttpServer(app, admin.host, admin.port, limits, self._tls)
+                self._admin_server = HttpServer(
+                    app, admin.host, admin.port, limits, self._tls, shared=shared
+                )
         app = GatewayApp(self._context, access, _described(public), measures, watch)
         self._server = HttpServer(app, host, port, limits, self._tls, shared=shared)
         registry = inference.registry

@@ -44,6 +44,7 @@ def test_counters_and_histograms_are_sums_and_gauges_name_their_worker(
     for labels, child in expected:
         mine = seconds.labels(*labels)
         assert isinstance(mine, Distribution) and isinstance(child, Distribution)
+        assert mine.bounds == child.bounds, "of a worker that observed something"
         assert mine.counts == child.counts and abs(mine.sum - child.sum) < 1e-9
     waiting = found["waiting"]
     assert isinstance(waiting, View) and waiting.label_names == ("deployment", "worker")

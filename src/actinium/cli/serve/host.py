@@ -9,6 +9,8 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import msgspec
+
 from actinium.base.secret import Secret
 from actinium.core import Report, System
 from actinium.errors import ConfigError, Unavailable
@@ -17,11 +19,14 @@ from actinium.inference.limits import Accounts
 from actinium.inference.limits.sharing import Sharing
 from actinium.inference.session import SessionActors
 from actinium.inference.tenants import Keyring
+from actinium.inference.tenants.book import Keeper
+from actinium.inference.tenants.keyring import Announce
 from actinium.ops import RequestLog, Tracing, TracingSettings, watch_system
 from actinium.serve import Gateway
+from actinium.serve.admin.crew import Crew
 from actinium.serve.context import Gather
 from actinium.store import Store
-from actinium.topology import GatewaySection, Plan
+from actinium.topology import Plan
 
 from ..failures import CANNOT_BIND, CommandFailed
 from ..logs import log_writer
@@ -35,17 +40,25 @@ _LAST_WORDS_SECONDS = 1.0
 """How long answers that were cut off may take to tell their clients so."""
 
 
+class Together(msgspec.Struct, frozen=True):
+    """What one of several processes has together with the others."""
+
+    sharing: Sharing
+    gather: Gather
+    crew: Crew
+    keeper: Keeper
+    announce: Announce
+
+
 class Host:
     """The gateway of a plan, and what stands behind it in a system that runs.
 
-    Models are loaded by ``inference``; with ``gather`` and ``sharing`` it is one of several on its
-    port.
+    Models are loaded by ``inference``; ``together`` makes it one of several on its port.
     """
 
     def __init__(
-        self, plan: Plan, key: Secret | None, system: System, *, gather: Gather | None = None,
-        sharing: Sharing | None = None,
-    ) -> None:  # fmt: skip
+        self, plan: Plan, key: Secret | None, system: System, together: Together | None = None
+    ) -> None:
         self.where = where = plan.gateway
         self.system = system
         self.sessions = SessionActors(system) if system.store is not None else None
@@ -54,22 +67,23 @@ class Host:
             runner_factory=plan.runner,
             sessions=self.sessions,
             accounts=Accounts() if plan.keyed else None,
-            sharing=sharing,
+            sharing=together.sharing if together is not None else None,
         )
         watch_system(self.inference.registry, system)
         self.tracing = _tracing(plan)
-        keys = _keyring(plan, self.inference, system.store) if plan.keyed else None
+        self.keys = _keyring(plan, self.inference, system.store, together) if plan.keyed else None
         self.gateway = Gateway(
             self.inference,
             where.host,
             where.port,
             api_key=key,
-            keys=keys,
+            keys=self.keys,
             admin=admin_of(plan, os.environ),
             insecure=where.insecure,
             tls=where.tls,
-            shared=gather is not None,
-            gather=gather,
+            shared=together is not None,
+            gather=together.gather if together is not None else None,
+            crew=together.crew if together is not None else None,
             tracing=self.tracing,
             request_log=_request_log(plan, self.inference),
         )
@@ -137,7 +151,8 @@ async def bound(host: Host) -> AsyncIterator[Host]:
         try:
             await stack.enter_async_context(host.gateway)
         except Unavailable as error:
-            raise cannot_bind(host.where, error.__cause__ or error) from error
+            where = host.where
+            raise cannot_bind(where.host, where.port, error.__cause__ or error) from error
         stack.push_async_callback(host.inference.close, drain=0)
         yield host
 
@@ -154,16 +169,21 @@ def _request_log(plan: Plan, inference: Inference) -> RequestLog | None:
     return RequestLog(writer, plan.log)
 
 
-def _keyring(plan: Plan, inference: Inference, store: Store | None) -> Keyring:
+def _keyring(
+    plan: Plan, inference: Inference, store: Store | None, together: Together | None
+) -> Keyring:
     try:
-        return Keyring(inference, tenants=plan.tenants, keys=plan.keys, store=store)
+        return Keyring(
+            inference, tenants=plan.tenants, keys=plan.keys, store=store,
+            keeper=together.keeper if together is not None else None,
+            announce=together.announce if together is not None else None,
+        )  # fmt: skip
     except ConfigError as error:
         raise type(error)(f"{plan.file}: {error}") from error
 
 
-def cannot_bind(where: GatewaySection, error: BaseException) -> CommandFailed:
+def cannot_bind(host: str, port: int, error: BaseException) -> CommandFailed:
     """What the command says of an address that could not be bound."""
-    host, port = where.host, where.port
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         free = f"--port {port + 1}" if port < 65535 else "--port 0"
         return CommandFailed(

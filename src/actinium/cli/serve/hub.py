@@ -1,16 +1,35 @@
-"""What the workers of one gateway know together."""
+"""What the workers of one gateway know together, and what their operator wants of all of them."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import msgspec
 
 from actinium.base.snapshot import Shot
 from actinium.core import Actor, Message, Ref, on
-from actinium.inference.limits.mirror import Mirror
+from actinium.errors import ActiniumError, ConfigError, Conflict, InferenceError, ModelNotReady
+from actinium.inference import Deployment
+from actinium.inference.limits.accounts import Line, Totals
 from actinium.inference.limits.sharing import Part
+from actinium.serve.admin import usage
+from actinium.serve.admin.shapes import Apply, DrainBody, Force, UsageRows
 
-_SECONDS = 2.0
-"""How long one worker may take to say what it measured; others are not kept waiting by it."""
+from .ledger import Ledger
+
+_SECONDS: Final = 2.0
+"""How long one worker may take to say what it knows; others are not kept waiting by it."""
+
+LOAD_SECONDS: Final = 24 * 3600.0
+"""A model may take long to load."""
+
+_CLOSE_SECONDS: Final = 30.0
+"""How much longer than asked for a drain may take."""
+
+What = Literal["deployments", "breakers", "limits", "usage", "apply", "drain", "force"]
 
 
 class Members(Message, frozen=True):
@@ -30,13 +49,17 @@ class Shots(Message, frozen=True):
 
 
 class Join(Message, frozen=True):
-    """A worker begins: what do the others know of the limits that it has together with them?"""
+    """A worker begins: what has happened before it came?"""
 
 
 class Joined(Message, frozen=True):
-    """The answer to :class:`Join`."""
+    """The answer to :class:`Join`: what the others know of the limits that all have together, what
+    is served now, of that what was drained, and the orders for breakers that hold still."""
 
     parts: tuple[Part, ...]
+    deployments: tuple[Deployment, ...]
+    drained: tuple[str, ...]
+    forced: tuple[Order, ...]
 
 
 class Said(Message, frozen=True):
@@ -44,6 +67,39 @@ class Said(Message, frozen=True):
 
     node: str
     parts: tuple[Part, ...]
+
+
+class Order(Message, frozen=True):
+    """What an operator wants of all workers, and so of each one; ``body`` is JSON."""
+
+    what: What
+    name: str = ""
+    body: bytes = b""
+
+
+class Answers(Message, frozen=True):
+    """What the workers answered, as JSON."""
+
+    bodies: tuple[bytes, ...]
+    generation: int
+    strict: tuple[str, ...] = ()
+
+
+class KeyChanged(Message, frozen=True):
+    """A worker has changed, made or deleted a key in the store: the others read it again."""
+
+    node: str
+    id: str
+
+
+class Used(Message, frozen=True):
+    """What was used of a worker since it told that last."""
+
+    lines: tuple[tuple[Line, Totals], ...]
+
+
+class Remit(Message, frozen=True):
+    """Tell now what was used: asked for by the hub."""
 
 
 class Gather(Message, frozen=True):
@@ -57,12 +113,21 @@ class Gathered(Message, frozen=True):
     shots: dict[str, tuple[Shot, ...]]
 
 
-class Hub(Actor, concurrent=8):
-    """Lives in the first process, and outlives the workers."""
+class Hub(Actor, concurrent=64):
+    """Lives in the first process, and outlives the workers.
 
-    def __init__(self) -> None:
+    Orders that change something are given one after the other. A worker that dies meanwhile gets
+    to know what holds when it joins again.
+    """
+
+    def __init__(self, deployments: tuple[Deployment, ...], ledger: Ledger) -> None:
         self._members: tuple[Ref, ...] = ()
-        self._mirror = Mirror()
+        self._ledger = ledger
+        self._deployments = deployments
+        self._generation = 1
+        self._drained: set[str] = set()
+        self._forced: dict[str, tuple[float, Force]] = {}
+        self._changing = asyncio.Lock()
 
     @on
     def meet(self, m: Members) -> None:
@@ -70,20 +135,28 @@ class Hub(Actor, concurrent=8):
 
     @on
     def join(self, m: Join) -> Joined:
-        return Joined(self._mirror.parts())
+        now = time.monotonic()
+        forced = tuple(
+            Order(
+                "force", name, msgspec.json.encode(msgspec.structs.replace(f, seconds=until - now))
+            )
+            for name, (until, f) in self._forced.items()
+            if until > now
+        )
+        parts = self._ledger.mirror.parts()
+        return Joined(parts, self._deployments, tuple(self._drained), forced)
 
     @on
     def said(self, m: Said) -> None:
         # Whoever hears of it hears of it here: what this process knows is never less.
-        self._mirror.hear(m.parts)
+        self._ledger.mirror.hear(m.parts)
         for number, member in enumerate(self._members, 1):
             if str(number) != m.node:
                 member.tell(m)
 
     @on
     async def gather(self, m: Gather) -> Gathered:
-        asks = [member.ask(Measured(), _SECONDS) for member in self._members]
-        answers = await asyncio.gather(*asks, return_exceptions=True)
+        answers = await self._each(Measured(), _SECONDS)
         return Gathered(
             {
                 str(number): answer.shots
@@ -91,3 +164,105 @@ class Hub(Actor, concurrent=8):
                 if isinstance(answer, Shots)
             }
         )
+
+    @on(raises=(ActiniumError,))
+    async def order(self, m: Order) -> Answers:
+        match m.what:
+            case "deployments" | "breakers" | "limits":
+                return self._answers(await self._each(m, _SECONDS))
+            case "usage":
+                return await self._usage(m)
+        async with self._changing:
+            match m.what:
+                case "apply":
+                    return await self._apply(msgspec.json.decode(m.body, type=Apply))
+                case "drain":
+                    return await self._drain(m)
+                case _:
+                    return await self._force(m)
+
+    @on
+    def used(self, m: Used) -> bool:
+        for line, totals in m.lines:
+            self._ledger.accounts.put(line, totals)
+        return True
+
+    @on
+    async def key_changed(self, m: KeyChanged) -> bool:
+        others = [member for n, member in enumerate(self._members, 1) if str(n) != m.node]
+        await asyncio.gather(*(o.ask(m, _SECONDS) for o in others), return_exceptions=True)
+        return True
+
+    # -- inside
+
+    async def _usage(self, m: Order) -> Answers:
+        await self._each(Remit(), _SECONDS)
+        asked = msgspec.json.decode(m.body, type=usage.Question)
+        rows = usage.answer(self._ledger.accounts.usage(), asked)
+        return Answers((msgspec.json.encode(UsageRows(rows)),), self._generation)
+
+    async def _apply(self, change: Apply) -> Answers:
+        if change.generation is not None and change.generation != self._generation:
+            raise Conflict(
+                f"the deployments are those of generation {self._generation}, and not "
+                f"{change.generation}: somebody else has changed them; look at them again"
+            )
+        change = msgspec.structs.replace(change, generation=None)
+        answers = await self._each(Order("apply", "", msgspec.json.encode(change)), LOAD_SECONDS)
+        refusal = _refusal(answers)
+        if refusal is not None:
+            before = msgspec.structs.replace(change, deployments=self._deployments)
+            back = Order("apply", "", msgspec.json.encode(before))
+            changed = [m for m, a in zip(self._members, answers, strict=True)
+                       if not isinstance(a, BaseException)]  # fmt: skip
+            await asyncio.gather(
+                *(member.ask(back, LOAD_SECONDS) for member in changed), return_exceptions=True
+            )
+            raise refusal
+        self._deployments = change.deployments
+        self._generation += 1
+        self._drained.clear()
+        return self._answers(answers)
+
+    async def _drain(self, m: Order) -> Answers:
+        seconds = msgspec.json.decode(m.body, type=DrainBody).seconds
+        answers = self._answers(await self._each(m, seconds + _CLOSE_SECONDS))
+        names = {name: d.name for d in self._deployments for name in (d.name, *d.aliases)}
+        if m.name in names:
+            self._drained.add(names[m.name])
+        return answers
+
+    async def _force(self, m: Order) -> Answers:
+        answers = self._answers(await self._each(m, _SECONDS))
+        change = msgspec.json.decode(m.body, type=Force)
+        if change.state == "open":
+            self._forced[m.name] = time.monotonic() + change.seconds, change
+        else:
+            self._forced.pop(m.name, None)
+        return answers
+
+    async def _each(self, m: Message, seconds: float) -> list[Any]:
+        """The answer of each worker, or what went wrong with it."""
+        asks = [member.ask(m, seconds) for member in self._members]
+        return list(await asyncio.gather(*asks, return_exceptions=True))
+
+    def _answers(self, answers: Sequence[Any]) -> Answers:
+        """Those of the workers that live; what one of them refuses is refused."""
+        refusal = _refusal(answers)
+        if refusal is not None:
+            raise refusal
+        bodies = tuple(answer for answer in answers if isinstance(answer, bytes) and answer)
+        if not bodies:
+            raise ModelNotReady("no worker of the gateway answers; try again later")
+        strict = tuple(
+            f"deployment:{d.name}"
+            for d in self._deployments
+            if d.limits is not None and d.limits.strict is not None
+        )
+        return Answers(bodies, self._generation, strict)
+
+
+def _refusal(answers: Sequence[Any]) -> ActiniumError | None:
+    """What a worker said against an order. One that has died says nothing."""
+    refused = (a for a in answers if isinstance(a, (InferenceError, ConfigError)))
+    return next(refused, None)

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import TypeVar
 
 import msgspec
@@ -16,13 +16,14 @@ from actinium.base.secret import Secret
 from actinium.core import Message, Ref, Report, System
 from actinium.errors import ConfigError
 from actinium.inference import Progress
-from actinium.topology import GatewaySection, Plan
+from actinium.topology import AdminSection, GatewaySection, Plan
 
 from ..places import IN_MEMORY, open_store
 from ..screen import Screen
 from .announce import KEY_VARIABLE
 from .host import cannot_bind
-from .hub import Hub, Members
+from .hub import LOAD_SECONDS, Hub, Members
+from .ledger import Ledger
 from .life import announce, say_stopping
 from .loading import loading
 from .report import Served
@@ -30,9 +31,6 @@ from .signals import StopSignals, until
 from .worker import Done, Drain, Finish, GatewayWorker, Loaded, Reload, Serving, Unfinished
 
 T = TypeVar("T")
-
-_LOAD_SECONDS = 24 * 3600.0
-"""A model may take long to load; who does not want to wait presses Ctrl-C."""
 
 _GRACE_SECONDS = 5.0
 """How much longer than asked for a worker may take to say that it has drained."""
@@ -52,19 +50,20 @@ async def serve_many(plan: Plan, key: Secret | None, screen: Screen) -> None:
             "sessions in memory live in one process, and there are "
             f"{plan.gateway.workers} workers: give --store PATH, or --no-store"
         )
-    if plan.keyed or plan.gateway.admin is not None:
-        raise ConfigError(
-            "the limits and budgets of keys hold within one process, and there are "
-            f"{plan.gateway.workers} workers, which would grant each of them as often: "
-            "serve keys with workers = 1"
-        )
     for deployment in plan.deployments:
         # What is wrong with one is better said before anything starts.
         plan.runner(deployment)
     if key is not None:
         os.environ[KEY_VARIABLE] = key.reveal()  # how the workers get to know it
-    with StopSignals() as signals, _reserved(plan.gateway) as kept:
-        gateway = msgspec.structs.replace(plan.gateway, port=kept.getsockname()[1])
+    with StopSignals() as signals, ExitStack() as sockets:
+        gateway = plan.gateway
+        kept = sockets.enter_context(_reserved(gateway, gateway.port))
+        gateway = msgspec.structs.replace(gateway, port=kept.getsockname()[1])
+        admin = gateway.admin
+        if admin is not None and admin.port is not None:
+            kept = sockets.enter_context(_reserved(admin, admin.port))
+            admin = msgspec.structs.replace(admin, port=kept.getsockname()[1])
+            gateway = msgspec.structs.replace(gateway, admin=admin)
         plan = msgspec.structs.replace(plan, gateway=gateway)
         async with AsyncExitStack() as stack:
             crew = await _Crew.make(plan, stack)
@@ -84,10 +83,12 @@ async def serve_many(plan: Plan, key: Secret | None, screen: Screen) -> None:
 class _Crew:
     """The workers of one gateway."""
 
-    def __init__(self, plan: Plan, system: System) -> None:
+    def __init__(self, plan: Plan, system: System, ledger: Ledger) -> None:
         self.system = system
         self.serving: Serving
-        self._hub = hub = system.spawn(Hub, place="local", name="gateway-hub")
+        self._hub = hub = system.spawn(
+            Hub, plan.deployments, ledger, place="local", name="gateway-hub"
+        )
         self.members: list[Ref] = [
             system.spawn(GatewayWorker, plan, number, hub, place=number, name=f"gateway-{number}")
             for number in range(1, plan.gateway.workers + 1)
@@ -105,12 +106,16 @@ class _Crew:
             store=store,
             workers=plan.gateway.workers,
         )
+        nodes = [str(number) for number in range(1, plan.gateway.workers + 1)]
+        ledger = Ledger(store if plan.keyed else None, nodes)
+        await ledger.open()
+        stack.push_async_callback(ledger.close)
         await stack.enter_async_context(system)
-        return cls(plan, system)
+        return cls(plan, system, ledger)
 
     async def load(self, progress: Progress) -> None:
         """Waits until all have loaded. Raises the first error of one."""
-        asks = [member.ask(Loaded(), _LOAD_SECONDS) for member in self.members]
+        asks = [member.ask(Loaded(), LOAD_SECONDS) for member in self.members]
         for number, ask in enumerate(asyncio.as_completed(asks), 1):
             self.serving = await ask
             progress(number / len(asks), f"{number} of {len(asks)} workers: ready")
@@ -159,7 +164,7 @@ def _served(done: Sequence[Done], report: Report, seconds: float) -> Served:
     )
 
 
-def _reserved(where: GatewaySection) -> socket.socket:
+def _reserved(where: GatewaySection | AdminSection, port: int) -> socket.socket:
     """The port, kept for the workers while the socket is open: bound, but not listened on.
 
     The kernel shares connections out among the processes that listen (SO_REUSEPORT). Raises
@@ -168,7 +173,7 @@ def _reserved(where: GatewaySection) -> socket.socket:
     kept: socket.socket | None = None
     try:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
-            where.host, where.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            where.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         kept = socket.socket(family, kind, protocol)
         kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -177,4 +182,4 @@ def _reserved(where: GatewaySection) -> socket.socket:
     except OSError as error:
         if kept is not None:
             kept.close()
-        raise cannot_bind(where, error) from error
+        raise cannot_bind(where.host, port, error) from error

@@ -17,6 +17,10 @@ DAY = 86_400
 """Seconds; a day of Unix time is one of UTC."""
 
 
+Spent = dict[str, dict[str, list[tuple[str, int, int, int]]]]
+"""By scope and kind of period: (node, window, charged, given back)."""
+
+
 class Totals(msgspec.Struct):
     """Sums over answers. ``cost`` is in nano-USD; ``estimated`` answers were counted here, since
     their wire told no usage."""
@@ -95,6 +99,22 @@ class Accounts:
         for at, totals in self._usage.items():
             if day is None or at[0] == day:
                 yield Line(*at), totals
+
+    def take(self) -> list[tuple[Line, Totals]]:
+        """All that was used, which is another one's to keep from now on."""
+        taken = list(self.usage())
+        self._usage = {}
+        return taken
+
+    def spent(self) -> Spent:
+        """What was spent of all purses."""
+        return {scope: purse.state() for scope, purse in self.purses.items()}
+
+    def restore(self, spent: Spent) -> None:
+        """Takes in what was spent of the purses that are there."""
+        for scope, state in spent.items():
+            if scope in self.purses:
+                self.purses[scope].merge(state)
 
     def put(self, line: Line, totals: Totals) -> None:
         """Adds what an earlier process counted."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from .accounts import Spent
 from .budget import windows_of
 from .counters import Entry, merged
 from .exchange import Word, merged_words
@@ -14,20 +15,18 @@ from .meter import SPAN
 from .sharing import Key, Part, part_of
 
 Rows = dict[tuple[str, int], Entry]
-Spent = dict[str, dict[str, list[tuple[str, int, int, int]]]]
-"""Of a scope and a kind of period: (node, window, charged, given back)."""
-
 _NOTHING: Final = Word({}, {})
 
 
 class Mirror:
-    """Holds no rights itself. ``clock`` is Unix time in seconds, ``monotonic`` the time of the
-    processes' event loops."""
+    """Holds no rights itself. ``nodes`` are the names of the processes. ``clock`` is Unix time in
+    seconds, ``monotonic`` the time of the processes' event loops."""
 
     def __init__(
-        self, *, clock: Callable[[], float] = time.time,
+        self, nodes: Sequence[str], *, clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
+        self._nodes = tuple(nodes)
         self._clock = clock
         self._monotonic = monotonic
         self._words: dict[tuple[str, str, int], Word] = {}
@@ -51,10 +50,31 @@ class Mirror:
                 for key, rows in self._rows.items()]  # fmt: skip
         return tuple(part for part in (*words, *rows) if part.given or part.wishes or part.used)
 
-    def forget(self, scope: str) -> None:
-        """A scope is gone for good."""
-        self._words = {at: word for at, word in self._words.items() if at[0] != scope}
-        self._rows = {at: rows for at, rows in self._rows.items() if at[0] != scope}
+    def spent(self) -> Spent:
+        """What was spent of the budgets of tenants and keys."""
+        found: Spent = {}
+        for (scope, kind), rows in self._rows.items():
+            if kind not in KINDS and not scope.startswith("deployment:"):
+                counting = self._counting(kind, rows)
+                if counting:
+                    told = [(*at, *entry) for at, entry in counting.items()]
+                    found.setdefault(scope, {})[kind] = told
+        return found
+
+    def restore(self, spent: Spent) -> None:
+        """Begins with what was spent in an earlier life, whoever of how many did it: each process
+        has an equal share of the limit, and gets an equal part of this."""
+        for scope, kinds in spent.items():
+            for kind, rows in kinds.items():
+                sums: dict[int, int] = {}
+                for _, window, charged, back in rows:
+                    sums[window] = sums.get(window, 0) + charged - back
+                dealt: Rows = {}
+                for window, total in sums.items():
+                    each, rest = divmod(total, len(self._nodes))
+                    for at, node in enumerate(self._nodes):
+                        dealt[node, window] = (each + (at < rest), 0)
+                self._rows[scope, kind] = dealt
 
     def _counting(self, kind: str, rows: Rows) -> Rows:
         """Those whose windows are not over."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 from actinium.errors import SequenceConflict, StoreCorrupt, StoreError
 from actinium.store import Store
 
-from ..limits.accounts import DAY, Accounts, Line, Totals
+from ..limits.accounts import DAY, Accounts, Line, Spent, Totals
 
 USAGE: Final = "gateway/usage/"
 PURSES: Final = "gateway/purses"
@@ -17,7 +20,64 @@ KEEP_DAYS: Final = 400
 
 T = TypeVar("T")
 _Rows = list[tuple[Line, Totals]]
-_Spent = dict[str, dict[str, list[tuple[str, int, int, int]]]]
+
+SAVE_SECONDS: Final = 5.0
+
+_log = logging.getLogger("actinium.keys")
+
+
+class Spending(Protocol):
+    """What was spent of budgets: :class:`Accounts`, or what stands for those of several."""
+
+    def spent(self) -> Spent: ...
+
+    def restore(self, spent: Spent) -> None: ...
+
+
+class Keeper(Protocol):
+    """Takes accounts to where they are kept."""
+
+    async def load(self) -> None: ...
+
+    async def save(self) -> None: ...
+
+
+class Keeping:
+    """Keeps accounts every 5 seconds, and at :meth:`close`."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._task: asyncio.Task[None] | None = None
+        self._saving = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Takes in what was kept, and begins. Raises StoreError."""
+        await self._keeper.load()
+        self._task = asyncio.create_task(self._keep())
+
+    async def save(self) -> None:
+        """Keeps them now. Raises StoreError."""
+        async with self._saving:
+            await self._keeper.save()
+
+    async def close(self) -> None:
+        """Keeps them for the last time."""
+        if self._task is None:
+            return
+        async with self._saving:  # never in the middle of it: the store would be ahead of us
+            self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+        self._task = None
+        await self._keeper.save()
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            try:
+                await self.save()
+            except StoreError as error:
+                _log.error("the accounts could not be stored, they will be tried again: %s", error)
 
 
 class Book:
@@ -27,8 +87,9 @@ class Book:
     the providers bill. One process writes a book: a second one is told so with StoreError.
     """
 
-    def __init__(self, accounts: Accounts, store: Store) -> None:
+    def __init__(self, accounts: Accounts, store: Store, spending: Spending) -> None:
         self._accounts = accounts
+        self._spending = spending
         self._store = store
         self._revisions: dict[str, int] = {}
         self._written: dict[str, bytes] = {}
@@ -44,11 +105,8 @@ class Book:
                 continue
             for line, totals in await self._read(place, _Rows, []):
                 self._accounts.put(line, totals)
-        nothing: _Spent = {}
-        for scope, state in (await self._read(PURSES, _Spent, nothing)).items():
-            purse = self._accounts.purses.get(scope)
-            if purse is not None:
-                purse.merge(state)
+        nothing: Spent = {}
+        self._spending.restore(await self._read(PURSES, Spent, nothing))
         self._last = today
 
     async def save(self) -> None:
@@ -61,7 +119,7 @@ class Book:
                 await self._write(f"{USAGE}{day}", msgspec.json.encode(rows))
         self._last = today
         accounts.forget(today - KEEP_DAYS)
-        spent = {scope: purse.state() for scope, purse in accounts.purses.items()}
+        spent = self._spending.spent()
         if spent:
             await self._write(PURSES, msgspec.json.encode(spent))
 

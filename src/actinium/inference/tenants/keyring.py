@@ -6,8 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -20,13 +19,12 @@ from actinium.errors import (
     KeyNotFound,
     SequenceConflict,
     StoreCorrupt,
-    StoreError,
 )
 from actinium.store import Store
 
 from ..limits.accounts import Accounts
 from ..service import Inference
-from .book import Book
+from .book import Book, Keeper, Keeping
 from .gauge import Gauge, Gauges
 from .policy import DeclaredKey, KeyLimits, KeySpec, Tenant
 from .record import PREFIX, Hash, KeyRecord, digest, hash_of, new_id, new_secret
@@ -35,8 +33,10 @@ from .service import KeyedInference
 OVERLAP: Final = 86_400.0
 """Seconds that a replaced secret goes on working."""
 
-_SAVE_SECONDS: Final = 5.0
 _SHORTEST: Final = 16
+
+Announce = Callable[[str], Awaitable[None]]
+"""Tells the other processes of a gateway that a key has changed in the store."""
 
 _log = logging.getLogger("actinium.keys")
 
@@ -74,7 +74,9 @@ class Keyring:
 
     ``tenants`` and ``keys`` are those of the configuration; keys made here lie in ``store`` as
     hashes, and so do the accounts, every 5 seconds and at :meth:`close`. Without a store only the
-    declared keys exist. A tenant that is not declared has no limits of its own.
+    declared keys exist. Where several processes have one store, each is told of the changes of the
+    others: by ``announce``, and then by :meth:`refresh`; ``keeper`` takes their accounts to the one
+    of them that keeps them. A tenant that is not declared has no limits of its own.
 
     The constructor raises ConfigError for names used twice, secrets that are not set, and a
     budget where a model's price is not known. ``version`` changes with every change of a key.
@@ -83,6 +85,7 @@ class Keyring:
     def __init__(
         self, inference: Inference, *, tenants: Sequence[Tenant] = (),
         keys: Sequence[DeclaredKey] = (), store: Store | None = None,
+        keeper: Keeper | None = None, announce: Announce | None = None,
         environ: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         if inference.accounts is None:
@@ -103,9 +106,10 @@ class Keyring:
         self._revisions: dict[str, int] = {}
         self._by_digest: dict[bytes, tuple[str, float | None]] = {}
         self._grants: dict[bytes, Grant] = {}
-        self._book = Book(self.accounts, store) if store is not None else None
-        self._saver: asyncio.Task[None] | None = None
-        self._saving = asyncio.Lock()
+        if keeper is None and store is not None:
+            keeper = Book(self.accounts, store, self.accounts)
+        self._keeping = Keeping(keeper) if keeper is not None else None
+        self._announce = announce
         self._changes: set[asyncio.Task[None]] = set()
         for tenant in tenants:
             self.accounts.weights[tenant.name] = tenant.weight
@@ -118,46 +122,28 @@ class Keyring:
     async def open(self) -> None:
         """Reads the stored keys and accounts, and keeps the accounts from now on. Raises
         StoreError."""
-        if self.store is None:
-            return
-        for place in await self.store.keys(PREFIX):
-            found = await self.store.load(place)
-            if found is None:
-                continue
-            try:
-                record = msgspec.json.decode(found.value, type=KeyRecord)
-            except msgspec.DecodeError as error:
-                raise StoreCorrupt(f"{place!r} in the store is no key: {error}") from error
-            if record.id in self._records:
-                _log.warning("the stored key %s is hidden by a declared one", record.id)
-                continue
-            self._revisions[record.id] = found.revision
-            self._put(record)
-        assert self._book is not None
-        await self._book.load()
-        self._saver = asyncio.create_task(self._keep(self._book))
+        if self.store is not None:
+            for place in await self.store.keys(PREFIX):
+                await self._read(place.removeprefix(PREFIX), self.store)
+        if self._keeping is not None:
+            await self._keeping.open()
+
+    async def refresh(self, id: str) -> None:
+        """Another process has made, changed or deleted a key in the store. Raises StoreError."""
+        if self.store is not None:
+            await self._read(id, self.store)
+
+    async def save(self) -> None:
+        """Keeps the accounts now. Raises StoreError."""
+        if self._keeping is not None:
+            await self._keeping.save()
 
     async def close(self) -> None:
         """Stores the accounts for the last time."""
         if self._changes:
             await asyncio.wait(self._changes)
-        if self._saver is not None:
-            async with self._saving:  # never in the middle of it: the store would be ahead of us
-                self._saver.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._saver
-            self._saver = None
-            assert self._book is not None
-            await self._book.save()
-
-    async def _keep(self, book: Book) -> None:
-        while True:
-            await asyncio.sleep(_SAVE_SECONDS)
-            try:
-                async with self._saving:
-                    await book.save()
-            except StoreError as error:
-                _log.error("the accounts could not be stored, they will be tried again: %s", error)
+        if self._keeping is not None:
+            await self._keeping.close()
 
     # -- who comes
 
@@ -363,12 +349,40 @@ class Keyring:
 
     async def _delete(self, id: str, store: Store) -> None:
         await store.delete(PREFIX + id)
+        if not self._forget(id):
+            raise KeyNotFound(f"there is no key {id!r}: somebody else has deleted it meanwhile")
+        if self._announce is not None:
+            await self._announce(id)
+
+    def _forget(self, id: str) -> bool:
+        """A key is gone; whether it was there."""
         self._revisions.pop(id, None)
         record = self._records.pop(id, None)
         if record is None:
-            raise KeyNotFound(f"there is no key {id!r}: somebody else has deleted it meanwhile")
+            return False
         self._drop(record)
         self.version += 1
+        return True
+
+    async def _read(self, id: str, store: Store) -> None:
+        """Takes a key in as it is stored."""
+        found = await store.load(PREFIX + id)
+        known = self._records.get(id)
+        if known is not None and known.declared:
+            if found is not None:
+                _log.warning("the stored key %s is hidden by a declared one", id)
+            return
+        if found is None:
+            self._forget(id)
+            return
+        if found.revision == self._revisions.get(id):
+            return
+        try:
+            record = msgspec.json.decode(found.value, type=KeyRecord)
+        except msgspec.DecodeError as error:
+            raise StoreCorrupt(f"{PREFIX + id!r} in the store is no key: {error}") from error
+        self._revisions[id] = found.revision
+        self._put(record)
 
     async def _save(self, record: KeyRecord, store: Store, expect: int) -> None:
         place = PREFIX + record.id
@@ -376,8 +390,11 @@ class Keyring:
         try:
             revision = await store.save(place, value, expect)
         except SequenceConflict as error:
+            advice = "look at it again" if self._announce else "restart this one to see it"
             raise Conflict(
-                f"the key {record.id!r} was changed by another process; restart this one to see it"
+                f"the key {record.id!r} was changed by another process; {advice}"
             ) from error
         self._revisions[record.id] = revision
         self._put(record)
+        if self._announce is not None:
+            await self._announce(record.id)

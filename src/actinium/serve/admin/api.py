@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -11,8 +10,6 @@ from typing import Any, Final
 import msgspec
 
 from actinium.errors import BadRequest, ConfigError, Conflict, InferenceError
-from actinium.inference.guard import Guard
-from actinium.inference.service import Inference
 from actinium.inference.tenants import Keyring, KeySpec
 from actinium.inference.tenants.record import KeyRecord
 
@@ -20,23 +17,21 @@ from ..context import Call, Context, Handler
 from ..openai.errors import bad_body
 from ..openai.shapes import encode
 from . import usage
+from .crew import Crew
 from .shapes import (
     Apply,
     Breakers,
     BreakerView,
     Deployments,
-    DeploymentView,
     DrainBody,
     Drained,
     Force,
     KeyMade,
     KeyView,
     KeyViews,
-    LimitView,
     LimitViews,
     Rotate,
     UsageRows,
-    limits_of,
 )
 
 _audit = logging.getLogger("actinium.audit")
@@ -48,69 +43,38 @@ class AdminApi:
     """The operator's view of a gateway. Each change is a line of the log ``actinium.audit``: what
     was done to what, under which request id, and whether it worked."""
 
-    def __init__(self, inference: Inference, keyring: Keyring | None) -> None:
-        self._inference = inference
+    def __init__(self, crew: Crew, keyring: Keyring | None) -> None:
+        self._crew = crew
         self._keyring = keyring
 
     # -- deployments
 
     async def deployments(self, call: Call) -> Deployments:
         """All deployments and how they do."""
-        return self._deployments()
+        return await self._crew.deployments()
 
     async def apply(self, call: Call) -> Deployments:
         """Serves other deployments from now on, without losing a request."""
-        body = _body(call, Apply)
-        await self._inference.apply(body.deployments, drain=body.drain, generation=body.generation)
-        return self._deployments()
+        await self._crew.apply(_body(call, Apply))
+        return await self._crew.deployments()
 
     async def drain(self, call: Call) -> Drained:
         """Takes a deployment out of service, and waits until it is; applying brings it back."""
-        name = call.param("name")
-        body = _body(call, DrainBody)
-        name = self._inference.replica(name).deployment.name
-        cut_off = await self._inference.drain(name, body.seconds)
-        found = self._inference.statistics().get(name)  # another change may have taken it away
-        state = found["state"] if found is not None else "closed"
-        return Drained(name=name, state=state, cut_off=cut_off)
+        return await self._crew.drain(call.param("name"), _body(call, DrainBody).seconds)
 
     # -- breakers and limits
 
     async def breakers(self, call: Call) -> Breakers:
         """The breakers of all deployments that have one."""
-        return Breakers(tuple(_breaker(guard) for guard in self._guards()))
+        return await self._crew.breakers()
 
     async def force(self, call: Call) -> BreakerView:
         """Opens a breaker for a while, or closes it."""
-        name = call.param("name")
-        body = _body(call, Force)
-        guard = self._inference.guard(name)
-        if guard is None:
-            raise Conflict(f"the deployment {name!r} has no breaker: it has nothing of `limits`")
-        if body.state == "open":
-            guard.breaker.force_open(body.seconds)
-        else:
-            guard.breaker.force_close()
-            guard.rest(0)
-        return _breaker(guard)
+        return await self._crew.force(call.param("name"), _body(call, Force))
 
     async def limits(self, call: Call) -> LimitViews:
         """What may be used and what is, of deployments, tenants and keys."""
-        found = []
-        for guard in self._guards():
-            limiter = guard.gate.limiter
-            limits = limits_of(guard.deployment.limits)
-            ratios = guard.statistics()["used"]
-            used = {kind: round(ratios[kind] * limit) for kind, limit in limits.items()
-                    if kind in ratios}  # fmt: skip
-            found.append(
-                LimitView(
-                    scope=f"deployment:{guard.name}", limits=limits,
-                    used=used | {"concurrent": limiter.running}, waiting=guard.gate.waiting,
-                    budget_used=guard.purse.used_ratio() if guard.purse is not None else None,
-                )
-            )  # fmt: skip
-        return LimitViews((*found, *self._key_limits()))
+        return await self._crew.limits()
 
     # -- keys
 
@@ -149,50 +113,9 @@ class AdminApi:
 
     async def usage(self, call: Call) -> UsageRows:
         """What was used, summed by day, tenant, key or deployment."""
-        asked = usage.question(call.request.query)
-        accounts = self._inference.accounts
-        return UsageRows(usage.answer(accounts.usage(), asked) if accounts is not None else ())
+        return await self._crew.usage(usage.question(call.request.query))
 
     # -- inside
-
-    def _guards(self) -> list[Guard]:
-        names = (deployment.name for deployment in self._inference.deployments)
-        return [guard for name in names if (guard := self._inference.guard(name)) is not None]
-
-    def _deployments(self) -> Deployments:
-        inference = self._inference
-        counts = inference.statistics()
-        return Deployments(
-            generation=inference.generation,
-            deployments=tuple(
-                DeploymentView(
-                    name=d.name, model=d.model, runtime=d.runtime, base_url=d.base_url,
-                    aliases=d.aliases, fallback=d.fallback, replicas=1 + len(d.replicas),
-                    state=counts[d.name]["state"], reason=counts[d.name]["reason"],
-                    running=counts[d.name]["running"], waiting=counts[d.name]["waiting"],
-                )
-                for d in inference.deployments
-            ),
-        )  # fmt: skip
-
-    def _key_limits(self) -> list[LimitView]:
-        ring = self._keyring
-        if ring is None:
-            return []
-        now = asyncio.get_running_loop().time()
-        gauges = {gauge.scope: gauge for gauge in ring.gauges()}
-        purses = ring.accounts.purses
-        found = []
-        for scope in dict.fromkeys((*gauges, *purses)):
-            gauge, purse = gauges.get(scope), purses.get(scope)
-            found.append(
-                LimitView(
-                    scope=scope, limits=limits_of(gauge.limits if gauge is not None else None),
-                    used=gauge.used(now) if gauge is not None else {}, waiting=0,
-                    budget_used=purse.used_ratio() if purse is not None else None,
-                )
-            )  # fmt: skip
-        return found
 
     def _ring(self) -> Keyring:
         if self._keyring is None:
@@ -245,14 +168,6 @@ def _body(call: Call, kind: type[Any]) -> Any:
         return msgspec.json.decode(call.request.body or b"{}", type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_body(error) from None
-
-
-def _breaker(guard: Guard) -> BreakerView:
-    told = guard.breaker.statistics()
-    return BreakerView(
-        deployment=guard.name, state=guard.breaker.state, retry_after=told["retry_after"],
-        calls=told["calls"], failures=told["failures"], rest=guard.statistics()["rest"],
-    )  # fmt: skip
 
 
 def _fields(record: KeyRecord) -> dict[str, Any]:

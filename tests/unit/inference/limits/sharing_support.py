@@ -93,8 +93,8 @@ class Site:
         self.upstream = upstream or Upstream()
         self.deployment = deployment
         self.keyed = keyed
-        self.mirror = Mirror(monotonic=lambda: asyncio.get_running_loop().time())
         self.names = [str(n) for n in range(1, number + 1)]
+        self.mirror = Mirror(self.names, monotonic=lambda: asyncio.get_running_loop().time())
         self.sharing: dict[str, Sharing] = {}
         self.inference: dict[str, Inference] = {}
         self.words = 0
