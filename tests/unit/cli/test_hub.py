@@ -8,7 +8,17 @@ import msgspec
 import pytest
 
 from actinium.cli.serve.crew import Workers
-from actinium.cli.serve.hub import Hub, Join, Joined, KeyChanged, Members, Order, Remit, Used
+from actinium.cli.serve.hub import (
+    Hub,
+    Join,
+    Joined,
+    KeyChanged,
+    Members,
+    Order,
+    Remit,
+    Standing,
+    Used,
+)
 from actinium.cli.serve.ledger import Ledger
 from actinium.core import Actor, Ref, on
 from actinium.errors import ActiniumError, Conflict, ModelNotFound, ModelNotReady
@@ -58,10 +68,14 @@ class Member(Actor, concurrent=8):
         return True
 
 
-def office(t: TestSystem, *refuse: ActiniumError | None) -> tuple[Ref, list[Any]]:
+def office(
+    t: TestSystem, *refuse: ActiniumError | None, drained: str | None = None
+) -> tuple[Ref, list[Any]]:
     book: list[Any] = []
     ledger = Ledger(None, ["1", "2"])
-    hub = t.spawn(Hub, NOW, ledger, name="hub")
+    standing = Standing(NOW)
+    standing.drained |= {drained} if drained is not None else set()
+    hub = t.spawn(Hub, standing, ledger)
     members = [t.spawn(Member, n, hub, book, error) for n, error in enumerate(refuse, 1)]
     hub.tell(Members(tuple(members)))
     return hub, book
@@ -74,11 +88,12 @@ def named(book: list[Any]) -> list[tuple[int, list[str]]]:
 
 def test_what_one_refuses_all_take_back() -> None:
     async def main(t: TestSystem) -> None:
-        hub, book = office(t, None, ModelNotReady("it cannot be loaded"))
+        hub, book = office(t, None, ModelNotReady("it cannot be loaded"), drained="a")
         with pytest.raises(ModelNotReady, match="cannot be loaded"):
             await Workers(hub).apply(Apply(deployments=NEXT))
         assert sorted(named(book)[:2]) == [(1, ["b"]), (2, ["b"])]
         assert named(book)[2:] == [(1, ["a"])], "only who had changed goes back"
+        assert book[-1][:3] == (1, "drain", "a"), "what was drained is so again"
         joined: Joined = await hub.ask(Join())
         assert joined.deployments == NOW
         assert (await Workers(hub).deployments()).generation == 1
@@ -125,7 +140,7 @@ def test_a_dead_worker_does_not_hold_up_the_others() -> None:
         hub, book = office(t, None, RuntimeError("it died"))  # type: ignore[arg-type]
         await Workers(hub).apply(Apply(deployments=NEXT))
         assert (await hub.ask(Join())).deployments == NEXT
-        await hub.ask(KeyChanged("1", "k"))
+        await hub.ask(KeyChanged("1", "k", False))
         assert (2, "k") in book and (1, "k") not in book, "who changed it knows"
         hub, _ = office_of_none(t)
         with pytest.raises(ModelNotReady, match="no worker of the gateway answers"):
@@ -135,7 +150,7 @@ def test_a_dead_worker_does_not_hold_up_the_others() -> None:
 
 
 def office_of_none(t: TestSystem) -> tuple[Ref, list[Any]]:
-    return t.spawn(Hub, NOW, Ledger(None, ["1"])), []
+    return t.spawn(Hub, Standing(NOW), Ledger(None, ["1"])), []
 
 
 def test_usage_is_asked_of_all_before_it_is_told() -> None:

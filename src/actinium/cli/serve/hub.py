@@ -90,6 +90,7 @@ class KeyChanged(Message, frozen=True):
 
     node: str
     id: str
+    gone: bool
 
 
 class Used(Message, frozen=True):
@@ -113,6 +114,17 @@ class Gathered(Message, frozen=True):
     shots: dict[str, tuple[Shot, ...]]
 
 
+class Standing:
+    """What holds now, for as long as the first process lives: who serves, and what was ordered."""
+
+    def __init__(self, deployments: tuple[Deployment, ...]) -> None:
+        self.members: tuple[Ref, ...] = ()
+        self.deployments = deployments
+        self.generation = 1
+        self.drained: set[str] = set()
+        self.forced: dict[str, tuple[float, Force]] = {}
+
+
 class Hub(Actor, concurrent=64):
     """Lives in the first process, and outlives the workers.
 
@@ -120,18 +132,14 @@ class Hub(Actor, concurrent=64):
     to know what holds when it joins again.
     """
 
-    def __init__(self, deployments: tuple[Deployment, ...], ledger: Ledger) -> None:
-        self._members: tuple[Ref, ...] = ()
+    def __init__(self, standing: Standing, ledger: Ledger) -> None:
+        self._standing = standing
         self._ledger = ledger
-        self._deployments = deployments
-        self._generation = 1
-        self._drained: set[str] = set()
-        self._forced: dict[str, tuple[float, Force]] = {}
         self._changing = asyncio.Lock()
 
     @on
     def meet(self, m: Members) -> None:
-        self._members = m.refs
+        self._standing.members = m.refs
 
     @on
     def join(self, m: Join) -> Joined:
@@ -140,17 +148,17 @@ class Hub(Actor, concurrent=64):
             Order(
                 "force", name, msgspec.json.encode(msgspec.structs.replace(f, seconds=until - now))
             )
-            for name, (until, f) in self._forced.items()
+            for name, (until, f) in self._standing.forced.items()
             if until > now
         )
         parts = self._ledger.mirror.parts()
-        return Joined(parts, self._deployments, tuple(self._drained), forced)
+        return Joined(parts, self._standing.deployments, tuple(self._standing.drained), forced)
 
     @on
     def said(self, m: Said) -> None:
         # Whoever hears of it hears of it here: what this process knows is never less.
         self._ledger.mirror.hear(m.parts)
-        for number, member in enumerate(self._members, 1):
+        for number, member in enumerate(self._standing.members, 1):
             if str(number) != m.node:
                 member.tell(m)
 
@@ -189,7 +197,9 @@ class Hub(Actor, concurrent=64):
 
     @on
     async def key_changed(self, m: KeyChanged) -> bool:
-        others = [member for n, member in enumerate(self._members, 1) if str(n) != m.node]
+        if m.gone:
+            self._ledger.mirror.forget(f"key:{m.id}")
+        others = [member for n, member in enumerate(self._standing.members, 1) if str(n) != m.node]
         await asyncio.gather(*(o.ask(m, _SECONDS) for o in others), return_exceptions=True)
         return True
 
@@ -199,51 +209,54 @@ class Hub(Actor, concurrent=64):
         await self._each(Remit(), _SECONDS)
         asked = msgspec.json.decode(m.body, type=usage.Question)
         rows = usage.answer(self._ledger.accounts.usage(), asked)
-        return Answers((msgspec.json.encode(UsageRows(rows)),), self._generation)
+        return Answers((msgspec.json.encode(UsageRows(rows)),), self._standing.generation)
 
     async def _apply(self, change: Apply) -> Answers:
-        if change.generation is not None and change.generation != self._generation:
+        if change.generation is not None and change.generation != self._standing.generation:
             raise Conflict(
-                f"the deployments are those of generation {self._generation}, and not "
+                f"the deployments are those of generation {self._standing.generation}, and not "
                 f"{change.generation}: somebody else has changed them; look at them again"
             )
         change = msgspec.structs.replace(change, generation=None)
         answers = await self._each(Order("apply", "", msgspec.json.encode(change)), LOAD_SECONDS)
         refusal = _refusal(answers)
         if refusal is not None:
-            before = msgspec.structs.replace(change, deployments=self._deployments)
+            before = msgspec.structs.replace(change, deployments=self._standing.deployments)
             back = Order("apply", "", msgspec.json.encode(before))
-            changed = [m for m, a in zip(self._members, answers, strict=True)
+            changed = [m for m, a in zip(self._standing.members, answers, strict=True)
                        if not isinstance(a, BaseException)]  # fmt: skip
-            await asyncio.gather(
-                *(member.ask(back, LOAD_SECONDS) for member in changed), return_exceptions=True
-            )
+            now = msgspec.json.encode(DrainBody(seconds=0))
+            for order in (back, *(Order("drain", name, now) for name in self._standing.drained)):
+                await asyncio.gather(
+                    *(member.ask(order, LOAD_SECONDS) for member in changed),
+                    return_exceptions=True,
+                )
             raise refusal
-        self._deployments = change.deployments
-        self._generation += 1
-        self._drained.clear()
+        self._standing.deployments = change.deployments
+        self._standing.generation += 1
+        self._standing.drained.clear()
         return self._answers(answers)
 
     async def _drain(self, m: Order) -> Answers:
         seconds = msgspec.json.decode(m.body, type=DrainBody).seconds
         answers = self._answers(await self._each(m, seconds + _CLOSE_SECONDS))
-        names = {name: d.name for d in self._deployments for name in (d.name, *d.aliases)}
+        names = {name: d.name for d in self._standing.deployments for name in (d.name, *d.aliases)}
         if m.name in names:
-            self._drained.add(names[m.name])
+            self._standing.drained.add(names[m.name])
         return answers
 
     async def _force(self, m: Order) -> Answers:
         answers = self._answers(await self._each(m, _SECONDS))
         change = msgspec.json.decode(m.body, type=Force)
         if change.state == "open":
-            self._forced[m.name] = time.monotonic() + change.seconds, change
+            self._standing.forced[m.name] = time.monotonic() + change.seconds, change
         else:
-            self._forced.pop(m.name, None)
+            self._standing.forced.pop(m.name, None)
         return answers
 
     async def _each(self, m: Message, seconds: float) -> list[Any]:
         """The answer of each worker, or what went wrong with it."""
-        asks = [member.ask(m, seconds) for member in self._members]
+        asks = [member.ask(m, seconds) for member in self._standing.members]
         return list(await asyncio.gather(*asks, return_exceptions=True))
 
     def _answers(self, answers: Sequence[Any]) -> Answers:
@@ -256,10 +269,10 @@ class Hub(Actor, concurrent=64):
             raise ModelNotReady("no worker of the gateway answers; try again later")
         strict = tuple(
             f"deployment:{d.name}"
-            for d in self._deployments
+            for d in self._standing.deployments
             if d.limits is not None and d.limits.strict is not None
         )
-        return Answers(bodies, self._generation, strict)
+        return Answers(bodies, self._standing.generation, strict)
 
 
 def _refusal(answers: Sequence[Any]) -> ActiniumError | None:

@@ -22,7 +22,7 @@ from ..places import IN_MEMORY, open_store
 from ..screen import Screen
 from .announce import KEY_VARIABLE
 from .host import cannot_bind
-from .hub import LOAD_SECONDS, Hub, Members
+from .hub import LOAD_SECONDS, Hub, Members, Standing
 from .ledger import Ledger
 from .life import announce, say_stopping
 from .loading import loading
@@ -87,7 +87,7 @@ class _Crew:
         self.system = system
         self.serving: Serving
         self._hub = hub = system.spawn(
-            Hub, plan.deployments, ledger, place="local", name="gateway-hub"
+            Hub, Standing(plan.deployments), ledger, place="local", name="gateway-hub"
         )
         self.members: list[Ref] = [
             system.spawn(GatewayWorker, plan, number, hub, place=number, name=f"gateway-{number}")

@@ -276,10 +276,10 @@ class GatewayWorker(Actor, concurrent=16):
     def _say(self, parts: tuple[Part, ...]) -> None:
         self._hub.tell(Said(self._node, parts))
 
-    async def _announce(self, id: str) -> None:
+    async def _announce(self, id: str, gone: bool) -> None:
         """Returns when all other workers that answer know of a key's change."""
         try:
-            await self._hub.ask(KeyChanged(self._node, id), _JOIN_SECONDS)
+            await self._hub.ask(KeyChanged(self._node, id, gone), _JOIN_SECONDS)
         except ActiniumError as error:
             _log.error("the other workers could not be told that key %s changed: %s", id, error)
 

@@ -50,6 +50,11 @@ class Mirror:
                 for key, rows in self._rows.items()]  # fmt: skip
         return tuple(part for part in (*words, *rows) if part.given or part.wishes or part.used)
 
+    def forget(self, scope: str) -> None:
+        """A scope is gone for good."""
+        self._words = {at: word for at, word in self._words.items() if at[0] != scope}
+        self._rows = {at: rows for at, rows in self._rows.items() if at[0] != scope}
+
     def spent(self) -> Spent:
         """What was spent of the budgets of tenants and keys."""
         found: Spent = {}

@@ -35,8 +35,8 @@ OVERLAP: Final = 86_400.0
 
 _SHORTEST: Final = 16
 
-Announce = Callable[[str], Awaitable[None]]
-"""Tells the other processes of a gateway that a key has changed in the store."""
+Announce = Callable[[str, bool], Awaitable[None]]
+"""Tells the other processes of a gateway that a key has changed in the store, or is gone."""
 
 _log = logging.getLogger("actinium.keys")
 
@@ -352,7 +352,7 @@ class Keyring:
         if not self._forget(id):
             raise KeyNotFound(f"there is no key {id!r}: somebody else has deleted it meanwhile")
         if self._announce is not None:
-            await self._announce(id)
+            await self._announce(id, True)
 
     def _forget(self, id: str) -> bool:
         """A key is gone; whether it was there."""
@@ -397,4 +397,4 @@ class Keyring:
         self._revisions[record.id] = revision
         self._put(record)
         if self._announce is not None:
-            await self._announce(record.id)
+            await self._announce(record.id, False)
