@@ -23,11 +23,11 @@ from actinium.core import Settings, System
 from actinium.errors import ActiniumError, UsageError, WorkerDied
 from actinium.store import SqliteStore
 from actinium.wire import Codec, names
+from actinium.wire.mainmodule import MainModule
 
 from . import entries as e
 from .hub import Hub
 from .link import Link
-from .mainmodule import MainModule
 from .placing import PlacingNode
 from .process import Orders
 from .repair import Repair

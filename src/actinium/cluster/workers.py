@@ -17,13 +17,13 @@ from actinium.core.remote import Ledger
 from actinium.core.supervision import RestartWindow
 from actinium.errors import UsageError, WorkerDied
 from actinium.store import SqliteStore
+from actinium.wire.mainmodule import main_module
 
 from . import entries as e
 from .first import FirstNode
 from .heartbeat import Silence
 from .hub import Hub
 from .link import Link
-from .mainmodule import main_module
 from .process import Orders, WorkerProcess
 from .repair import Repair
 

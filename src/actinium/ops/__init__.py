@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .actors import watch_system
+    from .gpu import watch_gpu
     from .logs import LogHandler, LogSettings, set_up_logs
     from .metrics import render
     from .redact import Redactor
@@ -26,6 +27,7 @@ _HOMES = {
     "Writer": "writer",
     "render": "metrics",
     "set_up_logs": "logs",
+    "watch_gpu": "gpu",
     "watch_system": "actors",
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "Writer",
     "render",
     "set_up_logs",
+    "watch_gpu",
     "watch_system",
 ]
 

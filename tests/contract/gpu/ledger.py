@@ -122,9 +122,10 @@ def on_device(backend: str, body: Body, *, what: Any = Ledger, **options: Any) -
 
     async def main() -> ac.Report:
         settings = options.pop("settings", None)
+        isolation = options.pop("isolation", "auto")
         system = ac.System("contract", settings=settings)
         async with system:
-            rt = gpu.Runtime(system, backend=backend)
+            rt = gpu.Runtime(system, backend=backend, isolation=isolation)
             refs = await rt.launch(what, **{"inbox": 64, **options})
             async with asyncio.timeout(60):
                 await body(system, rt, refs)

@@ -15,7 +15,6 @@ from actinium.core.events.kinds import ActorFailedEvent, ActorRestartedEvent
 from actinium.errors import ActorStopped, DeviceFault, HandlerError, Overloaded
 
 on_each = pytest.mark.parametrize("backend", BACKENDS)
-on_some = pytest.mark.parametrize("backend", [name for name in BACKENDS if name == "oracle"])
 
 
 @on_each
@@ -24,6 +23,7 @@ on_some = pytest.mark.parametrize("backend", [name for name in BACKENDS if name 
     [
         (Add(-1), "assert", "assert m.amount != -1"),
         (Divide(0), "divide", "return self.total // m.by"),
+        (Spin(5000), "budget", "while n < m.rounds:"),
     ],
 )
 def test_a_fault_names_its_line_and_the_message(
@@ -41,7 +41,7 @@ def test_a_fault_names_its_line_and_the_message(
     on_device(backend, body, max_steps=1000)
 
 
-@on_some
+@on_each
 def test_gp_4_an_endless_loop_ends_by_its_budget(backend: str) -> None:
     async def body(system: ac.System, rt: gpu.Runtime, refs: list[Any]) -> None:
         assert await refs[0].ask(Spin(1000)) == 1000
@@ -65,7 +65,7 @@ def test_a_restart_gives_a_fresh_state_and_the_same_ref(backend: str) -> None:
     on_device(backend, body)
 
 
-@on_some
+@on_each
 def test_resume_keeps_the_state(backend: str) -> None:
     async def body(system: ac.System, rt: gpu.Runtime, refs: list[Any]) -> None:
         asks = [refs[0].ask(m) for m in (Add(5), Add(-1), Add(1), Add(1))]

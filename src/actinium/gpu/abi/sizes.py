@@ -21,7 +21,7 @@ class Sizes:
 
     def __init__(self, program: Program) -> None:
         self.messages: dict[int, Any] = {m.__gpu_kind__: m for m in program.messages}
-        self.told: dict[int, Any] = {m.__gpu_kind__: m for m in getattr(program, "told", ())}
+        self.told: dict[int, Any] = {m.__gpu_kind__: m for m in program.told}
         """What its handlers tell others."""
         self.replies: dict[int, Reply] = {
             message.__gpu_kind__: Reply(function.result)
@@ -43,10 +43,11 @@ class Sizes:
         return max(self.in_bytes, *_COMMANDS.values(), *replies, *told)
 
     def to_device(self, kind: int, flags: int) -> int:
-        """Bytes of data of a message to the device; 0 for a kind that the program has not."""
-        if kind not in self._in:
-            return 0
-        return self._in[kind] + (SENDER if flags & Flag.SENDER else 0)
+        """Bytes of data of a message or command to the device.
+
+        A kind that the program has not has none of its own.
+        """
+        return self._in.get(kind, 0) + (SENDER if flags & Flag.SENDER else 0)
 
     def to_host(self, kind: int, flags: int) -> int:
         """Bytes of data of a message to the host."""
@@ -68,6 +69,7 @@ class Reply:
     """What a handler answers with: nothing, a number or a record."""
 
     def __init__(self, result: Any) -> None:
+        self.type = result
         self._scalar = isinstance(result, Scalar)
         self._record: Record | None = (
             Record("reply", {"value": result}) if isinstance(result, Scalar) else result

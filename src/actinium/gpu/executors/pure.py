@@ -39,10 +39,11 @@ _INDEX = (1 << INDEX_BITS) - 1
 
 
 class _Place:
-    __slots__ = ("actor", "failed", "generation", "index")
+    __slots__ = ("actor", "failed", "generation", "index", "me")
 
-    def __init__(self, index: int, actor: OracleActor, generation: int) -> None:
+    def __init__(self, index: int, actor: OracleActor, generation: int, me: bytes) -> None:
         self.index = index
+        self.me = int.from_bytes(me, "little")
         self.actor = actor
         self.generation = generation
         self.failed = False
@@ -187,7 +188,7 @@ class _Block:
         line["since"] = time.monotonic_ns()
         line["running_kind"] = slot.kind
         try:
-            value = self.kernel.call(place.actor, message, place.handle, slot.data[:start])
+            value = self._call(place, message, slot.data[:start])
         except DeviceFault as fault:
             self.counts["faults"] += 1
             place.failed = True
@@ -204,10 +205,16 @@ class _Block:
         finally:
             line["running_kind"] = 0
 
+    def _call(self, place: _Place, message: Any, sender: bytes) -> Any:
+        actor = place.actor
+        actor.me = place.me
+        actor.now_us = self.kernel.region.host["wall_us"]
+        return actor.handle(message, sender=int.from_bytes(sender, "little"))
+
     def _tell(self, place: _Place) -> None:
         """What the handler told others goes to the host, which knows where they are."""
         source = struct.pack("<I", place.handle)
-        for to, message in self.kernel.told(place.actor):
+        for to, message in place.actor.told:
             data = source + type(message).__gpu_record__.pack(message)
             kind = type(message).__gpu_kind__
             assert len(source) == SOURCE
@@ -243,12 +250,13 @@ class _Block:
             return Status.OK
         if command is Command.SPAWN and place is None:
             index = self.first + at
-            self.places[at] = _Place(index, self.kernel.actor(index), generation)
+            self.places[at] = _Place(index, self.kernel.actor(index), generation, slot.data)
             return Status.OK
         if place is None:
             return Status.BAD_STATE
         if command is Command.RESET and place.generation != generation:
             place.actor = self.kernel.actor(place.index)
+            place.me = int.from_bytes(slot.data, "little")
             place.generation, place.failed = generation, False
             return Status.OK
         if place.generation != generation:
@@ -289,14 +297,6 @@ class OracleExecutor:
         at = self.geometry.init(index)
         made.state = spec.state.unpack(self.region.memory[at : at + spec.state.size])
         return made
-
-    def call(self, actor: OracleActor, message: Any, handle: int, sender: bytes) -> Any:
-        """Runs a handler."""
-        return actor.handle(message)
-
-    def told(self, actor: OracleActor) -> list[tuple[int, Any]]:
-        """What the last handler told others: (``gpu.Ref``, message)."""
-        return []
 
     def site(self, fault: DeviceFault) -> int:
         """The number of the place where a handler stopped."""

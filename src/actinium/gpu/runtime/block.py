@@ -117,10 +117,13 @@ class HostBlock:
             number = next(self._numbers) & 0xFFFFFFFF
         return number
 
-    def command(self, command: Command, dest: int = 0) -> asyncio.Future[Status]:
-        """Sends a command, after all that was sent before; the future is its status."""
+    def command(self, command: Command, dest: int = 0, me: bytes = b"") -> asyncio.Future[Status]:
+        """Sends a command, after all that was sent before; the future is its status.
+
+        ``me`` is the actor's own ``gpu.Ref``.
+        """
         corr = self._number()
-        slot = Slot(command, 0, dest, corr, b"")
+        slot = Slot(command, Flag.SENDER if me else 0, dest, corr, me)
         done: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
         self._commands[corr] = (command, done)
         if self._late or not self.maker.put(slot, self.line["h2k_read"]):

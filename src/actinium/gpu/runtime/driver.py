@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SPIN, PARK = 100e-6, 5e-3
 """Seconds a thread goes on looking after the last message, and sleeps at most."""
 _NAP = 20e-6
+_LOOK = 0.02
 
 
 class Driver(Protocol):
@@ -87,9 +88,13 @@ class Poller(threading.Thread):
 
     def run(self) -> None:
         last = time.monotonic()
+        looked = last
         while not self._closed:
             self._launch.beat()
             now = time.monotonic()
+            if now - looked > _LOOK:
+                looked = now
+                self._look()
             if self._wanted():
                 last = now
                 self._read.clear()
@@ -102,6 +107,13 @@ class Poller(threading.Thread):
                 time.sleep(_NAP)
             else:
                 self._park()
+
+    def _look(self) -> None:
+        """Whether the kernel is still there, and its handlers end."""
+        try:
+            self._loop.call_soon_threadsafe(self._launch.look)
+        except RuntimeError:
+            self._closed = True
 
     def _wanted(self) -> bool:
         return any(

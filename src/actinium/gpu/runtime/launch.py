@@ -7,7 +7,7 @@ import itertools
 import logging
 import struct
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -28,11 +28,13 @@ from ..abi.sizes import SOURCE, Sizes
 from ..abi.words import INDEX_BITS, Command, Stop
 from ..executors.resident import Executor, executor_class
 from ..lang.marks import initial_state
+from ..layout.record import Record
 from ..program import Program
 from .block import HostBlock, Item
 from .driver import Driver, Poller, Steps
 from .info import LaunchInfo, LaunchState
 from .place import Place
+from .process import ProcessExecutor
 from .ref import GpuRef
 from .shepherd import Shepherd, shepherd_class
 
@@ -47,8 +49,11 @@ _log = logging.getLogger("actinium.gpu")
 _INDEX = (1 << INDEX_BITS) - 1
 _SOURCE = struct.Struct("<I")
 
+Isolation = Literal["inline", "process"]
 END_SECONDS = 5.0
 """How long a kernel may take to end by itself."""
+SUSPECT_SECONDS = 2.0
+"""After how long a handler that does not end is reported."""
 ORPHAN_NS = 2_000_000_000
 
 
@@ -83,12 +88,14 @@ class Launch:
         shape: Shape,
         handles: Handles,
         max_steps: int,
+        isolation: Isolation = "inline",
     ) -> None:
         self.system = system
         self.program = program
         self.name = name
         self.backend = backend
         self.shape = shape
+        self.isolation = isolation
         self.handles = handles
         self.sizes = Sizes(program)
         spec = program.spec
@@ -129,6 +136,11 @@ class Launch:
         self._names = itertools.count()
         self._last_hlc = 0
         self._beat = 0.0
+        self._runs: list[tuple[tuple[int, int], float, bool]] = [
+            ((0, 0), 0.0, False)
+        ] * shape.blocks
+        """What each block ran when it was looked at, since when, and whether that was said."""
+        self.kill_after: float | None = None
         self.relayed = 0
         self.faults = 0
 
@@ -168,12 +180,18 @@ class Launch:
         self._beat = 0.0
         self.beat()
 
+        apart = self.isolation == "process"
+
         def make() -> Executor:
-            made: Executor = cls(self.program, region.map, region.fd, self.geometry)
+            made: Executor = (
+                ProcessExecutor(self.backend, self.program, region.map, region.fd, self.geometry)
+                if apart
+                else cls(self.program, region.map, region.fd, self.geometry)
+            )
             made.start()
             return made
 
-        stepped = hasattr(cls, "step")
+        stepped = hasattr(cls, "step") and not apart
         self.executor = make() if stepped else await asyncio.to_thread(make)
         self.blocks = [
             HostBlock(region, self.sizes, number, self._owner, self._relay, self._stray, self.kick)
@@ -365,24 +383,37 @@ class Launch:
 
     def pack(self, message: Any) -> bytes:
         """The bytes of a message."""
-        data: bytes = type(message).__gpu_record__.pack(message)
+        data: bytes = type(message).__gpu_record__.pack(self.handles.lowered(message))
         return data
 
     def unpack(self, kind: int, data: bytes) -> Any:
         """The message of these bytes."""
-        return self.sizes.messages[kind].__gpu_record__.unpack(data)
+        return self._raised(self.sizes.messages[kind].__gpu_record__, data)
 
     def answer(self, kind: int, data: bytes) -> Any:
         """The value that a handler returned."""
-        return self.sizes.replies[kind].unpack(data)
+        reply = self.sizes.replies[kind]
+        return self.handles.raised(reply.unpack(data), reply.type, self._own)
+
+    def sender(self, number: int) -> Any:
+        """Who sent a message that comes back."""
+        return self.handles.ref(number, self._own)
+
+    def _raised(self, record: Record, data: bytes) -> Any:
+        return self.handles.raised(record.unpack(data), record, self._own)
+
+    def _own(self, dest: int) -> Any:
+        """Whose handle this is."""
+        place = self._owner(dest)
+        return place.cell if place is not None else None
 
     def _relay(self, slot: Slot) -> None:
         """A message out of a handler goes to the ref that it names."""
-        target = self.handles.ref(slot.dest | slot.corr << 32)
+        target = self.handles.ref(slot.dest | slot.corr << 32, self._own)
         (source,) = _SOURCE.unpack_from(slot.data)
         place = self._owner(source)
         sender = place.cell if place is not None else None
-        message = self.sizes.told[slot.kind].__gpu_record__.unpack(slot.data[SOURCE:])
+        message = self._raised(self.sizes.told[slot.kind].__gpu_record__, slot.data[SOURCE:])
         self.relayed += 1
         if target is not None:
             target.tell(message, sender=sender)
@@ -418,6 +449,42 @@ class Launch:
         for block in self.blocks:
             busy = block.poll() or busy
         return busy
+
+    def look(self) -> None:
+        """Finds out that the kernel has gone, or that a handler does not end."""
+        if self.state != "running":
+            return
+        gone = getattr(self.executor, "gone", None)
+        reason = gone() if gone is not None else ""
+        if reason:
+            self.lost(DeviceLost(f"{self.name}: {reason}"))
+            return
+        now = time.monotonic()
+        for number, block in enumerate(self.blocks):
+            line = block.line
+            run = (line["running_kind"], line["since"])
+            if run[0] == 0 or self._runs[number][0] != run:
+                self._runs[number] = (run, now, False)
+                continue
+            _, began, said = self._runs[number]
+            if now - began > SUSPECT_SECONDS and not said:
+                self._runs[number] = (run, began, True)
+                _log.warning("%s: a handler does not end: %s", self.name, self.running())
+            if self.kill_after is not None and now - began > self.kill_after:
+                self._hung(now - began)
+                return
+
+    def _hung(self, seconds: float) -> None:
+        error = DeviceLost(
+            f"{self.name}: no end after {seconds:.1f} s: {self.running()}; the kernel was ended"
+        )
+        try:
+            self.executor.force()
+        except (Unsupported, Unavailable) as e:
+            _log.error("%s: %s cannot be ended: %s", self.name, self.running(), e)
+            self.kill_after = None
+            return
+        self.lost(error)
 
     def beat(self) -> None:
         """Tells the device that this process lives, and what time it is."""

@@ -81,7 +81,8 @@ class Place:
         self.epoch = self.launch.epoch
         self.generation = (self.generation + 1) % MOST_GENERATIONS
         self.open = self.unsure = False
-        status = await self.block.command(command, self.handle)
+        me = _U64.pack(self.launch.handles.number(cell))
+        status = await self.block.command(command, self.handle, me)
         if status is not Status.OK:
             raise DeviceLost(f"{cell.path}: the device answered {command.name} with {status.name}")
         self.open = True
@@ -181,7 +182,7 @@ class Place:
         """The message that came back, and who sent it."""
         data, sender = slot.data, None
         if slot.flags & Flag.SENDER:
-            sender = self.launch.handles.ref(_U64.unpack_from(data)[0])
+            sender = self.launch.sender(_U64.unpack_from(data)[0])
             data = data[SENDER:]
         if self._again is not None and self._again[0] == data:
             return self._again[1], sender, None

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from actinium.core.mailbox import Mailbox
 from actinium.core.supervision import OneForOne, SupervisorStrategy
 from actinium.errors import UsageError
 
+from ..ir.budget import MAX_STEPS
 from ..program import Program, compile
 from .backends import choose
 from .handles import Handles
 from .info import LaunchInfo
-from .launch import Holder, Launch, Shape
+from .launch import Holder, Isolation, Launch, Shape
 from .ref import GpuRef
 
 if TYPE_CHECKING:
     from actinium.core import System
-
-A = TypeVar("A")
-
-MAX_STEPS = 2**26
 
 
 class Runtime:
@@ -33,16 +30,29 @@ class Runtime:
     >>> await counters[0].ask(Add(2))
 
     ``backend`` is ``"cuda"``, ``"cpu"``, ``"emulator"``, ``"oracle"`` or ``"auto"``; the
-    attribute says which one it came to.
+    attribute says which one it came to. With ``isolation="process"`` each kernel runs in a process
+    of its own, whose crash is a DeviceLost for the launch alone; the class must be importable there.
+    ``"auto"`` does so for CUDA, and runs other kernels in this process.
 
     Raises:
         Unavailable: the backend that was asked for cannot run here.
         UsageError: there is no such backend.
     """
 
-    def __init__(self, system: System, *, backend: str = "auto") -> None:
+    def __init__(
+        self,
+        system: System,
+        *,
+        backend: str = "auto",
+        isolation: Isolation | Literal["auto"] = "auto",
+    ) -> None:
+        if isolation not in ("auto", "inline", "process"):
+            raise UsageError(f"isolation must be auto, inline or process; got {isolation!r}")
         self.system = system
         self.backend = choose(backend)
+        if isolation == "auto":
+            isolation = "process" if self.backend == "cuda" else "inline"
+        self.isolation: Isolation = isolation
         self.handles = Handles()
         self._launches: list[Launch] = []
         self._names = itertools.count(1)
@@ -59,6 +69,7 @@ class Runtime:
         mailbox: Mailbox | None = None,
         supervise: SupervisorStrategy | None = None,
         max_steps: int = MAX_STEPS,
+        kill_after: float | None = None,
         stamped: bool = False,
         strict: bool = True,
     ) -> list[GpuRef]:
@@ -68,14 +79,17 @@ class Runtime:
         handler at a time. ``max_actors`` leaves room for :meth:`spawn`. ``mailbox`` and
         ``supervise`` are those of any actor. A handler ends with the fault ``budget`` after
         ``max_steps`` rounds of loops. With ``stamped`` each message carries its time and deadline
-        to the device, which bounces late ones.
+        to the device, which bounces late ones. A handler that has not ended after ``kill_after``
+        seconds takes its kernel with it (``isolation="process"``); None only reports it.
 
         Raises:
             CompileError: the class is outside the language.
             UsageError: counts that cannot be.
             GpuError: the kernel could not be started.
         """
-        program = cls if isinstance(cls, Program) else compile(cls, strict=strict)
+        program = (
+            cls if isinstance(cls, Program) else compile(cls, strict=strict, max_steps=max_steps)
+        )
         if program.spec is None:
             raise UsageError(f"launch() takes a @gpu.actor class, got {program.name}, a kernel")
         places = max_actors if max_actors is not None else instances
@@ -86,12 +100,25 @@ class Runtime:
             raise UsageError(f"blocks must be from 1 to the {places} places, got {count}")
         shape = Shape(blocks=count, actors=-(-places // count), inbox=inbox, stamped=stamped)
         title = name if name is not None else f"{program.name}-{next(self._names)}"
-        launch = Launch(self.system, program, title, self.backend, shape, self.handles, max_steps)
-        await launch.up()
-        launch.holder = self.system.spawn(
-            Holder, launch, name=title, supervise=OneForOne(keep_children=True)
+        launch = Launch(
+            self.system,
+            program,
+            title,
+            self.backend,
+            shape,
+            self.handles,
+            max_steps,
+            self.isolation,
         )
-        launch.mailbox, launch.supervise = mailbox, supervise
+        await launch.up()
+        try:
+            launch.holder = self.system.spawn(
+                Holder, launch, name=title, supervise=OneForOne(keep_children=True)
+            )
+        except BaseException:
+            await launch.end()
+            raise
+        launch.mailbox, launch.supervise, launch.kill_after = mailbox, supervise, kill_after
         self._launches.append(launch)
         return [self._spawn(launch, None) for _ in range(instances)]
 
