@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +20,7 @@ from ..abi.words import REASON_SHIFT, USER, Command, Flag, Reason, Status
 
 MOST_ASKS = 65_536
 """Asks of one block under way at a time; more wait in the mailboxes."""
+COUNTERS = ("handled", "bounced", "faults", "commands")
 _STATUS = struct.Struct("<II")
 _FAULT = struct.Struct("<III")
 
@@ -85,6 +87,7 @@ class HostBlock:
         self._room: dict[Waiting, None] = {}
         self._numbers = itertools.count(1)
         self._stamped = g.stamped
+        self._counts = dict.fromkeys(COUNTERS, 0)
         self.full = 0
         """How often a message found the ring full."""
         self.late_replies = 0
@@ -223,10 +226,24 @@ class HostBlock:
 
     # -- the end
 
+    def counts(self) -> dict[str, int]:
+        """What the device has counted, all of one moment: read again while it writes them.
+
+        After a millisecond of that, what it said the last time.
+        """
+        line, until = self.line, time.monotonic() + 0.001
+        while time.monotonic() < until:
+            before = line["seq"]
+            found = {name: line[name] for name in COUNTERS}
+            if before % 2 == 0 and line["seq"] == before:
+                self._counts = found
+                break
+        return self._counts
+
     def taken(self) -> int:
         """Messages and commands that the device has dealt with."""
-        line = self.line
-        return sum(line[name] for name in ("handled", "bounced", "commands"))
+        counts = self.counts()
+        return counts["handled"] + counts["bounced"] + counts["commands"]
 
     def lost(self, error: DeviceLost) -> list[tuple[Slot, Item | None]]:
         """The device is gone: what it had not dealt with, in order, with what was kept of it.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from actinium.core import Actor
+from actinium.core.system import system_of
 from actinium.errors import (
     ActorStopped,
     DeviceLost,
@@ -146,6 +147,10 @@ class Launch:
 
     # -- life
 
+    def _life(self) -> Any:
+        assert self.holder is not None
+        return system_of(self.holder)._life
+
     @property
     def alive(self) -> bool:
         """Whether the kernel runs."""
@@ -276,12 +281,11 @@ class Launch:
             place.fail(error)
 
     def _lose(self, item: Item, error: DeviceLost) -> None:
-        life = self.system._life
         target = item[2].target if hasattr(item[2], "target") else None
         cell = target if target is not None else self.holder
         assert cell is not None
         cell.core.returned(1)
-        life.undelivered.record("handler_failed", cell, *item, error)
+        self._life().undelivered.record("handler_failed", cell, *item, error)
 
     # -- actors
 
@@ -310,8 +314,7 @@ class Launch:
         options["supervise"] = self.supervise
         given = {key: value for key, value in options.items() if value is not None}
         try:
-            life = self.system._life
-            ref: Any = life.spawn(self.holder, self.cls, (place,), given, None)
+            ref: Any = self._life().spawn(self.holder, self.cls, (place,), given, None)
         except BaseException:
             self.release(place)
             raise
@@ -321,10 +324,10 @@ class Launch:
 
     def info(self) -> LaunchInfo:
         """How it is."""
-        lines = [block.line for block in self.blocks] if self.epoch else []
+        counts = [block.counts() for block in self.blocks]
 
         def total(field: str) -> int:
-            return sum(line[field] for line in lines)
+            return sum(count[field] for count in counts)
 
         return LaunchInfo(
             name=self.name,
@@ -377,7 +380,7 @@ class Launch:
         holder.core.returned(1)
         message = self.unpack(slot.kind, slot.data[-self.sizes.to_device(slot.kind, 0) :])
         error = ActorStopped(f"an actor of {holder.path} stopped before it handled the message")
-        self.system._life.undelivered.record("actor_stopped", holder, message, None, None, error)
+        self._life().undelivered.record("actor_stopped", holder, message, None, None, error)
 
     # -- messages
 

@@ -1,0 +1,87 @@
+"""The runtime's own edges: backends, counts that cannot be, virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import actinium as ac
+from actinium import gpu, testkit
+from actinium.errors import GpuUnavailable, HandlerError, NameTaken, Unavailable, UsageError
+from actinium.gpu.runtime import backends
+
+
+@gpu.message(kind=0x0110)
+class Add:
+    amount: gpu.i64
+
+
+@gpu.actor()
+class Total:
+    total: gpu.i64
+
+    @ac.on
+    def add(self, m: Add) -> gpu.i64:
+        assert m.amount >= 0
+        self.total += m.amount
+        return self.total
+
+
+@gpu.kernel
+def double(x: gpu.Buffer[gpu.f32]) -> None:
+    for i in gpu.prange(len(x)):
+        x[i] = x[i] + x[i]
+
+
+def test_a_launch_says_what_cannot_be() -> None:
+    async def main() -> None:
+        async with ac.System() as system:
+            with pytest.raises(UsageError, match="backend must be auto, cuda, cpu"):
+                gpu.Runtime(system, backend="metal")
+            with pytest.raises(UsageError, match="isolation must be"):
+                gpu.Runtime(system, backend="oracle", isolation="thread")  # type: ignore[arg-type]
+            rt = gpu.Runtime(system, backend="oracle")
+            with pytest.raises(UsageError, match="no launch runs"):
+                await rt.spawn(Total)
+            with pytest.raises(UsageError, match="a kernel"):
+                await rt.launch(double)
+            with pytest.raises(UsageError, match="from 1 to max_actors, got 3 of 2"):
+                await rt.launch(Total, instances=3, max_actors=2)
+            with pytest.raises(UsageError, match="blocks must be"):
+                await rt.launch(Total, blocks=2)
+            with pytest.raises(UsageError, match="power of two"):
+                await rt.launch(Total, inbox=100)
+            await rt.launch(Total, name="one")
+            with pytest.raises(NameTaken):
+                await rt.launch(Total, name="one")
+            assert [info.name for info in rt.launches()] == ["one"]
+
+    asyncio.run(main())
+
+
+def test_auto_takes_what_can_run_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    can = {"cuda": ("no driver", "install one"), "cpu": None, "oracle": None}
+    monkeypatch.setattr(backends, "missing", can.get)
+    assert backends.choose("auto") == "cpu"
+    with pytest.raises(GpuUnavailable, match="no driver; install one") as caught:
+        backends.choose("cuda")
+    assert (caught.value.reason, caught.value.hint) == ("no driver", "install one")
+    monkeypatch.setitem(can, "cpu", ("no compiler", "install g++"))
+    assert backends.choose("auto") == "oracle"
+    with pytest.raises(Unavailable, match="cpu cannot run here: no compiler; install g"):
+        backends.choose("cpu")
+
+
+def test_a_test_system_runs_the_oracle_in_virtual_time() -> None:
+    async def test(t: testkit.TestSystem) -> None:
+        rt = gpu.Runtime(t, backend="oracle")  # type: ignore[arg-type]
+        (ref,) = await rt.launch(Total)
+        assert await ref.ask(Add(2)) == 2
+        with pytest.raises(HandlerError):
+            await ref.ask(Add(-1))
+        assert await ref.ask(Add(1)) == 1
+        await rt.close()
+        assert rt.launches()[0].state == "ended"
+
+    testkit.run(test)
