@@ -20,11 +20,13 @@ class Corked(Protocol):
 
 
 class Cork:
-    """Calls :meth:`Corked.flush` of each that was added, at the end of the loop's turn."""
+    """Calls :meth:`Corked.flush` of each that was added, at the end of the loop's turn, or when
+    ``most`` of them wait: for what is late if it waits for all that others do in that turn."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_most", "_waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 0) -> None:
+        self._most = most
         self._waiting: list[Corked] = []
 
     def add(self, corked: Corked) -> None:
@@ -33,6 +35,8 @@ class Cork:
         if not waiting:
             asyncio.get_running_loop().call_soon(self._flush)
         waiting.append(corked)
+        if len(waiting) == self._most:
+            self._flush()
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []

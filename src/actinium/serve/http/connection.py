@@ -8,6 +8,7 @@ refusal that stands in the same queue, so it cannot overtake the answers before 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from typing import Any, Final, Literal
 
@@ -21,6 +22,8 @@ from .parse import Refused, RequestParser
 from .reply import Reply
 
 LINGER_SECONDS: Final = 2.0
+_TOGETHER: Final = 8
+"""Streams whose pieces are written together: each waits for no more than so many others."""
 
 Phase = Literal["idle", "head", "body", "busy", "linger"]
 
@@ -35,6 +38,7 @@ class Connections:
         self.open: set[ServerConnection] = set()
         self.closing = False
         self.cork = Cork()
+        self.streams = Cork(_TOGETHER)
 
 
 class ServerConnection(asyncio.Protocol):
@@ -44,6 +48,7 @@ class ServerConnection(asyncio.Protocol):
         "_all",
         "_deaf",
         "_drained",
+        "_fd",
         "_limits",
         "_loop",
         "_out",
@@ -88,6 +93,7 @@ class ServerConnection(asyncio.Protocol):
         self._stall_size = 0
         self._quiet = 0.0
         self._written = -1
+        self._fd = -1
 
     @property
     def closing(self) -> bool:
@@ -108,6 +114,8 @@ class ServerConnection(asyncio.Protocol):
             self.transport.abort()
             return
         self.transport.set_write_buffer_limits(self._limits.write_bytes)
+        if tls is None:
+            self._fd = transport.get_extra_info("socket").fileno()
         limit = self._limits.connections
         if len(self._all.open) > limit:
             text = f"this server already has {limit} connections"
@@ -141,6 +149,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._all.open.discard(self)
         self._deaf = True
+        self._fd = -1
         self._queue.clear()
         self._parser.close()
         if self.task is not None:
@@ -310,21 +319,45 @@ class ServerConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Takes bytes for the client; they leave at the end of the loop's turn at the latest."""
+        self._take(data, self._all.cork)
+
+    def stream(self, data: bytes) -> None:
+        """The same for a piece that somebody waits for: it leaves sooner."""
+        self._take(data, self._all.streams)
+
+    def _take(self, data: bytes, cork: Cork) -> None:
         out = self._out
         out.append(data)
         self._out_size += len(data)
         if len(out) == 1:
-            self._all.cork.add(self)
+            cork.add(self)
         elif self._out_size > self._limits.write_bytes:
             self.flush()
 
     def flush(self) -> None:
-        """Hands everything to the transport, which calls back where the client is behind."""
-        out = self._out
-        if out and not self.transport.is_closing():
-            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+        """Writes everything: straight to the socket, where nothing is before it.
+
+        The loop's own transport would wait for the end of the loop's turn, and so for all that
+        other connections have to do in it. It gets what the socket does not take, and calls back
+        where the client is behind.
+        """
+        out, transport = self._out, self.transport
+        if out and not transport.is_closing():
+            data = out[0] if len(out) == 1 else b"".join(out)
+            if self._fd >= 0 and not transport.get_write_buffer_size():
+                data = data[self._send(data) :]
+            if data:
+                transport.write(data)
         out.clear()
         self._out_size = 0
+
+    def _send(self, data: bytes) -> int:
+        """How many bytes the socket took; none where it is full, or broken: the transport finds
+        out which."""
+        try:
+            return os.write(self._fd, data)
+        except OSError:
+            return 0
 
     async def writable(self) -> None:
         """Waits until the client has taken enough of what was written."""

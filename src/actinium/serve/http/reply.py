@@ -20,6 +20,9 @@ class Line(Protocol):
     def write(self, data: bytes) -> None:
         """Takes bytes for the client, in order, without waiting."""
 
+    def stream(self, data: bytes) -> None:
+        """The same for a piece of a stream, which may leave before what others write."""
+
     async def writable(self) -> None:
         """Waits until the client has taken enough of what was written."""
 
@@ -82,7 +85,7 @@ class Reply:
         self.written += 1
         if self.request.chunked:
             piece = b"%x\r\n%b\r\n" % (len(piece), piece)
-        self._line.write(piece)
+        self._line.stream(piece)
 
     async def write(self, piece: bytes) -> None:
         """Writes a piece and waits while the client is behind: the producer is not asked on."""
