@@ -6,7 +6,8 @@ Rounds are interleaved (one shard, two, one, ...), so that what else the machine
 cpu       handlers that only compute: two actors on one shard against one on each of two;
           ``floor`` is two bare threads against one
 uneven    the same, with eight actors that all begin on one shard: two shards against one, with
-          actors that move (``Settings.move_us``) and with actors that stay
+          actors that move (``Settings.move_us``) and with actors that stay; ``share`` is what the
+          second shard has handled of it, which a busy machine does not blur
 price     processor time of the same work on two shards against one: what sharing costs in itself,
           however busy the machine is
 one_way   an actor on one shard floods one on the other; counted where they are handled
@@ -50,15 +51,18 @@ async def cpu(shards: int, n: int) -> tuple[float, float]:
         return time.perf_counter() - began, time.process_time() - used
 
 
-async def uneven(shards: int, move_us: int | None, n: int) -> float:
-    """Seconds for ``n`` pieces of work over eight actors that the system placed on one shard."""
+async def uneven(shards: int, move_us: int | None, n: int) -> tuple[float, float]:
+    """Seconds for ``n`` pieces of work over eight actors that the system placed on one shard, and
+    the percentage that the other one has handled."""
     async with ac.System(shards=shards, settings=ac.Settings(move_us=move_us)) as system:
         actors = [system.spawn(Computer) for _ in range(8 * shards)]
         actors = [one for one in actors if not one.away]
         await asyncio.gather(*[a.ask(Work(1), 30.0) for a in actors])
         began = time.perf_counter()
         await asyncio.gather(*[actors[i % 8].ask(Work(20), 120.0) for i in range(n)])
-        return time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        handled = [shard.handled for shard in system.shards()]
+        return seconds, 100 * handled[1] / sum(handled) if shards > 1 else 0.0
 
 
 async def one_way(n: int) -> float:
@@ -107,19 +111,22 @@ def main() -> None:
     def each(run: Callable[[], Awaitable[float]]) -> list[float]:
         return [asyncio.run(run()) for _ in range(arguments.rounds)]  # type: ignore[arg-type]
 
-    ratios, floors, prices, moving, staying = [], [], [], [], []
+    ratios, floors, prices, moving, staying, shares = [], [], [], [], [], []
     for _ in range(arguments.rounds):
         floors.append(plain(1, 200) / plain(2, 200))
         one, two = asyncio.run(cpu(1, 200)), asyncio.run(cpu(2, 200))
         ratios.append(one[0] / two[0])
         prices.append(two[1] / one[1])
-        alone = asyncio.run(uneven(1, None, 200))
-        moving.append(alone / asyncio.run(uneven(2, 200, 200)))
-        staying.append(alone / asyncio.run(uneven(2, None, 200)))
+        alone, _ = asyncio.run(uneven(1, None, 200))
+        seconds, share = asyncio.run(uneven(2, 200, 200))
+        moving.append(alone / seconds)
+        shares.append(share)
+        staying.append(alone / asyncio.run(uneven(2, None, 200))[0])
     spread("cpu, floor: two threads against one", "x", floors)
     spread("cpu: two shards against one", "x", ratios)
     spread("uneven: two shards against one, actors that move", "x", moving)
     spread("uneven: two shards against one, actors that stay", "x", staying)
+    spread("uneven: share of the second shard, actors that move", "%", shares)
     spread("price: processor time of two shards against one", "x", prices)
     spread("one_way", "messages/s", each(lambda: one_way(arguments.n)))
     spread("round", "us", each(lambda: round_trip(2000)))
