@@ -20,6 +20,9 @@ from actinium.gpu.codegen.nvrtc import ARCHITECTURES, _compile, cubin, version  
 
 pytestmark = pytest.mark.gpu_compile
 
+REGISTERS = 64
+"""Of a thread; with more, 1,024 threads of a block do not fit a multiprocessor's 65,536."""
+
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
@@ -35,7 +38,7 @@ def test_tr_3_a_program_compiles_and_spills_nothing(
     record_property("registers", made.registers)
     record_property("spills", made.spills)
     assert made.data[:4] == b"\x7fELF" and made.entry in ("ac_once", "ac_kernel")
-    assert made.spills == 0 and 0 < made.registers <= 128, made._replace(data=b"")
+    assert made.spills == 0 and 0 < made.registers <= REGISTERS, made._replace(data=b"")
 
 
 def _others() -> dict[str, Any]:
@@ -72,7 +75,7 @@ def test_tr_3_no_program_of_the_tests_and_examples_spills(cache: Cache, architec
         except UnsupportedType:
             continue
         made = cubin(program, architecture, cache)
-        if made.spills or not 0 < made.registers <= 128:
+        if made.spills or not 0 < made.registers <= REGISTERS:
             wrong[name] = made._replace(data=b"")
     assert wrong == {}
 

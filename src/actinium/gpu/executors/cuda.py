@@ -69,6 +69,7 @@ class CudaExecutor:
         self._geometry = geometry
         self._resident = Resident(program, geometry)
         text = self._resident.text("cuda")
+        program.check_capability(caps.architecture)
         self.cubin = cubin_of(text, caps.architecture, program.strict, cache, Resident.entry)
         self._held: Any = (ctypes.c_char * len(region)).from_buffer(region)
         self._address = ctypes.addressof(self._held)
