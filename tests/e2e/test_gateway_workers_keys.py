@@ -193,7 +193,8 @@ def test_a_killed_worker_comes_back_with_all_that_was_changed(tmp_path: Path) ->
         site.admin("PUT", "deployments", {"deployments": [m, {**m, "name": "n"},
                                                           {**m, "name": "gone"}]})  # fmt: skip
         site.admin("POST", "deployments/gone/drain", {"seconds": 0})
-        time.sleep(1.5)
+        site.admin("GET", "usage")  # the first process knows all of it now,
+        time.sleep(1.5)  # and the workers what each of them spent
         victim = parent.children()[0].pid
         os.kill(victim, signal.SIGKILL)
         deadline = time.monotonic() + 60
