@@ -23,6 +23,12 @@ from bench.harness import ROOT, Cell, Subject, as_json, measure, say
 QUICK = 0.1
 
 
+def source() -> dict[str, str]:
+    """Where subjects find the package: the sources, where they have been built, else installed."""
+    built = any((ROOT / "src/actinium").glob("_native*.so"))
+    return {"PYTHONPATH": str(ROOT / "src")} if built else {}
+
+
 def device_facts() -> tuple[str, int]:
     """The device in words and its multiprocessors; without one, why."""
     from actinium.gpu.hardware.find import device
@@ -61,9 +67,8 @@ def subjects(backend: str, chosen: Sequence[Measured]) -> list[Subject]:
             if not name.startswith("none: "):
                 wanted.setdefault(name, set()).add(one.scenario.name)
     command = (sys.executable, "-m", "bench.gpu.subject", backend)
-    path = {"PYTHONPATH": str(ROOT / "src")} if (ROOT / "src/actinium").is_dir() else {}
     return [
-        Subject(name, (*command, name), frozenset(names), environment=path)
+        Subject(name, (*command, name), frozenset(names), environment=source())
         for name, names in wanted.items()
     ]
 

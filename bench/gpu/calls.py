@@ -96,7 +96,6 @@ def table(n: int = 200) -> list[dict[str, Any]]:
             done = subprocess.run(
                 [sys.executable, "-m", "bench.gpu.calls", name, state, str(n)],
                 cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
-                env={**os.environ, "PYTHONPATH": f"{ROOT}/src:{ROOT}"},
             )  # fmt: skip
             lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
             row[state] = json.loads(lines[-1]) if lines else {"failed": done.stderr[-200:]}

@@ -63,6 +63,7 @@ def native() -> Any:
         "bench_window",
         "bench_tells",
         "bench_queue_tells",
+        "bench_hunt",
         "bench_loop",
         "bench_launch_flood",
     ):
@@ -88,10 +89,12 @@ def geometry(program: Program, blocks: int, capacity: int = 1024) -> Geometry:
 
 
 @contextmanager
-def launched(backend: str, blocks: int) -> Iterator[tuple[Any, ctypes.c_void_p]]:
+def launched(
+    backend: str, blocks: int, shape: Geometry | None = None, actor: type = Total
+) -> Iterator[tuple[Any, ctypes.c_void_p]]:
     """The C++ host and its handle of a running launch; it is told to end at the end."""
-    program = gpu.compile(Total)
-    shape = geometry(program, blocks)
+    program = gpu.compile(actor)
+    shape = shape or geometry(program, blocks)
     fd = os.memfd_create("bench")
     os.ftruncate(fd, shape.size)
     region = mmap.mmap(fd, shape.size)

@@ -235,6 +235,59 @@ ac_u64 bench_tells(Host* host, ac_u64 n, ac_u32 batch) {
   return now() - start;
 }
 
+// The hunt for torn, lost and doubled messages: each word of a message, and of its reply, follows from
+// the message's number. The actor counts the words that do not; the host those of the replies, and
+// replies out of order. Returns how many messages were answered; *wrong counts both kinds.
+static ac_u32 hunt_word(ac_u32 n, ac_u32 k) {
+  ac_u32 x = n * 0x9e3779b1u + k * 0x85ebca77u;
+  x = (x ^ x >> 15) * 0x2c1b3c6du;
+  return x ^ x >> 12;
+}
+enum : ac_u32 { HUNT = 0x0111, HUNT_WORDS = 24, HUNT_BACK = 12 };  // as in hunt.py
+ac_u64 bench_hunt(Host* host, ac_u64 n, ac_u64* wrong) {
+  ac_u64 sent = 0, got = 0, last = now();
+  std::vector<ac_u32> asked(host->blocks.size()), answered(host->blocks.size());
+  while (got < n) {
+    const ac_u64 before = got;
+    for (size_t at = 0; at < asked.size(); at++) {
+      Block& b = host->blocks[at];
+      bool put = false;
+      while (sent < n && asked[at] - answered[at] <= b.mask && b.room()) {
+        const ac_u32 number = ++asked[at];
+        const ac_head head = {HUNT, b.handle(), number, 0, 0, 0, 4 * (HUNT_WORDS + 1)};
+        ac_put(&b.out[(ac_u64)(b.written & b.mask) * b.out_step], b.written, head, [&](ac_u32 k) {
+          return k == 0 ? number : k <= HUNT_WORDS ? hunt_word(number, k) : 0u;
+        });
+        b.written++;
+        sent++;
+        put = true;
+      }
+      if (put) b.ring();
+      for (;;) {
+        ac_head head;
+        ac_u32 w[HUNT_BACK + 2] = {};
+        const bool there = ac_take(
+            &b.in[(ac_u64)(b.read & b.mask) * b.in_step], b.read, b.in_step, &head,
+            [](ac_u32) { return (ac_u32)sizeof(w); },
+            [&](ac_u32 k, ac_u32 word) {
+              if (k < HUNT_BACK + 2) w[k] = word;
+            });
+        if (!there) break;
+        b.read++;
+        if (b.read - b.posted >= (b.mask + 1) / 16) ac_st32(&b.mine->k2h_read, b.posted = b.read);
+        const ac_u32 number = ++answered[at];
+        bool right = head.corr == number && w[0] == number && w[1] == 0;
+        for (ac_u32 k = 0; k < HUNT_BACK; k++) right = right && w[k + 2] == hunt_word(number, k + 100);
+        *wrong += !right;
+        got++;
+      }
+    }
+    if (got != before) last = now();
+    else if (now() - last > LIMIT_NS) break;
+  }
+  return got;
+}
+
 // B6: an actor is stopped and another one made in its place; each is a sample. False if one is refused.
 bool bench_lives(Host* host, ac_u32 n, ac_u32 warm, ac_u32* samples) {
   Block& b = host->blocks[0];

@@ -59,6 +59,13 @@ def test_a_measurement_on_this_processor(name: str, scenario: str, figure: str) 
     assert subject("cpu", name, scenario, "200")[figure] > 0
 
 
+def test_the_hunt_sees_every_message_and_every_reply() -> None:
+    done = python("bench.gpu.hunt", "--backend", "cpu", "--messages", "3000", "--blocks", "1")
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert found["answered"] == 3000 and found["wrong"] == 0
+
+
 @pytest.fixture(scope="module")
 def fake(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment in which libcuda is the one without a device."""

@@ -15,6 +15,7 @@ class Backend(StrEnum):
     auto = "auto"
     cuda = "cuda"
     cpu = "cpu"
+    emulator = "emulator"
     oracle = "oracle"
 
 
@@ -55,7 +56,7 @@ Relaxed = Annotated[
     typer.Option("--relaxed", metavar="", help="Let compilers join a product and a sum."),
 ]
 On = Annotated[
-    Backend, typer.Option("--backend", metavar="NAME", help="auto, cuda, cpu or oracle.")
+    Backend, typer.Option("--backend", metavar="NAME", help="auto, cuda, cpu, emulator or oracle.")
 ]
 Messages = Annotated[
     list[str] | None,

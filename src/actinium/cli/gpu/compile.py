@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from actinium.errors import Unavailable
+from actinium.gpu.abi.geometry import Geometry
+from actinium.gpu.abi.sizes import Sizes
 from actinium.gpu.codegen.nvrtc import ARCHITECTURES, Cubin, cubin_of, ptx
+from actinium.gpu.codegen.resident import cpu_text
+from actinium.gpu.codegen.resident_cuda import Resident
 from actinium.gpu.program import Program
 from actinium.gpu.program import compile as compiled
 
@@ -54,17 +58,20 @@ def compile_file(
             continue
         for architecture in architectures:
             program.check_capability(architecture)
-            made = cubin_of(text_of(program, "cuda"), architecture, program.strict)
+            text = text_of(program, "cuda")
+            made = cubin_of(text, architecture, program.strict, entry=entry_of(program))
             name = f"{program.name}.{architecture}"
             if "ptx" in kinds:
-                text = ptx(text_of(program, "cuda"), architecture, program.strict)
-                _give(screen, out, f"{name}.ptx", text)
+                _give(screen, out, f"{name}.ptx", ptx(text, architecture, program.strict))
             if "cubin" in kinds:
                 assert out is not None
                 _write(screen, out / f"{name}.cubin", made.data)
             if "sass" in kinds:
                 _give(screen, out, f"{name}.sass", sass(made))
-            rows.append({"program": program.name, "level": program.level, **_resources(made)})
+            used = _resources(made)
+            if program.spec is not None:  # what a block is given at the launch
+                used["shared"] += Resident(program, _one(program)).shared
+            rows.append({"program": program.name, "level": program.level, **used})
     if rows and (out is not None or not kinds):
         shown = [[str(value) for value in row.values()] for row in rows]
         numbers = "registers spills stack shared code"
@@ -72,10 +79,27 @@ def compile_file(
 
 
 def text_of(program: Program, kind: str) -> str:
-    """A program's text of one kind."""
+    """A program's text of one kind; of an actor that of its resident kernel."""
     if kind == "ir":
         return program.ir + "\n"
-    return program.text("cpu" if kind == "cpp" else "cuda")
+    if program.spec is None:
+        return program.text("cpu" if kind == "cpp" else "cuda")
+    return cpu_text(program) if kind == "cpp" else Resident(program, _one(program)).text("cuda")
+
+
+def entry_of(program: Program) -> str:
+    """The kernel that is launched."""
+    return "ac_kernel" if program.spec is None else Resident.entry
+
+
+def _one(program: Program) -> Geometry:
+    """A launch of one actor, with room for the longest messages."""
+    assert program.spec is not None
+    sizes = Sizes(program)
+    return Geometry(
+        program=0, blocks=1, actors=1, capacity=1024, in_bytes=sizes.in_bytes,
+        out_bytes=sizes.out_bytes, state_size=program.spec.state.size, budget=program.max_steps,
+    )  # fmt: skip
 
 
 def _resources(made: Cubin) -> dict[str, Any]:

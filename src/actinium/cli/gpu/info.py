@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from actinium.errors import ActiniumError
-from actinium.gpu.executors.resident import HOMES, executor_class
+from actinium.gpu.executors.resident import HOMES
+from actinium.gpu.runtime.backends import missing
 
 from ..admin.tables import show, table
 from ..screen import Screen
@@ -77,11 +78,8 @@ def compiler() -> dict[str, Any]:
 
 
 def _backend(name: str) -> dict[str, Any]:
-    try:
-        missing = executor_class(name).missing()
-    except (ActiniumError, ModuleNotFoundError) as error:
-        return _line("none", str(error))
-    return _line("ok", "can run") if missing is None else _line("none", "; ".join(missing))
+    why = missing(name)
+    return _line("ok", "can run") if why is None else _line("none", "; ".join(filter(None, why)))
 
 
 def rings() -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from actinium.errors import Unavailable
-from actinium.gpu.executors.native import NativeActor
-from actinium.gpu.executors.oracle import OracleActor
+from actinium.core import System
 from actinium.gpu.program import Program, compile
+from actinium.gpu.runtime.runtime import Runtime
 
 from ..admin.tables import show_json
 from ..failures import USAGE, CommandFailed
@@ -17,11 +18,13 @@ from ..screen import Screen
 from .load import programs_of
 from .messages import parse
 
+_PATIENCE_S = 30.0
+
 
 def run_file(
     screen: Screen, where: str, texts: list[str], backend: str, repeat: int, as_json: bool
 ) -> None:
-    """Sends the messages in order, ``repeat`` times, and shows each reply and the last state."""
+    """Asks the messages in order, ``repeat`` times, and shows each reply."""
     found = [what for what in programs_of(where) if hasattr(what, "__gpu_actor__")]
     if len(found) != 1:
         names = ", ".join(what.__name__ for what in found) or "none"
@@ -36,27 +39,20 @@ def run_file(
             f"give --message; it takes {', '.join(m.__name__ for m in program.messages)}",
             USAGE,
         )
-    actor, used = _actor(program, backend)
-    replies = [actor.handle(message) for _ in range(repeat) for message in messages]
+    replies, used = asyncio.run(_asked(program, messages * repeat, backend))
     if as_json:
-        shown = {"backend": used, "replies": replies, "state": actor.state}
-        show_json(screen, msgspec.to_builtins(shown, enc_hook=_plain))
+        show_json(screen, msgspec.to_builtins({"backend": used, "replies": replies}, enc_hook=vars))
         return
     for text, reply in zip(texts * repeat, replies, strict=True):
         screen.say_parts((text, "bold"), "  ->  ", repr(reply))
-    screen.say(f"state after it, on {used}: {actor.state}", "dim")
+    screen.say(f"on the backend {used}", "dim")
 
 
-def _plain(value: Any) -> Any:
-    return vars(value)
-
-
-def _actor(program: Program, backend: str) -> tuple[NativeActor | OracleActor, str]:
-    if backend == "oracle":
-        return OracleActor(program), "oracle"
-    try:
-        return NativeActor(program), "cpu"
-    except Unavailable:
-        if backend == "cpu":
-            raise
-    return OracleActor(program), "oracle"
+async def _asked(program: Program, messages: Sequence[Any], backend: str) -> tuple[list[Any], str]:
+    """The replies, and the backend that gave them."""
+    async with System() as system:
+        runtime = Runtime(system, backend=backend)
+        (ref,) = await runtime.launch(program)
+        replies = [await ref.ask(message, _PATIENCE_S) for message in messages]
+        await runtime.close()
+    return replies, runtime.backend
