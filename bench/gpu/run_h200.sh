@@ -81,7 +81,7 @@ step() { # title, log, command...
 }
 
 tests=(tests/contract/gpu tests/unit/gpu/test_on_device.py)
-step "what there is" info.txt "$python" -m actinium.cli gpu info
+step "what there is" info.txt "$python" -m actinium gpu info
 step "contract on $backend" contract.txt "$python" -m pytest -q -p no:cacheprovider \
   -o addopts="--timeout=300" "${tests[@]}" -k "$backend"
 step "hunt of $messages messages" hunt.txt timeout 1800 "$python" -m bench.gpu.hunt \
