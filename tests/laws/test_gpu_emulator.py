@@ -127,7 +127,7 @@ def explore(level: str, seed: int, cache: Cache, text: str | None = None, length
     places = [Place() for _ in range(actors)]
     wanted: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     got: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    expected = 0
+    expected = deaf = 0
 
     def turn(reads: bool = True) -> None:
         host.beat()
@@ -137,12 +137,12 @@ def explore(level: str, seed: int, cache: Cache, text: str | None = None, length
             got[slot.dest & 0xFFFFF].append(outcome(slot))
 
     def put(slot: Slot) -> None:
-        nonlocal expected
-        for _ in range(3000):
+        nonlocal expected, deaf
+        for tries in range(3000):
             chunks = host.chunks(slot)
             if chunks:
                 break
-            turn()
+            turn(deaf == 0 or tries > 20)
         else:
             raise AssertionError(f"the ring stays full: {kernel.dump()}")
         draw.shuffle(chunks)  # they become visible in any order
@@ -165,6 +165,10 @@ def explore(level: str, seed: int, cache: Cache, text: str | None = None, length
     for i in range(actors):
         put(Slot(Command.SPAWN, 0, handle(i, 0), 1 + i, b""))
     for step in range(length):
+        if deaf:
+            deaf -= 1
+        elif draw.random() < 0.05:
+            deaf = draw.randrange(30)  # the host reads nothing for so many messages
         index = draw.randrange(actors)
         place = places[index]
         now = handle(index, place.generation)
@@ -196,7 +200,7 @@ def explore(level: str, seed: int, cache: Cache, text: str | None = None, length
             for _ in range(draw.randrange(8)):
                 turn(reads=False)
         if draw.random() < 0.5:
-            turn(reads=draw.random() < 0.8)
+            turn(reads=deaf == 0 and draw.random() < 0.8)
     settle()
     for _ in range(5):
         turn()
@@ -213,6 +217,56 @@ def explore(level: str, seed: int, cache: Cache, text: str | None = None, length
     sums = sum(host.dev(name) for name in ("handled", "bounced", "commands"))
     assert sums == host.put_at[0], "RG-4"
     kernel.close()
+
+
+MUTANTS = {
+    "a ticket without compare and swap": (
+        "warp", "if (ac_near_cas(&t->next, next, next + n) == next) {",
+        "ac_near_st(&t->next, next + n); {",
+    ),
+    "a line is taken when its first chunk is there": (
+        "warp", "there & there >> 1 & there >> 2 & there >> 3 & 0x11111111u", "there & 0x11111111u",
+    ),
+    "one line of two is enough": ("block", "if ((lines_there & all) != all) break;", ""),
+    "a stage is filled that is not empty": (
+        "warp",
+        "if (s->open[team] == 0 && put >= AC_STAGES) ac_await(s, team, put - AC_STAGES);", "",
+    ),
+    "two messages for one lane in a stage": (
+        "thread", "if (AC_LANES > 1 && (s->open[team] >> unit & 1)) ac_publish(s, lane, team);", "",
+    ),
+    "a stage is given back before its message was sent on": (
+        "warp", "const ac_u32 faults = __ballot_sync(AC_FULL, failed);",
+        "if (b.lane == 0) ac_mb_arrive(&s->empty[stage]);"
+        "const ac_u32 faults = __ballot_sync(AC_FULL, failed);",
+    ),
+    "a fault comes after its message": (
+        "thread", "reply, 12);\n      }", "reply, 12);\n      speak = false;\n      }",
+    ),
+    "a failed place takes the next message": (
+        "warp", "if (status == AC_FAILED) return AC_REASON_SUSPENDED;", "",
+    ),
+    "a stage is announced before it is written": (
+        "warp", "if (AC_LANES == 1) ac_publish(s, b.lane, team);", "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
+def test_seeds_find_what_is_wrong(name: str, cache: Cache) -> None:
+    level, right, wrong = MUTANTS[name]
+    shape = Host(PROGRAMS[level], warps=2).shape
+    text = shape.text("emulator")
+    assert text.count(right) == 1, name
+    found = None
+    for seed in range(100):
+        try:
+            explore(level, seed, cache, text.replace(right, wrong))
+        except AssertionError:
+            found = seed
+            break
+    assert found is not None, f"no seed of 100 sees it: {name}"
 
 
 @pytest.mark.parametrize("level", PROGRAMS)

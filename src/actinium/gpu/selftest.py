@@ -24,13 +24,47 @@ class Hunt(NamedTuple):
     """How often the consumer looked and the next slot was not there."""
 
 
-class _Result(ctypes.Structure):
+class HuntResult(ctypes.Structure):
+    """``ac_hunt_result``."""
+
     _fields_ = (("taken", ctypes.c_uint64), ("torn", ctypes.c_uint64), ("polls", ctypes.c_uint64))
 
 
 def hunt_text() -> str:
     """The C++ text of the hunt between threads of this processor."""
-    return "\n".join((BASICS, "#define AC_FN static inline", rings_text("cpu"), part("hunt.h")))
+    return _host_text("hunt.h")
+
+
+def host_hunt_text() -> str:
+    """The C++ text of the host's side of a hunt with a device."""
+    return _host_text("hunt_host.h")
+
+
+def device_hunt_text(port: str) -> str:
+    """The kernel of the other side, for ``"cuda"`` or ``"emulator"``; its entry is `ac_resident`."""
+    emulated = port == "emulator"
+    return "\n".join(
+        (
+            part("fibers.h") if emulated else "",
+            BASICS,
+            "#define AC_FN static __device__ __forceinline__",
+            rings_text(port),
+            part("hunt_words.h"),
+            part("hunt_device.h"),
+            part("emulator.h") if emulated else "",
+        )
+    )
+
+
+def _host_text(name: str) -> str:
+    parts = (
+        BASICS,
+        "#define AC_FN static inline",
+        rings_text("cpu"),
+        part("hunt_words.h"),
+        part(name),
+    )
+    return "\n".join(parts)
 
 
 def hunt(
@@ -51,7 +85,7 @@ def hunt(
             f"got {capacity}, {lines} and {producers} producers"
         )
     code = loaded(library(hunt_text(), True, cache or Cache(), ("-pthread",)))
-    result = _Result()
+    result = HuntResult()
     if producers == 1:
         code.ac_hunt(ctypes.c_uint64(messages), capacity, lines, ctypes.byref(result))
     else:

@@ -1,25 +1,7 @@
-// Hunts for torn, lost and doubled messages: each slot's data follow from its number, the numbers
-// of its lines too. The CPU's two sides are threads.
+// Hunts for torn, lost and doubled messages between threads; hunt_words.h and HuntResult come first.
 #include <atomic>
 #include <thread>
 #include <vector>
-
-AC_FN ac_u32 ac_hunt_word(ac_u32 n, ac_u32 k) {
-  ac_u32 x = n * 0x9e3779b1u + k * 0x85ebca77u;
-  x = (x ^ x >> 15) * 0x2c1b3c6du;
-  return x ^ x >> 12;
-}
-AC_FN ac_u32 ac_hunt_size(ac_u32 n, ac_u32 most) { return 4 * (ac_hunt_word(n, 1u << 20) % (most / 4 + 1)); }
-AC_FN ac_head ac_hunt_head(ac_u32 n, ac_u32 most) {
-  const bool stamped = n % 5 == 0;
-  const ac_u32 size = ac_hunt_size(n, most);
-  return {AC_USER | (stamped ? AC_FLAG_STAMPED << 16 : 0), n, ac_hunt_word(n, 7), n * 3,
-          (ac_u64)n << 20, n ^ 5, size};
-}
-
-struct ac_hunt_result {
-  ac_u64 taken, torn, polls;
-};
 
 // One producer, one consumer, `messages` slots of `lines` lines in a ring of `capacity`.
 extern "C" void ac_hunt(ac_u64 messages, ac_u32 capacity, ac_u32 lines, ac_hunt_result* result) {

@@ -105,3 +105,4 @@ AC_FN void ac_work(int change) {
 #define AC_SHARED(name) unsigned char* const name = ac_emu_on->self->of->shared
 #define AC_ROLLED
 #define AC_COLD __attribute__((noinline))
+#define AC_IDLE_POLLS (ac_emu_on->real ? 16u : 4096u)  // other threads want this processor too

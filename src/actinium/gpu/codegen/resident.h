@@ -14,7 +14,9 @@
 #define AC_LOOK_TICKS 20000u       // not below 10 us: a look is a read over PCIe
 #define AC_BEAT_NS 250000ull
 #define AC_GRACE_NS 500000000ull   // what runs when the host is gone may go on for so long
-#define AC_IDLE_POLLS 4096u        // before polls are spaced
+#ifndef AC_IDLE_POLLS
+#define AC_IDLE_POLLS 4096u  // before polls are spaced
+#endif
 #define AC_SKEW_US 60000000ull
 #define AC_IO_THREADS 32u
 #define AC_TEAM_THREADS (AC_WARPS * 32u)
