@@ -15,6 +15,7 @@ using actinium::gpu::Head;
 constexpr std::int64_t kHeldSpinNs = 5'000;    // holding the GIL
 constexpr std::int64_t kFreeSpinNs = 20'000;   // without it
 constexpr std::int64_t kSleepNs = 10'000'000;  // at most, then it looks whether the block lives
+constexpr Py_ssize_t kTurn = 8191;             // messages after which other threads may run
 constexpr std::int64_t kForEver = std::int64_t{1} << 62;
 
 RingEnd* self_of(PyObject* o) { return reinterpret_cast<RingEnd*>(o); }
@@ -195,7 +196,7 @@ int wait_for_reply(RingEnd* r, SyncWait* wait, std::int64_t timeout) {
   std::int64_t began = 0;  // no clock is read for a reply that comes at once
   for (unsigned i = 1; wait->done == 0; i++) {
     if (r->from.ready()) {
-      if (ring_drain(r, 64, false) < 0) return -1;
+      if (ring_drain(r, 1, false) < 0) return -1;  // it is most likely the one
       continue;
     }
     if ((i & 31) == 0) {
@@ -238,6 +239,11 @@ int wait_for_room(RingEnd* r, std::int64_t until) {
   ring_bell(r);
   const std::int64_t began = monotonic_ns();
   int result = 1;
+  // Credit comes for many slots at once, so it is worth a short wait with the GIL.
+  for (unsigned i = 0; !r->to.has_room() && !r->from.ready(); i++) {
+    if ((i & 31) == 31 && monotonic_ns() - began >= kHeldSpinNs) break;
+    pause();
+  }
   while (!r->to.has_room()) {
     const std::int64_t now = monotonic_ns();
     if (now >= until || block_ended(r)) {
@@ -352,6 +358,11 @@ Py_ssize_t tell_packed(RingEnd* r, Outgoing& out, Plan* plan, const Py_buffer& v
     std::memcpy(to, from, plan->size);
     send(r, out, room.at());
     if ((i & 255) == 255) ring_bell(r);
+    if ((i & kTurn) == kTurn) {
+      Py_BEGIN_ALLOW_THREADS;
+      Py_END_ALLOW_THREADS;
+      if (PyErr_CheckSignals() < 0 || !ring_usable(r)) return -1;
+    }
   }
   ring_bell(r);
   return all;

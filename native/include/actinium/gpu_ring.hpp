@@ -121,7 +121,9 @@ class ToBlock {
     return limit_ - written_;
   }
   std::uint32_t waiting() noexcept { return capacity_ - room(); }
-  bool has_room() noexcept { return limit_ != written_ || room() != 0; }
+  bool has_room() noexcept {
+    return static_cast<std::int32_t>(limit_ - written_) > 0 || room() != 0;
+  }
 
   std::uint32_t lines() const noexcept { return lines_; }
   std::uint32_t capacity() const noexcept { return capacity_; }

@@ -451,6 +451,10 @@ static ac_u32 ac_serve(ac_block* b) {
       }
     }
     b->read++;
+    if (n) {  // in a burst the next ones have been written: fetch one from the other core's cache
+      const ac_u32 ahead = (b->read + 6) & b->mask;
+      __builtin_prefetch(b->h2k + (ac_u64)ahead * b->config.in_lines * AC_LINE);
+    }
     ac_handle_one(b);
     if (b->state != AC_STATE_RUNNING) return n + 1;
     if (b->read - b->posted >= b->config.capacity / 16) ac_credit(b);
