@@ -327,6 +327,8 @@ def test_every_error_is_used() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module == "actinium.errors":
                 imported |= {alias.name for alias in node.names}
+    compiled = "".join(file.read_text() for file in (ROOT / "native/binding").glob("*.cpp"))
+    imported |= set(re.findall(r'raise_named\("(\w+)"', compiled))  # raised by name
     bases = {base.__name__ for cls in vars(errors).values() if isinstance(cls, type)
              for base in cls.__bases__}  # fmt: skip
     assert {row[0].strip("`") for row in error_rows()} <= imported | bases
