@@ -5,10 +5,14 @@ from __future__ import annotations
 import ctypes
 import platform
 import struct
+import time
 
 _NUMBER = {"x86_64": 202, "aarch64": 98}.get(platform.machine())
 _WAIT, _WAKE = 0, 1
 _ALL = 0x7FFFFFFF
+
+
+_syscall = ctypes.CDLL(None).syscall
 
 
 class _Time(ctypes.Structure):
@@ -19,10 +23,8 @@ def _call(memory: memoryview, at: int, what: int, value: int, timeout: _Time | N
     if _NUMBER is None:
         return
     word = ctypes.c_uint32.from_buffer(memory, at)
-    time = ctypes.byref(timeout) if timeout is not None else None
-    ctypes.CDLL(None, use_errno=True).syscall(
-        _NUMBER, ctypes.c_void_p(ctypes.addressof(word)), what, value, time, None, 0
-    )
+    limit = ctypes.byref(timeout) if timeout is not None else None
+    _syscall(_NUMBER, ctypes.c_void_p(ctypes.addressof(word)), what, value, limit, None, 0)
 
 
 def wait(memory: memoryview, at: int, seen: int, seconds: float) -> None:
@@ -30,6 +32,9 @@ def wait(memory: memoryview, at: int, seen: int, seconds: float) -> None:
 
     It may return early; look again. The interpreter lock is released meanwhile.
     """
+    if _NUMBER is None:
+        time.sleep(min(seconds, 0.001))
+        return
     whole = int(seconds)
     _call(memory, at, _WAIT, seen, _Time(whole, int((seconds - whole) * 1e9)))
 

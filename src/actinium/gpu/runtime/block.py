@@ -66,7 +66,7 @@ class HostBlock:
         owner_of: Callable[[int], Owner | None],
         relay: Callable[[Slot], None],
         stray: Callable[[Slot], None],
-        kick: Callable[[], None],
+        kick: Callable[[HostBlock], None],
     ) -> None:
         g = region.geometry
         self.number = number
@@ -131,7 +131,7 @@ class HostBlock:
         self._commands[corr] = (command, done)
         if self._late or not self.maker.put(slot, self.line["h2k_read"]):
             self._late.append(slot)
-        self._kick()
+        self._kick(self)
         return done
 
     def ring(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..abi import futex
 
 if TYPE_CHECKING:
+    from .block import HostBlock
     from .launch import Launch
 
 SPIN, PARK = 100e-6, 5e-3
@@ -21,8 +22,8 @@ _LOOK = 0.02
 class Driver(Protocol):
     """Keeps the messages of a launch moving."""
 
-    def kick(self) -> None:
-        """Something went into a ring."""
+    def kick(self, block: HostBlock) -> None:
+        """Something went into the ring of this block."""
 
     def turn(self) -> bool:
         """Moves what can be moved now, on the calling thread, which is the loop's; whether it did."""
@@ -40,7 +41,7 @@ class Steps:
         self._due = False
         self._closed = False
 
-    def kick(self) -> None:
+    def kick(self, block: HostBlock | None = None) -> None:
         if not self._due and not self._closed:
             self._due = True
             self._loop.call_soon(self._run)
@@ -76,14 +77,25 @@ class Poller(threading.Thread):
         self._read = threading.Event()
         self._closed = False
         self._told = threading.Event()
+        self._fresh: dict[HostBlock, None] = {}
+        """Blocks whose rings have something new since they were woken."""
         self.start()
 
-    def kick(self) -> None:
-        for block in self._launch.blocks:
-            block.ring()
-        self._told.set()
+    def kick(self, block: HostBlock) -> None:
+        if not self._fresh:
+            self._loop.call_soon(self._ring)
+        self._fresh[block] = None
+
+    def _ring(self) -> None:
+        """Once for all messages of this turn of the loop."""
+        if self._fresh and not self._closed:
+            fresh, self._fresh = self._fresh, {}
+            for block in fresh:
+                block.ring()
+            self._told.set()
 
     def turn(self) -> bool:
+        self._ring()
         return self._launch.poll()
 
     def run(self) -> None:

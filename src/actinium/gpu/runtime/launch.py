@@ -29,10 +29,12 @@ from ..abi.sizes import SOURCE, Sizes
 from ..abi.words import INDEX_BITS, Command, Stop
 from ..executors.resident import Executor, executor_class
 from ..lang.marks import initial_state
+from ..layout.plan import plan_of
 from ..layout.record import Record
 from ..program import Program
 from .block import HostBlock, Item
 from .driver import Driver, Poller, Steps
+from .handles import holds_refs
 from .info import LaunchInfo, LaunchState
 from .place import Place
 from .process import ProcessExecutor
@@ -135,6 +137,12 @@ class Launch:
         self._generations: dict[int, int] = {}
         """Of places that are free again."""
         self._names = itertools.count()
+        self._plans = {
+            kind: plan_of(message.__gpu_record__, kind)
+            for kind, message in self.sizes.messages.items()
+            if not holds_refs(message.__gpu_record__)
+        }
+        """What packs messages; those with refs in them are packed from their numbers."""
         self._last_hlc = 0
         self._beat = 0.0
         self._runs: list[tuple[tuple[int, int], float, bool]] = [
@@ -386,6 +394,9 @@ class Launch:
 
     def pack(self, message: Any) -> bytes:
         """The bytes of a message."""
+        plan = self._plans.get(type(message).__gpu_kind__)
+        if plan is not None:
+            return plan.pack(message)
         data: bytes = type(message).__gpu_record__.pack(self.handles.lowered(message))
         return data
 
@@ -436,10 +447,10 @@ class Launch:
 
     # -- moving
 
-    def kick(self) -> None:
-        """Something went into a ring."""
+    def kick(self, block: HostBlock) -> None:
+        """Something went into the ring of this block."""
         assert self._driver is not None
-        self._driver.kick()
+        self._driver.kick(block)
 
     def turn(self) -> None:
         """Moves what can be moved now."""

@@ -66,7 +66,7 @@ class Shepherd(Actor, concurrent=2):
             return
         if isinstance(extra, _native.Reply):
             ctx.take_reply()
-        place.launch.kick()
+        place.launch.kick(place.block)
         if not place.flying:
             place.flying = True
             try:
