@@ -34,8 +34,8 @@ class GpuRef(_Local):
     def ask_sync(self, message: Any, timeout: float = 5.0) -> Any:
         """Asks and blocks this thread until the answer is there, up to ``timeout`` seconds.
 
-        On the event loop's own thread nothing else happens meanwhile: it is for programs that
-        compute, and answers in a few microseconds. Other threads may use it at any time.
+        On the event loop's own thread nothing but actors runs meanwhile: it is for programs that
+        compute. Other threads may use it at any time.
 
         Raises:
             AskTimeout: no answer in time.
