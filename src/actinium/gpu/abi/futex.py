@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import platform
-import struct
 import time
 
 _NUMBER = {"x86_64": 202, "aarch64": 98}.get(platform.machine())
@@ -46,5 +45,4 @@ def wake(memory: memoryview, at: int) -> None:
 
 def word(memory: memoryview, at: int) -> int:
     """What the word says now."""
-    value: int = struct.unpack_from("<I", memory, at)[0]
-    return value
+    return int.from_bytes(bytes(memory[at : at + 4]), "little")

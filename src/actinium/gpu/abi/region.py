@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 from typing import Any
 
 from actinium.errors import LayoutError, LayoutMismatch
@@ -14,49 +13,51 @@ from ..layout.scalar import U32
 from .geometry import Geometry
 from .lines import CONFIG, DEV_BLOCK, HOST_BLOCK, HOST_LINE, MAGIC
 
-_U32 = struct.Struct("<I")
-_U64 = struct.Struct("<Q")
-
 
 class Words:
-    """One control line: its fields by name. Who may write it is said at the line (LY-2)."""
+    """One control line: its fields by name. Who may write it is said at the line (LY-2).
 
-    __slots__ = ("_at", "_fields", "_memory")
+    Each is read and written as one whole word, since the other side looks at any moment; `struct`
+    would write it byte by byte.
+    """
+
+    __slots__ = ("_at", "_fields", "_half", "_whole")
 
     def __init__(self, memory: memoryview, at: int, record: Record) -> None:
-        self._memory = memory
+        self._half = memory.cast("I")
+        self._whole = memory.cast("Q")
         self._at = at
         self._fields = _fields(record)
 
     def __getitem__(self, name: str) -> int:
-        codec, offset = self._fields[name]
-        value: int = codec.unpack_from(self._memory, self._at + offset)[0]
-        return value
+        size, offset = self._fields[name]
+        view = self._half if size == 4 else self._whole
+        return view[(self._at + offset) // size]
 
     def __setitem__(self, name: str, value: int) -> None:
-        codec, offset = self._fields[name]
-        codec.pack_into(self._memory, self._at + offset, value)
+        size, offset = self._fields[name]
+        view = self._half if size == 4 else self._whole
+        view[(self._at + offset) // size] = value
 
     def add(self, name: str, n: int = 1) -> None:
         """Counts up, modulo the width of the field."""
-        codec, _ = self._fields[name]
-        self[name] = (self[name] + n) & ((1 << 8 * codec.size) - 1)
+        size, _ = self._fields[name]
+        self[name] = (self[name] + n) & ((1 << 8 * size) - 1)
 
     def where(self, name: str) -> int:
         """The offset of a field in the region."""
         return self._at + self._fields[name][1]
 
 
-_known: dict[str, dict[str, tuple[struct.Struct, int]]] = {}
+_known: dict[str, dict[str, tuple[int, int]]] = {}
 
 
-def _fields(record: Record) -> dict[str, tuple[struct.Struct, int]]:
+def _fields(record: Record) -> dict[str, tuple[int, int]]:
+    """Size and offset of each field."""
     found = _known.get(record.name)
     if found is None:
         found = _known[record.name] = {
-            f.name: (_U32 if f.type is U32 else _U64, f.offset)
-            for f in record.fields
-            if f.name != "rest"
+            f.name: (4 if f.type is U32 else 8, f.offset) for f in record.fields if f.name != "rest"
         }
     return found
 

@@ -100,7 +100,7 @@ class Place:
 
     def _kill(self) -> None:
         memory, at = self.launch.region.memory, self.launch.geometry.kill(self.index)
-        _U32.pack_into(memory, at, self.generation + 1)
+        memory[at : at + 4] = _U32.pack(self.generation + 1)
         self.block.kill()
 
     epoch = -1
