@@ -584,10 +584,28 @@ PyObject* cell_set_rank(PyObject* o, PyObject* rank) {
   Py_RETURN_NONE;
 }
 
+// Whether a message sent now, from this thread, would be the next to be handled, and no policy of
+// the mailbox has a say in it.
+PyObject* cell_clear(PyObject* o, PyObject*) {
+  const Cell* cell = self_of(o);
+  const Core* c = owner(cell);
+  if (this_thread() != c->thread || cell->depth != 0) Py_RETURN_FALSE;
+  return PyBool_FromLong(has_room(c, cell) && (cell->state & kPaused) == 0);
+}
+
+// The answer of an ask that is under way beside the mailbox.
+PyObject* cell_pending(PyObject* o, PyObject*) {
+  Reply* r = reply_new(self_of(o));
+  if (r != nullptr) set_home(r, owner(self_of(o)));
+  return reinterpret_cast<PyObject*>(r);
+}
+
 PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWORDS, nullptr},
                          {"tell_many", cell_tell_many, METH_O, nullptr},
                          {"ask", method(cell_ask), METH_FASTCALL | METH_KEYWORDS, nullptr},
                          {"forward", method(cell_forward), METH_FASTCALL, nullptr},
+                         {"clear", cell_clear, METH_NOARGS, nullptr},
+                         {"pending", cell_pending, METH_NOARGS, nullptr},
                          {"put_back", cell_put_back, METH_O, nullptr},
                          {"set_behaviour", cell_set_behaviour, METH_O, nullptr},
                          {"blocked_on", cell_blocked_on, METH_NOARGS, nullptr},

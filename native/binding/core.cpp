@@ -363,6 +363,27 @@ PyObject* core_returned(PyObject* o, PyObject* count) {
   Py_RETURN_NONE;
 }
 
+// (n): so many messages went to their handlers beside the mailbox.
+PyObject* core_passed(PyObject* o, PyObject* count) {
+  const auto n = PyLong_AsUnsignedLongLong(count);
+  if (n == static_cast<unsigned long long>(-1) && PyErr_Occurred() != nullptr) return nullptr;
+  self_of(o)->n_accepted += n;
+  self_of(o)->n_handled += n;
+  Py_RETURN_NONE;
+}
+
+// (on): while it is on, something is under way that no handler waits for.
+PyObject* core_hold(PyObject* o, PyObject* on) {
+  Core* c = self_of(o);
+  if (on == Py_True) {
+    c->n_running++;
+  } else {
+    c->n_running--;
+    if (c->want_idle && !c->armed && core_arm(c) < 0) return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
 PyObject* core_statistics(PyObject* o, PyObject*) {
   Core* c = self_of(o);
   const actinium::SlabStats slab = actinium::slab_stats();
@@ -505,6 +526,8 @@ PyMethodDef methods[] = {{"set_hooks", core_set_hooks, METH_O, nullptr},
                          {"instrument", core_instrument, METH_VARARGS, nullptr},
                          {"ready_uids", core_ready_uids, METH_NOARGS, nullptr},
                          {"returned", core_returned, METH_O, nullptr},
+                         {"passed", core_passed, METH_O, nullptr},
+                         {"hold", core_hold, METH_O, nullptr},
                          {"offer", core_offer, METH_VARARGS, nullptr},
                          {nullptr, nullptr, 0, nullptr}};
 

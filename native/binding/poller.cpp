@@ -59,7 +59,7 @@ void nap(std::int64_t ns) {
 
 bool any_ready(const Poller* p) {
   return std::any_of(p->rings.begin(), p->rings.end(),
-                     [](const RingEnd* r) { return r->from.ready(); });
+                     [](const RingEnd* r) { return r->from.ready() || ring_has_wanted_room(r); });
 }
 
 // One word per region is enough, but a second beat does no harm.
@@ -81,7 +81,8 @@ void sleep_for_bells(Poller* p, std::unique_lock<std::mutex>& lock) {
   bool bells = p->rings.size() <= kMostBells;
   words[n++] = {0, reinterpret_cast<std::uint64_t>(&p->told), kFutex32, 0};
   for (RingEnd* r : p->rings) {
-    bells = bells && r->wakes;
+    // Nobody rings for room.
+    bells = bells && r->wakes && __atomic_load_n(&r->wants, __ATOMIC_RELAXED) == 0;
     if (!bells) break;
     words[n++] = {__atomic_load_n(&r->dev->bell, __ATOMIC_ACQUIRE),
                   reinterpret_cast<std::uint64_t>(&r->dev->bell), kFutex32, 0};
@@ -89,7 +90,8 @@ void sleep_for_bells(Poller* p, std::unique_lock<std::mutex>& lock) {
   __atomic_store_n(&p->asleep, 1u, __ATOMIC_SEQ_CST);
   if (!bells) {
     const bool waiting = std::any_of(p->rings.begin(), p->rings.end(), [](const RingEnd* r) {
-      return __atomic_load_n(&r->in_flight, __ATOMIC_RELAXED) != 0;
+      return __atomic_load_n(&r->in_flight, __ATOMIC_RELAXED) != 0 ||
+             __atomic_load_n(&r->wants, __ATOMIC_RELAXED) != 0;
     });
     lock.unlock();
     nap(waiting ? 10'000 : 500'000);
@@ -351,6 +353,10 @@ long futex_wait(std::uint32_t* word, std::uint32_t value, std::int64_t ns) {
 
 void futex_wake(std::uint32_t* word) {
   syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+void poller_look(Poller* p) {
+  if (__atomic_load_n(&p->asleep, __ATOMIC_SEQ_CST) != 0) futex_wake(&p->told);
 }
 
 void poller_forget(Poller* p, RingEnd* r) {

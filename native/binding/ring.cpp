@@ -231,14 +231,15 @@ int take_event(RingEnd* r, const Head& h, const Byte* data) {
 void ring_dealloc(PyObject* o);
 
 PyObject* ring_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  static const char* names[] = {"region", "block", "program", "kinds", "failed", "wakes", nullptr};
+  static const char* names[] = {"region", "block", "program", "kinds",
+                                "failed", "wakes", "rings",   nullptr};
   PyObject *region, *kinds, *failed;
   unsigned int block;
   unsigned long long program;
-  int wakes = 1;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OIKO!O|p:RingEnd", const_cast<char**>(names),
-                                   &region, &block, &program, &PyDict_Type, &kinds, &failed,
-                                   &wakes)) {
+  int wakes = 1, rings = 1;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OIKO!O|pp:RingEnd", const_cast<char**>(names),
+                                   &region, &block, &program, &PyDict_Type, &kinds, &failed, &wakes,
+                                   &rings)) {
     return nullptr;
   }
   PyObject* made = type->tp_alloc(type, 0);
@@ -254,6 +255,7 @@ PyObject* ring_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   r->first_free = r->last_free = kNone;
   r->block = block;
   r->wakes = wakes != 0;
+  r->rings = rings != 0;
   r->failed = Py_NewRef(failed);
   r->events = PyList_New(0);
   if (r->events == nullptr || PyObject_GetBuffer(region, &r->view, PyBUF_WRITABLE) < 0) {
@@ -423,6 +425,24 @@ PyObject* method_unread(PyObject* o, PyObject*) {
   return all;
 }
 
+PyObject* method_ring(PyObject* o, PyObject*) {
+  RingEnd* r = self_of(o);
+  if (!ring_usable(r)) return nullptr;
+  ring_bell(r);
+  Py_RETURN_NONE;
+}
+
+// (on): while it is on, the poller wakes the loop for room as it does for a message.
+PyObject* method_want_room(PyObject* o, PyObject* on) {
+  RingEnd* r = self_of(o);
+  Py_BEGIN_CRITICAL_SECTION(o);
+  __atomic_store_n(&r->full_at, r->to.written(), __ATOMIC_RELAXED);
+  __atomic_store_n(&r->wants, static_cast<std::uint8_t>(on == Py_True), __ATOMIC_RELEASE);
+  if (on == Py_True && r->poller != nullptr) poller_look(r->poller);
+  Py_END_CRITICAL_SECTION();
+  Py_RETURN_NONE;
+}
+
 PyObject* method_stats(PyObject* o, PyObject*) {
   PyObject* all = nullptr;
   Py_BEGIN_CRITICAL_SECTION(o);
@@ -443,6 +463,10 @@ PyObject* get_room(PyObject* o, void*) {
   RingEnd* r = self_of(o);
   return ring_usable(r) ? PyLong_FromUnsignedLong(r->to.room()) : nullptr;
 }
+PyObject* get_ready(PyObject* o, void*) {
+  RingEnd* r = self_of(o);
+  return ring_usable(r) ? PyBool_FromLong(r->from.ready()) : nullptr;
+}
 PyObject* get_block(PyObject* o, void*) { return PyLong_FromUnsignedLong(self_of(o)->block); }
 
 PyMethodDef methods[] = {
@@ -460,6 +484,9 @@ PyMethodDef methods[] = {
     {"poll", method(method_poll), METH_FASTCALL,
      "Takes up to `limit` messages: answers asks, returns all else as events."},
     {"forget", method_forget, METH_O, "Gives an ask up; its waiter, or None if it was answered."},
+    {"ring", method_ring, METH_NOARGS, "Wakes the block if it sleeps."},
+    {"want_room", method_want_room, METH_O,
+     "want_room(on): has the poller wake the loop once the ring has room."},
     {"unread", method_unread, METH_NOARGS, "The messages that the block has not taken, as events."},
     {"stats", method_stats, METH_NOARGS, "Counts of this end."},
     {"close", method_close, METH_NOARGS,
@@ -467,6 +494,7 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef getset[] = {{"room", get_room, nullptr, "Free slots towards the block.", nullptr},
+                        {"ready", get_ready, nullptr, "Whether something has come.", nullptr},
                         {"block", get_block, nullptr, "Number of the block.", nullptr},
                         {nullptr, nullptr, nullptr, nullptr, nullptr}};
 

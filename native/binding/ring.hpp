@@ -62,7 +62,10 @@ struct RingEnd {
   std::uint32_t block;
   std::uint32_t in_flight;
   std::uint64_t late, answered, waited_ns;
-  bool wakes;  // the block can ring the host's bell
+  std::uint32_t full_at;  // how many had been put when somebody began to wait for room
+  std::uint8_t wants;     // somebody waits for room; read by the poller
+  bool wakes;             // the block can ring the host's bell
+  bool rings;             // each message wakes the block; else `ring` does
   bool open;
 };
 
@@ -72,6 +75,13 @@ constexpr std::uint32_t kNone = ~std::uint32_t{0};
 // ---- ring.cpp
 std::uint64_t wall_us();
 void ring_bell(RingEnd* r);
+// Whether there is room for who waits for it; any thread may ask.
+inline bool ring_has_wanted_room(const RingEnd* r) {
+  return __atomic_load_n(&r->wants, __ATOMIC_ACQUIRE) != 0 &&
+         __atomic_load_n(&r->full_at, __ATOMIC_RELAXED) -
+                 __atomic_load_n(&r->dev->h2k_read, __ATOMIC_ACQUIRE) <
+             r->to.capacity();
+}
 // Gives a message the clock and, unless it is 0, the instant (us since 1970) when it expires.
 void ring_stamp(actinium::gpu::Head& h, std::uint64_t expires);
 // Takes up to `limit` messages. `here`: on the owner's thread, which answers futures; else they
@@ -95,6 +105,7 @@ bool ring_usable(RingEnd* r);                       // else with an exception se
 
 // ---- poller.cpp
 void poller_forget(Poller* p, RingEnd* r);
+void poller_look(Poller* p);  // has it look again now
 int init_poller(PyObject* module);
 long futex_wait(std::uint32_t* word, std::uint32_t value, std::int64_t ns);
 void futex_wake(std::uint32_t* word);

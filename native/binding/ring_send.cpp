@@ -124,7 +124,7 @@ PyObject* tell(RingEnd* r, PyObject* const* args, Py_ssize_t n) {
   if (room.at() == nullptr || !build(r, plan, args[2], &out, room.at())) return nullptr;
   if (!r->to.has_room()) Py_RETURN_FALSE;
   send(r, out, room.at());
-  ring_bell(r);
+  if (r->rings) ring_bell(r);
   Py_RETURN_TRUE;
 }
 
@@ -164,7 +164,7 @@ PyObject* ask(RingEnd* r, PyObject* const* args, Py_ssize_t n) {
     w.how = how;
     w.who = Py_NewRef(args[4]);
     w.plan = reinterpret_cast<Plan*>(Py_XNewRef(reinterpret_cast<PyObject*>(reply)));
-    ring_bell(r);
+    if (r->rings) ring_bell(r);
   }
   return PyLong_FromUnsignedLong(corr);
 }
@@ -508,7 +508,7 @@ PyObject* ring_put(PyObject* o, PyObject* args, PyObject* kwargs) {
       if (waiter == Py_None || corr != 0) {
         out.head.corr = corr;
         send(r, out, room.at());
-        ring_bell(r);
+        if (r->rings) ring_bell(r);
         result = corr != 0 ? static_cast<long long>(corr) : -1;
       }
     }

@@ -15,10 +15,15 @@ _PLAIN = frozenset(
 )
 
 
-def plan_of(record: Record, kind: int = 0) -> RecordPlan:
-    """The plan of a record; ``kind`` is the number of the message type that it is, if it is one."""
+def plan_of(record: Record, kind: int = 0, codec: Any = None) -> RecordPlan:
+    """The plan of a record; ``kind`` is the number of the message type that it is, if it is one.
+
+    ``codec.pack`` and ``codec.unpack`` are asked for what is not packed here; the record's, unless
+    given.
+    """
     fields = tuple(_field(f.name, f.type, f.offset) for f in record.fields)
-    return RecordPlan(record, record.python, kind, record.size, False, fields)
+    asked = record if codec is None else codec
+    return RecordPlan(asked, record.python, kind, record.size, False, fields)
 
 
 def number_plan(scalar: Scalar) -> RecordPlan:

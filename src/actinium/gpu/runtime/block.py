@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import logging
 import struct
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from actinium._native import RecordPlan, RingEnd
 from actinium.errors import DeviceLost
 
-from ..abi.futex import wake
 from ..abi.region import Region
-from ..abi.ring import Consumer, Producer, Slot, Stamp
-from ..abi.sizes import Sizes
+from ..abi.ring import Slot
 from ..abi.words import REASON_SHIFT, USER, Command, Flag, Reason, Status
+from .plans import Plans
 
-MOST_ASKS = 65_536
-"""Asks of one block under way at a time; more wait in the mailboxes."""
+_log = logging.getLogger("actinium.gpu")
+MOST_ASKS = 65_000
+"""Asks of one block under way at a time; more wait in the mailboxes. The ring's end has room for
+65,536, commands included."""
 COUNTERS = ("handled", "bounced", "faults", "commands")
 _STATUS = struct.Struct("<II")
 _FAULT = struct.Struct("<III")
 
 Item = tuple[Any, Any, Any]
 """A message, its sender or None, its reply, envelope or None."""
+Event = tuple[int, int, int, int, Any, bytes, int]
+"""What came back and is no plain answer: flags, kind, dest, corr, waiter, data, expires."""
 
 
 class Owner(Protocol):
     """Whom a block tells what came back for an actor."""
 
-    def answered(self, item: Item, data: bytes, kind: int) -> None:
+    def answered(self, item: Item, value: Any) -> None:
         """The handler has ended well."""
 
     def faulted(self, site: int) -> None:
@@ -48,97 +52,123 @@ class Waiting(Protocol):
         """There may be some now."""
 
 
-class Ask(NamedTuple):
-    """A message whose end the host wants to hear of."""
+class Ask:
+    """A message whose end the host wants to hear of; called with the answer."""
 
-    owner: Owner
-    item: Item
+    __slots__ = ("block", "item", "owner")
+
+    def __init__(self, block: HostBlock, owner: Owner, item: Item) -> None:
+        self.block = block
+        self.owner = owner
+        self.item = item
+
+    def __call__(self, value: Any) -> None:
+        self.block.asks -= 1
+        self.owner.answered(self.item, value)
 
 
 class HostBlock:
-    """Puts messages and commands into one ring, and hands on what the other one brings."""
+    """Puts messages and commands into one ring, and hands on what the other one brings.
+
+    ``wakes``: the block can wake a thread that sleeps on its bell.
+    """
 
     def __init__(
         self,
         region: Region,
-        sizes: Sizes,
+        plans: Plans,
         number: int,
         owner_of: Callable[[int], Owner | None],
         relay: Callable[[Slot], None],
         stray: Callable[[Slot], None],
         kick: Callable[[HostBlock], None],
+        wakes: bool,
     ) -> None:
         g = region.geometry
         self.number = number
-        self.sizes = sizes
+        self.plans = plans
         self.host = region.host_blocks[number]
         self.line = region.dev_blocks[number]
-        self._region = region
+        self.capacity = g.capacity
         self._owner_of = owner_of
         self._relay = relay
         self._stray = stray
         self._kick = kick
-        self.maker = Producer(region.memory, g.h2k(number), g.in_slot, g.capacity)
-        self.taker = Consumer(region.memory, g.k2h(number), g.out_slot, g.capacity, sizes.to_host)
-        self.asks: dict[int, Ask] = {}
-        self._commands: dict[int, tuple[int, asyncio.Future[Status]]] = {}
-        self._late: deque[Slot] = deque()
+        self.end = RingEnd(region.map, number, g.program, plans.messages, unanswered, wakes, False)
+        self.open = True
+        self.asks = 0
+        """Asks under way."""
+        self._failed: dict[int, Ask] = {}
+        """Asks whose handler stopped, until their messages have come back."""
+        self._commands: set[asyncio.Future[Status]] = set()
+        self._late: deque[tuple[Command, int, bytes, asyncio.Future[Status]]] = deque()
         """Commands that found the ring full; what comes after them waits behind them."""
         self._room: dict[Waiting, None] = {}
-        self._numbers = itertools.count(1)
-        self._stamped = g.stamped
+        self._events: deque[Event] = deque()
         self._counts = dict.fromkeys(COUNTERS, 0)
         self.full = 0
         """How often a message found the ring full."""
-        self.late_replies = 0
 
     # -- out
 
     @property
     def depth(self) -> int:
         """Messages in the ring that the device has not taken, as far as it has said."""
-        return self.maker.capacity - self.maker.room(self.line["h2k_read"])
+        return self.capacity - self.end.room if self.open else 0
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing waits for room, and there is some."""
+        return self.open and not self._late and not self._room and self.end.room > 0
 
     def put(
-        self, kind: int, flags: int, dest: int, data: bytes, ask: Ask | None, stamp: Stamp | None
+        self, plan: RecordPlan, message: Any, dest: int, sender: int, expires: int, ask: Ask | None
     ) -> bool:
-        """Hands a message over; False when there is no room now."""
-        if self._late or len(self.asks) >= MOST_ASKS:
-            return False
-        corr = self._number() if ask is not None else 0
-        slot = Slot(kind, flags, dest, corr, data, stamp)
-        if not self.maker.put(slot, self.line["h2k_read"]):
-            self.full += 1
-            return False
-        if ask is not None:
-            self.asks[corr] = ask
-        return True
+        """Hands a message over; False when there is no room now.
 
-    def _number(self) -> int:
-        number = next(self._numbers) & 0xFFFFFFFF
-        while number == 0 or number in self.asks or number in self._commands:
-            number = next(self._numbers) & 0xFFFFFFFF
-        return number
+        Raises:
+            LayoutError: a value does not fit its field.
+        """
+        if self._late or self.asks >= MOST_ASKS:
+            return False
+        if ask is None:
+            done = self.end.tell(dest, plan, message, sender, expires)
+        else:
+            reply = self.plans.replies[plan.kind]
+            done = self.end.ask(dest, plan, message, reply, ask, sender, expires) != 0
+            self.asks += done
+        if not done:
+            self.full += 1
+        return done
 
     def command(self, command: Command, dest: int = 0, me: bytes = b"") -> asyncio.Future[Status]:
         """Sends a command, after all that was sent before; the future is its status.
 
         ``me`` is the actor's own ``gpu.Ref``.
         """
-        corr = self._number()
-        slot = Slot(command, Flag.SENDER if me else 0, dest, corr, me)
         done: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
-        self._commands[corr] = (command, done)
-        if self._late or not self.maker.put(slot, self.line["h2k_read"]):
-            self._late.append(slot)
+        self._commands.add(done)
+        if self._late or not self._put_command(command, dest, me, done):
+            self._late.append((command, dest, me, done))
+            self.end.want_room(True)
         self._kick(self)
         return done
 
+    def _put_command(
+        self, command: Command, dest: int, me: bytes, done: asyncio.Future[Status]
+    ) -> bool:
+        def acknowledged(data: bytes) -> None:
+            self._commands.discard(done)
+            if not done.done():
+                done.set_result(Status(_STATUS.unpack_from(data)[0]))
+
+        flags = Flag.SENDER if me else 0
+        return self.end.put(command, dest, me, waiter=acknowledged, flags=flags) != 0
+
     def ring(self) -> None:
-        """Wakes the block if it sleeps. Once after a batch of messages."""
-        if self.line["parked"]:
-            self.host.add("bell")
-            wake(self._region.memory, self.host.where("bell"))
+        """Wakes the block if it sleeps."""
+        if self.open:
+            self.end.ring()
 
     def kill(self) -> None:
         """Has the block look at the list of the killed."""
@@ -148,81 +178,71 @@ class HostBlock:
     def want_room(self, waiting: Waiting) -> None:
         """Has somebody told, once, when it is worth trying to put a message again."""
         self._room[waiting] = None
+        self.end.want_room(True)
 
     # -- in
 
-    def ready(self) -> bool:
-        """Whether something has come; safe from any thread."""
-        return self.taker.ready()
-
-    def waits_for_room(self) -> bool:
-        """Whether somebody waits for credit, which comes without a message."""
-        return bool(self._room or self._late)
-
     def poll(self, limit: int = 4096) -> bool:
-        """Hands on up to so many messages; whether there were any."""
-        count = 0
-        step = self.taker.capacity // 16
-        while count < limit:
-            slot = self.taker.take()
-            if slot is None:
-                break
-            count += 1
-            if count % step == 0:
-                self._credit()
-            self._dispatch(slot)
-        if count:
-            self._credit()
-            self.ring()
-        self._make_room()
-        return count > 0
+        """Hands on up to so many messages; whether there are more to come."""
+        if not self.open:
+            return False
+        self.take(self.end.poll(limit))
+        return self.open and self.end.ready
 
-    def _credit(self) -> None:
-        self.host["k2h_read"] = self.taker.count & 0xFFFFFFFF
+    def take(self, events: list[Event]) -> None:
+        """Hands on what came back, in order also where handing on brings more."""
+        self._events += events
+        while self._events:
+            try:
+                self._dispatch(self._events.popleft())
+            except Exception:  # noqa: BLE001 - the next one has its turn all the same
+                _log.exception("a message that came back from a device could not be handed on")
+        self.make_room()
 
-    def _make_room(self) -> None:
-        if not (self._late or self._room):
+    def make_room(self) -> None:
+        """Has those who wait for room try again, as far as there is some."""
+        if not (self._late or self._room) or not self.open:
             return
-        credit = self.line["h2k_read"]
-        while self._late and self.maker.put(self._late[0], credit):
+        while self._late and self._put_command(*self._late[0]):
             self._late.popleft()
-            self.ring()
-        free = self.maker.room(credit)
-        while self._room and free > 0 and not self._late and len(self.asks) < MOST_ASKS:
+        free = self.end.room
+        while self._room and free > 0 and not self._late and self.asks < MOST_ASKS:
             waiting = next(iter(self._room))
             del self._room[waiting]
             waiting.next_in_queue()
             free -= 1
+        self.end.want_room(bool(self._late or self._room))
 
-    def _dispatch(self, slot: Slot) -> None:
-        flags = slot.flags
-        if flags & Flag.BOUNCED:
-            ask = self.asks.pop(slot.corr, None) if slot.corr else None
-            owner = ask.owner if ask is not None else self._owner_of(slot.dest)
+    def _dispatch(self, event: Event) -> None:
+        flags, kind, dest, corr, waiter, data, _ = event
+        slot = Slot(kind, flags, dest, corr, data)
+        if flags & Flag.TOLD:
+            self._relay(slot)
+        elif flags & Flag.BOUNCED:
+            ask = self._known(corr)
+            owner = ask.owner if ask is not None else self._owner_of(dest)
             if owner is not None:
                 reason = Reason(flags >> REASON_SHIFT & 15)
                 owner.bounced(slot, reason, ask.item if ask is not None else None)
             else:
                 self._stray(slot)
-        elif flags & Flag.TOLD:
-            self._relay(slot)
-        elif slot.kind < USER:
-            self._acknowledged(slot)
         elif flags & Flag.ERROR:
-            owner = self._owner_of(slot.dest)
+            if waiter is not None:
+                self._failed[corr] = waiter
+            owner = self._owner_of(dest)
             if owner is not None:
-                owner.faulted(_FAULT.unpack(slot.data)[1])
-        else:
-            ask = self.asks.pop(slot.corr, None)
-            if ask is None:
-                self.late_replies += 1
-            else:
-                ask.owner.answered(ask.item, slot.data, slot.kind)
+                owner.faulted(_FAULT.unpack(data)[1])
 
-    def _acknowledged(self, slot: Slot) -> None:
-        known = self._commands.pop(slot.corr, None)
-        if known is not None and not known[1].done():
-            known[1].set_result(Status(_STATUS.unpack_from(slot.data)[0]))
+    def _known(self, corr: int) -> Ask | None:
+        """The ask with a number, which is no longer under way."""
+        ask: Ask | None = None
+        if corr:
+            ask = self._failed.pop(corr, None)
+            if ask is None and self.open:
+                ask = self.end.forget(corr)
+        if ask is not None:
+            self.asks -= 1
+        return ask
 
     # -- the end
 
@@ -253,25 +273,44 @@ class HostBlock:
         while self.poll():
             pass
         found: list[tuple[Slot, Item | None]] = []
-        reader = Consumer(
-            self._region.memory,
-            self.maker.at,
-            self.maker.slot,
-            self.maker.capacity,
-            self.sizes.to_device,
-        )
-        for number in range(min(self.taken(), self.maker.count), self.maker.count):
-            slot = reader.peek(number)
-            if slot is not None and slot.kind >= USER:
-                ask = self.asks.pop(slot.corr, None) if slot.corr else None
-                found.append((slot, ask.item if ask is not None else None))
+        put = self.end.stats()["put"]
+        unread = self.end.unread()
+        # It says lazily how far it has read; its counters know better.
+        left = min((put - self.taken()) & 0xFFFFFFFF, len(unread))
+        for flags, kind, dest, corr, _, data, _ in unread[len(unread) - left :]:
+            if kind >= USER:
+                ask = self._known(corr)
+                found.append(
+                    (Slot(kind, flags, dest, corr, data), ask.item if ask is not None else None)
+                )
         # Those that the device had handled, but their answers went with it.
-        found += [(Slot(USER, 0, 0, 0, b""), ask.item) for ask in self.asks.values()]
-        self.asks.clear()
-        commands, self._commands = self._commands, {}
-        for _, done in commands.values():
+        asks = [waiter for _, waiter in self.close() if isinstance(waiter, Ask)]
+        asks += self._failed.values()
+        found += [(Slot(USER, 0, 0, 0, b""), ask.item) for ask in asks]
+        self._failed.clear()
+        self.asks = 0
+        commands, self._commands = self._commands, set()
+        for done in commands:
             if not done.done():
                 done.set_exception(error)
         self._late.clear()
         self._room.clear()
         return found
+
+    def close(self) -> list[tuple[int, Any]]:
+        """Lets go of the ring; (number, waiter) of what was not answered."""
+        self.open = False
+        return self.end.close()
+
+
+class Unanswered(Exception):
+    """A thread that waits for an answer gets none: the event that came, or why."""
+
+    def __init__(self, event: Event | str) -> None:
+        super().__init__(event)
+        self.event = event
+
+
+def unanswered(event: Event | str) -> None:
+    """What a ring's end calls then."""
+    raise Unanswered(event)

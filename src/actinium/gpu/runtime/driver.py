@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
+import os
 from typing import TYPE_CHECKING, Protocol
 
-from ..abi import futex
+from actinium._native import RingEnd, RingPoller
 
 if TYPE_CHECKING:
     from .block import HostBlock
     from .launch import Launch
 
-SPIN, PARK = 100e-6, 5e-3
-"""Seconds a thread goes on looking after the last message, and sleeps at most."""
-_NAP = 20e-6
 _LOOK = 0.02
+"""Seconds between two looks at what the kernels do."""
 
 
 class Driver(Protocol):
@@ -63,23 +60,78 @@ class Steps:
         self._closed = True
 
 
-class Poller(threading.Thread):
-    """A thread that looks at the rings of one launch and has the loop read them.
+class Watch:
+    """One thread that looks at the rings of all launches of a runtime, while there are any.
 
-    It goes on looking for a while after the last message; then it sleeps until a block rings, or
-    for PARK seconds where nobody rings.
+    It wakes the loop once for all that came, and sleeps until a block rings its bell. It tells the
+    devices that this process lives.
     """
 
-    def __init__(self, launch: Launch) -> None:
-        super().__init__(name=f"actinium.gpu.{launch.name}", daemon=True)
+    def __init__(self) -> None:
+        self._launches: list[Launch] = []
+        self._blocks: dict[RingEnd, HostBlock] = {}
+        self._thread: RingPoller | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._fd = -1
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, launch: Launch) -> None:
+        """Begins to look at a launch."""
+        if self._thread is None:
+            self._loop = asyncio.get_running_loop()
+            self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._thread = RingPoller(self._fd)
+            self._loop.add_reader(self._fd, self._drain)
+            self._timer = self._loop.call_later(_LOOK, self._look)
+        self._launches.append(launch)
+        for block in launch.blocks:
+            self._blocks[block.end] = block
+            self._thread.add(block.end)
+
+    def remove(self, launch: Launch) -> None:
+        """Looks at it no more."""
+        if launch not in self._launches or self._thread is None:
+            return
+        self._launches.remove(launch)
+        for block in launch.blocks:
+            self._thread.remove(block.end)
+            self._blocks.pop(block.end, None)
+        if not self._launches:
+            self._thread.stop()
+            self._thread = None
+            if self._timer is not None:
+                self._timer.cancel()
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+
+    def _drain(self) -> None:
+        if self._thread is None:
+            return
+        found = self._thread.drain()
+        for end, events in found:
+            block = self._blocks.get(end)
+            if block is not None:
+                block.take(events)
+        for block in list(self._blocks.values()):
+            block.make_room()
+
+    def _look(self) -> None:
+        """Whether the kernels are still there, and their handlers end."""
+        self._timer = self._loop.call_later(_LOOK, self._look)
+        for launch in list(self._launches):
+            launch.look()
+
+
+class Watched:
+    """For an executor with threads, or a device, of its own."""
+
+    def __init__(self, launch: Launch, watch: Watch) -> None:
         self._launch = launch
+        self._watch = watch
         self._loop = asyncio.get_running_loop()
-        self._read = threading.Event()
-        self._closed = False
-        self._told = threading.Event()
         self._fresh: dict[HostBlock, None] = {}
         """Blocks whose rings have something new since they were woken."""
-        self.start()
+        watch.add(launch)
 
     def kick(self, block: HostBlock) -> None:
         if not self._fresh:
@@ -88,76 +140,13 @@ class Poller(threading.Thread):
 
     def _ring(self) -> None:
         """Once for all messages of this turn of the loop."""
-        if self._fresh and not self._closed:
-            fresh, self._fresh = self._fresh, {}
-            for block in fresh:
-                block.ring()
-            self._told.set()
+        fresh, self._fresh = self._fresh, {}
+        for block in fresh:
+            block.ring()
 
     def turn(self) -> bool:
         self._ring()
         return self._launch.poll()
 
-    def run(self) -> None:
-        last = time.monotonic()
-        looked = last
-        while not self._closed:
-            self._launch.beat()
-            now = time.monotonic()
-            if now - looked > _LOOK:
-                looked = now
-                self._look()
-            if self._wanted():
-                last = now
-                self._read.clear()
-                try:
-                    self._loop.call_soon_threadsafe(self._poll)
-                except RuntimeError:
-                    return  # the loop was closed
-                self._read.wait(PARK)
-            elif now - last < SPIN:
-                time.sleep(_NAP)
-            else:
-                self._park()
-
-    def _look(self) -> None:
-        """Whether the kernel is still there, and its handlers end."""
-        try:
-            self._loop.call_soon_threadsafe(self._launch.look)
-        except RuntimeError:
-            self._closed = True
-
-    def _wanted(self) -> bool:
-        return any(
-            block.ready() or (block.waits_for_room() and block.depth < block.maker.capacity)
-            for block in self._launch.blocks
-        )
-
-    def _park(self) -> None:
-        launch = self._launch
-        blocks = launch.blocks
-        if len(blocks) > 1 or any(block.waits_for_room() for block in blocks):
-            self._told.wait(PARK / 10)
-            self._told.clear()
-            return
-        (block,) = blocks
-        memory = launch.region.memory
-        at = block.line.where("bell")
-        seen = futex.word(memory, at)
-        launch.region.host["parked"] = 1
-        if not self._wanted() and not self._closed:
-            futex.wait(memory, at, seen, PARK)
-        launch.region.host["parked"] = 0
-
-    def _poll(self) -> None:
-        try:
-            self._launch.poll()
-        finally:
-            self._read.set()
-
     def close(self) -> None:
-        self._closed = True
-        self._read.set()
-        self._told.set()
-        if threading.current_thread() is not self:
-            self.join(1.0)
+        self._watch.remove(self._launch)

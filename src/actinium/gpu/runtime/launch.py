@@ -24,19 +24,17 @@ from actinium.errors import (
 
 from ..abi.geometry import Geometry
 from ..abi.region import Region
-from ..abi.ring import Slot, Stamp
+from ..abi.ring import Slot
 from ..abi.sizes import SOURCE, Sizes
 from ..abi.words import INDEX_BITS, Command, Stop
 from ..executors.resident import Executor, executor_class
 from ..lang.marks import initial_state
-from ..layout.plan import plan_of
-from ..layout.record import Record
 from ..program import Program
 from .block import HostBlock, Item
-from .driver import Driver, Poller, Steps
-from .handles import holds_refs
+from .driver import Driver, Steps, Watch, Watched
 from .info import LaunchInfo, LaunchState
 from .place import Place
+from .plans import Plans
 from .process import ProcessExecutor
 from .ref import GpuRef
 from .shepherd import Shepherd, shepherd_class
@@ -57,6 +55,8 @@ END_SECONDS = 5.0
 """How long a kernel may take to end by itself."""
 SUSPECT_SECONDS = 2.0
 """After how long a handler that does not end is reported."""
+WAKES = frozenset(["cpu"])
+"""Backends whose blocks can wake a thread of the host."""
 ORPHAN_NS = 2_000_000_000
 
 
@@ -91,6 +91,7 @@ class Launch:
         shape: Shape,
         handles: Handles,
         max_steps: int,
+        watch: Watch,
         isolation: Isolation = "inline",
     ) -> None:
         self.system = system
@@ -100,7 +101,9 @@ class Launch:
         self.shape = shape
         self.isolation = isolation
         self.handles = handles
+        self._watch = watch
         self.sizes = Sizes(program)
+        self.plans = Plans(self.sizes, handles, self._own)
         spec = program.spec
         assert spec is not None
         self.geometry = Geometry(
@@ -137,13 +140,6 @@ class Launch:
         self._generations: dict[int, int] = {}
         """Of places that are free again."""
         self._names = itertools.count()
-        self._plans = {
-            kind: plan_of(message.__gpu_record__, kind)
-            for kind, message in self.sizes.messages.items()
-            if not holds_refs(message.__gpu_record__)
-        }
-        """What packs messages; those with refs in them are packed from their numbers."""
-        self._last_hlc = 0
         self._beat = 0.0
         self._runs: list[tuple[tuple[int, int], float, bool]] = [
             ((0, 0), 0.0, False)
@@ -206,14 +202,17 @@ class Launch:
 
         stepped = hasattr(cls, "step") and not apart
         self.executor = make() if stepped else await asyncio.to_thread(make)
+        wakes = self.backend in WAKES
         self.blocks = [
-            HostBlock(region, self.sizes, number, self._owner, self._relay, self._stray, self.kick)
+            HostBlock(
+                region, self.plans, number, self._owner, self._relay, self._stray, self.kick, wakes
+            )
             for number in range(self.geometry.blocks)
         ]
         for place in self._places:
             if place is not None:
                 place.block = self.blocks[place.index // self.shape.actors]
-        driver: Driver = Steps(self) if stepped else Poller(self)
+        driver: Driver = Steps(self) if stepped else Watched(self, self._watch)
         self._driver = driver
         self.epoch += 1
         self.state = "running"
@@ -231,6 +230,8 @@ class Launch:
             if self._driver is not None:
                 self._driver.close()
             if was == "running":
+                for block in self.blocks:
+                    block.close()
                 self.region.close()
 
     async def _end_kernel(self) -> None:
@@ -392,29 +393,13 @@ class Launch:
 
     # -- messages
 
-    def pack(self, message: Any) -> bytes:
-        """The bytes of a message."""
-        plan = self._plans.get(type(message).__gpu_kind__)
-        if plan is not None:
-            return plan.pack(message)
-        data: bytes = type(message).__gpu_record__.pack(self.handles.lowered(message))
-        return data
-
     def unpack(self, kind: int, data: bytes) -> Any:
         """The message of these bytes."""
-        return self._raised(self.sizes.messages[kind].__gpu_record__, data)
-
-    def answer(self, kind: int, data: bytes) -> Any:
-        """The value that a handler returned."""
-        reply = self.sizes.replies[kind]
-        return self.handles.raised(reply.unpack(data), reply.type, self._own)
+        return self.plans.messages[kind].unpack(data)
 
     def sender(self, number: int) -> Any:
         """Who sent a message that comes back."""
         return self.handles.ref(number, self._own)
-
-    def _raised(self, record: Record, data: bytes) -> Any:
-        return self.handles.raised(record.unpack(data), record, self._own)
 
     def _own(self, dest: int) -> Any:
         """Whose handle this is."""
@@ -427,7 +412,7 @@ class Launch:
         (source,) = _SOURCE.unpack_from(slot.data)
         place = self._owner(source)
         sender = place.cell if place is not None else None
-        message = self._raised(self.sizes.told[slot.kind].__gpu_record__, slot.data[SOURCE:])
+        message = self.unpack(slot.kind, slot.data[SOURCE:])
         self.relayed += 1
         if target is not None:
             target.tell(message, sender=sender)
@@ -436,14 +421,11 @@ class Launch:
         assert about is not None
         self.system.dead_letters.record("actor_not_found", about, sender, message)
 
-    def stamp(self, remaining: float | None) -> Stamp | None:
-        """Clock and deadline of a message; None where messages carry none."""
-        if not self.shape.stamped:
-            return None
-        now = time.time_ns() // 1000 << 12
-        self._last_hlc = max(now, self._last_hlc + 1)
-        deadline = max(1, int(remaining * 1e6)) if remaining is not None else 0
-        return Stamp(self._last_hlc, 0, min(deadline, 0xFFFFFFFF))
+    def expires(self, remaining: float | None) -> int:
+        """When a message is late, in microseconds since 1970; 0: never, or that is not carried."""
+        if remaining is None or not self.shape.stamped:
+            return 0
+        return time.time_ns() // 1000 + max(1, int(remaining * 1e6))
 
     # -- moving
 

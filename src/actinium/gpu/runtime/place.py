@@ -11,7 +11,7 @@ from actinium.core.lifestate import enter, life_state_of
 from actinium.core.system import system_of
 from actinium.errors import DeadlineExceeded, DeviceFault, DeviceLost, Unhandled
 
-from ..abi.ring import Slot, Stamp
+from ..abi.ring import Slot
 from ..abi.sizes import SENDER
 from ..abi.words import GENERATION_BITS, INDEX_BITS, Command, Flag, Reason, Status
 from .block import Ask, HostBlock, Item
@@ -108,19 +108,19 @@ class Place:
 
     # -- out
 
-    def put(self, message: Any, data: bytes, item: Item, stamp: Stamp | None) -> bool:
-        """Hands a message, of which ``data`` are the bytes, to the device; False: it has to wait."""
+    def put(self, message: Any, item: Item, expires: int) -> bool:
+        """Hands a message to the device; False: it has to wait.
+
+        Raises:
+            LayoutError: a value does not fit its field.
+        """
         if not self.open:
             return False
-        kind = message.__gpu_kind__
-        flags, sender, extra = 0, item[1], item[2]
-        if sender is not None:
-            flags = Flag.SENDER
-            data = _U64.pack(self.launch.handles.number(sender)) + data
-        if stamp is not None:
-            flags |= Flag.STAMPED
-        ask = Ask(self, item) if extra is not None else None
-        if not self.block.put(kind, flags, self.handle, data, ask, stamp):
+        block = self.block
+        plan = block.plans.messages[message.__gpu_kind__]
+        sender = self.launch.handles.number(item[1])
+        ask = Ask(block, self, item) if item[2] is not None else None
+        if not block.put(plan, message, self.handle, sender, expires, ask):
             return False
         if ask is not None:
             self.asked += 1
@@ -149,11 +149,11 @@ class Place:
 
     # -- in (the owner of a block's messages)
 
-    def answered(self, item: Item, data: bytes, kind: int) -> None:
+    def answered(self, item: Item, value: Any) -> None:
         self._came()
         extra = item[2]
         if isinstance(extra, _native.Reply) and not extra.done():
-            extra.resolve(self.launch.answer(kind, data))
+            extra.resolve(value)
 
     def faulted(self, site: int) -> None:
         self._site = site

@@ -13,6 +13,7 @@ from actinium.errors import UsageError
 from ..ir.budget import MAX_STEPS
 from ..program import Program, compile
 from .backends import choose
+from .driver import Watch
 from .handles import Handles
 from .info import LaunchInfo
 from .launch import Holder, Isolation, Launch, Shape
@@ -54,6 +55,7 @@ class Runtime:
             isolation = "process" if self.backend == "cuda" else "inline"
         self.isolation: Isolation = isolation
         self.handles = Handles()
+        self._watch = Watch()
         self._launches: list[Launch] = []
         self._names = itertools.count(1)
 
@@ -108,6 +110,7 @@ class Runtime:
             shape,
             self.handles,
             max_steps,
+            self._watch,
             self.isolation,
         )
         await launch.up()

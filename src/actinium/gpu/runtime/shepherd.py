@@ -53,16 +53,15 @@ class Shepherd(Actor, concurrent=2):
         if not (isinstance(extra, _native.Reply) or remaining is not None) or extra is None:
             item = (item[0], item[1], None)
         try:
-            data = place.launch.pack(message)
+            expires = place.launch.expires(remaining)
+            if (place.queue or not place.put(message, item, expires)) and not await self._wait(
+                message, item
+            ):
+                return
         except LayoutError as error:  # the sender's fault, and no failure of this actor
             system = system_of(ctx.self_ref)
             taken = ctx.take_current()[:3]
             system._life.undelivered.record("not_accepted", ctx.self_ref, *taken, error)
-            return
-        stamp = place.launch.stamp(remaining)
-        if (place.queue or not place.put(message, data, item, stamp)) and not await self._wait(
-            message, data, item
-        ):
             return
         if isinstance(extra, _native.Reply):
             ctx.take_reply()
@@ -76,15 +75,15 @@ class Shepherd(Actor, concurrent=2):
             finally:
                 place.flying = False
 
-    async def _wait(self, message: Any, data: bytes, item: Any) -> bool:
+    async def _wait(self, message: Any, item: Any) -> bool:
         """Puts a message as soon as there is room; False if it had to go back instead."""
         place = self._place
         turn = asyncio.Event()
         place.queue.append(turn)
         try:
             while place.open:
-                stamp = place.launch.stamp(self.ctx.remaining)
-                if place.queue[0] is turn and place.put(message, data, item, stamp):
+                expires = place.launch.expires(self.ctx.remaining)
+                if place.queue[0] is turn and place.put(message, item, expires):
                     return True
                 await place.wait(turn)
             place.keep(self.ctx.take_current()[:3])
