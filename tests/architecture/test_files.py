@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 import re
 import tomllib
 from pathlib import Path
@@ -78,3 +79,9 @@ def test_scripts_can_be_run() -> None:
         path = ROOT / "scripts" / f"{name}.sh"
         assert path.stat().st_mode & 0o111, f"{path} is not executable"
     assert (ROOT / ".ci/run").stat().st_mode & 0o111
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """Pytest imports them by their bare names."""
+    names = collections.Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not [name for name, count in names.items() if count > 1]
