@@ -147,6 +147,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ``after`` is how many turns the session must have, None: as many as it has.
     ``estimate`` is the input in tokens by its characters, where that was counted already; who
     changes messages or prompt takes it out.
+    ``note`` is what a session keeps beside its turn, for the door that will be asked for it.
     ``prefill`` says that the last message is the beginning of the answer: what is generated goes on
     after it and does not repeat it (only for runners whose capabilities have ``prefill``).
     """
@@ -173,6 +174,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     native: Native | None = None
     prefill: bool = False
     estimate: int | None = None
+    note: dict[str, Any] | None = None
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from actinium.base.measures import Reading, Registry
-from actinium.errors import Conflict, ModelNotFound, Unsupported
+from actinium.errors import (
+    Conflict,
+    ModelNotFound,
+    SessionUnavailable,
+    StoreError,
+    Unsupported,
+)
 
 from .answering import Answering
 from .chunk import Burst
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from .guard import Chains, Guard
     from .limits.accounts import Accounts
     from .limits.sharing import Sharing
+    from .session.window import Turn
 
 RunnerFactory = Callable[[Deployment], ModelRunner]
 
@@ -40,6 +47,12 @@ class Sessions(Protocol):
 
     def turn(self, request: Request) -> AsyncGenerator[Burst]:
         """One turn of ``request.session``: adds the history, generates, stores the answer."""
+
+    async def kept(self, session: str) -> tuple[Turn | None, ...]:
+        """The turns of a session, None in place of erased ones; none where there is none."""
+
+    async def erase(self, session: str, turn: int) -> None:
+        """Erases the answer of a turn, from 1 on. Raises SessionNotFound."""
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +248,35 @@ class Inference:
     def keeps_sessions(self) -> bool:
         """Whether a request may name a session."""
         return self._sessions is not None
+
+    async def kept(self, session: str) -> tuple[Turn | None, ...]:
+        """The turns of a session, None in place of those whose answers were erased.
+
+        Raises Unsupported where no sessions are kept, SessionUnavailable where the store cannot be
+        read.
+        """
+        try:
+            return await self._keeping().kept(session)
+        except StoreError as error:
+            raise SessionUnavailable(f"session {session!r} could not be read: {error}") from error
+
+    async def erase(self, session: str, turn: int) -> None:
+        """Erases the answer of a turn, from 1 on: nobody is shown it or goes on after it.
+
+        Raises Unsupported where no sessions are kept, SessionNotFound where there is no such
+        answer, SessionUnavailable where the store does not do it.
+        """
+        try:
+            await self._keeping().erase(session, turn)
+        except StoreError as error:
+            raise SessionUnavailable(f"session {session!r} could not be erased: {error}") from error
+
+    def _keeping(self) -> Sessions:
+        if self._sessions is None:
+            raise Unsupported(
+                "this server keeps no answers: there is none to be had again; start it with a store"
+            )
+        return self._sessions
 
     def guard(self, name: str) -> Guard | None:
         """Limits, breaker and rest of a deployment, for operators; None where it has none."""

@@ -18,6 +18,7 @@ from .handlers.chat import chat
 from .handlers.completions import completions
 from .handlers.embeddings import List, embeddings
 from .handlers.health import Alive, Readiness, healthz, readyz
+from .handlers.kept import Erased, Items, Page, erase, input_items, retrieve
 from .handlers.messages import Answer, Counted, count_tokens, messages
 from .handlers.metrics import metrics
 from .handlers.models import Model, Models, model, models
@@ -120,6 +121,12 @@ EXACT: Final = {
     ),
 }  # fmt: skip
 TEMPLATES: Final = {
+    b"/v1/responses/{id}": Route(
+        name="kept_response", methods=_READ, handler=retrieve, answer=ResponseAnswer
+    ).joined(Route(name="kept_response", methods=(b"DELETE",), handler=erase, answer=Erased)),
+    b"/v1/responses/{id}/input_items": Route(
+        name="input_items", methods=_READ, handler=input_items, query=Page, answer=Items
+    ),
     b"/v1/models/{id}": Route(name="models", methods=_READ, handler=model, answer=Model),
 }
 PUBLIC: Final = {**EXACT, **TEMPLATES}

@@ -30,11 +30,20 @@ MAX_TURNS = 5_000
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Turn).decode
+_decode_places = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 
 
 def store_key(session: str) -> str:
     """Where the history of a session lies in the store."""
     return f"session/{session}"
+
+
+async def erased(store: Store, session: str) -> tuple[frozenset[int], int]:
+    """The answers of a session that were erased, from 1 on, and the revision of that record."""
+    record = await store.load(store_key(session))
+    if record is None:
+        return frozenset(), 0
+    return frozenset(_decode_places(record.value)), record.revision
 
 
 Find = Callable[[str], Answering]
@@ -66,6 +75,7 @@ class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
         self._turns: list[Turn] = []
         self._start = 0
         self._loaded = False
+        self._erased: frozenset[int] = frozenset()
 
     @on(raises=(InferenceError,))
     async def turn(self, m: TakeTurn) -> AsyncGenerator[Burst]:
@@ -104,9 +114,9 @@ class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
     def _check_turn(self, after: int | None) -> None:
         """A request that goes on after a certain turn finds that one to be the last."""
         held = len(self._turns)
-        if after is None or after == held:
+        if after is None or (after == held and after not in self._erased):
             return
-        if after > held:
+        if after > held or after in self._erased:
             raise BadRequest(
                 f"previous_response_id: this server keeps no answer {after} of this conversation; "
                 "it was forgotten, or it never ended",
@@ -145,6 +155,8 @@ class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
             finish=answer.finish or "",
             input_tokens=usage.input if usage is not None else 0,
             output_tokens=usage.output if usage is not None else 0,
+            note=request.note,
+            usage=usage if request.note is not None else None,
         )
         try:
             await self._store.append(store_key(self.key), [_encode(turn)], len(self._turns))
@@ -165,6 +177,7 @@ class Session(Actor, mailbox=Mailbox(capacity=8), passivate=600.0):
         try:
             rows = await self._store.read(store_key(self.key))
             self._turns = [_decode(row) for _, row in rows]
+            self._erased = (await erased(self._store, self.key))[0]
         except (StoreError, msgspec.DecodeError) as e:
             raise SessionUnavailable(f"session {self.key!r} could not be read: {e}") from e
         self._start = 0

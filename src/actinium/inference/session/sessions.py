@@ -12,6 +12,7 @@ from actinium.errors import (
     EngineOverloaded,
     MailboxFull,
     ModelNotReady,
+    SequenceConflict,
     SessionNotFound,
     StreamError,
     Unsupported,
@@ -21,7 +22,7 @@ from actinium.store import Store
 
 from ..chunk import Burst
 from ..request import Message, Request
-from .actor import Find, Session, TakeTurn, answer_with, store_key
+from .actor import Find, Session, TakeTurn, answer_with, erased, store_key
 from .window import Turn
 
 
@@ -71,6 +72,43 @@ class SessionActors:
             raise SessionNotFound(f"there is no session {session!r}")
         turns = [msgspec.msgpack.decode(row, type=Turn) for _, row in rows]
         return tuple(message for turn in turns for message in turn.messages)
+
+    async def kept(self, session: str) -> tuple[Turn | None, ...]:
+        """The turns of a session, None in place of those whose answers were erased; none at all
+        where there is no session. Raises StoreError."""
+        rows = await self._store.read(store_key(session))
+        if not rows:
+            return ()
+        gone, _ = await erased(self._store, session)
+        return tuple(
+            None if at in gone else msgspec.msgpack.decode(row, type=Turn) for at, row in rows
+        )
+
+    async def erase(self, session: str, turn: int) -> None:
+        """Erases the answer of a turn, from 1 on: nobody is shown it or goes on after it.
+
+        What later answers stand on stays until the last of them is erased; then all of it goes.
+        Raises SessionNotFound where there is no such answer, StoreError.
+        """
+        while True:
+            held = await self._store.last(store_key(session))
+            gone, revision = await erased(self._store, session)
+            if turn in gone or not 0 < turn <= held:
+                raise SessionNotFound(f"session {session!r} has no answer {turn}")
+            gone |= {turn}
+            live = self._system.entity(Session, session)
+            if len(gone) < held:
+                record = msgspec.msgpack.encode(sorted(gone))
+                try:
+                    await self._store.save(store_key(session), record, revision)
+                except SequenceConflict:
+                    continue  # another one was erased meanwhile
+                await live.stop()  # it knows when it is back
+                return
+            await live.stop()
+            if await self._store.last(store_key(session)) == held:  # no turn ended meanwhile
+                await self._store.delete(store_key(session))
+                return
 
     async def names(self) -> list[str]:
         """The ids of all stored sessions."""

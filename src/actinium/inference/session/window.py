@@ -7,20 +7,27 @@ from its results, because whole turns stay or go.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
+from ..chunk import Usage
 from ..request import Message
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """One acknowledged exchange: what came in and what was answered."""
+    """One acknowledged exchange: what came in and what was answered.
+
+    ``note`` is that of the request; ``usage`` is kept where there is one.
+    """
 
     messages: tuple[Message, ...]
     model: str = ""
     finish: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
+    note: dict[str, Any] | None = None
+    usage: Usage | None = None
 
 
 Count = Callable[[tuple[Message, ...]], int]

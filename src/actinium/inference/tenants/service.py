@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from fnmatch import fnmatchcase
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -23,6 +23,9 @@ from ..runner import Embedding, Health
 from ..service import Inference, ModelInfo
 from .gauge import NOTHING, Gauges
 from .record import KeyRecord
+
+if TYPE_CHECKING:
+    from ..session.window import Turn
 
 
 class Service(Protocol):
@@ -42,6 +45,10 @@ class Service(Protocol):
 
     @property
     def keeps_sessions(self) -> bool: ...
+
+    async def kept(self, session: str) -> tuple[Turn | None, ...]: ...
+
+    async def erase(self, session: str, turn: int) -> None: ...
 
     def replica(self, name: str) -> Answering: ...
 
@@ -84,6 +91,14 @@ class KeyedInference:
     def keeps_sessions(self) -> bool:
         """See :attr:`Inference.keeps_sessions`."""
         return self._inference.keeps_sessions
+
+    async def kept(self, session: str) -> tuple[Turn | None, ...]:
+        """See :meth:`Inference.kept`, of this tenant's sessions."""
+        return await self._inference.kept(f"{self._tenant}:{session}")
+
+    async def erase(self, session: str, turn: int) -> None:
+        """See :meth:`Inference.erase`, of this tenant's sessions."""
+        await self._inference.erase(f"{self._tenant}:{session}", turn)
 
     def replica(self, name: str) -> Answering:
         """See :meth:`Inference.replica`: a model of others is as unknown as one that is not."""

@@ -52,6 +52,8 @@ async def responses(context: Context, call: Call) -> None:
         call.id = response_id(request.session, request.after + 1)
     headers = _headers(context, call, read)
     frame = Frame(call.id, request.model, context.now(), read.body, store=read.store)
+    if read.store:
+        request = msgspec.structs.replace(request, note=frame.kept)
     if not request.stream:
         body = whole(await inference.complete(request), frame)
         call.reply.send(200, body, headers=headers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import msgspec
@@ -14,13 +13,13 @@ from ..openai.errors import bad_body
 from ..openai.read import check_depth
 from .body import Body, Format
 from .items import messages_of
+from .kept import place_of
 
 _BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _object = msgspec.json.Decoder(dict[str, Any]).decode
 _PASSED: Final = ("service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
 _LOGPROBS: Final = "message.output_text.logprobs"
 _INCLUDED: Final = frozenset((_LOGPROBS, "reasoning.encrypted_content"))
-_ID: Final = re.compile(r"resp_[0-9a-f]{8,64}(?:-[1-9]\d{0,8})?")
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +111,8 @@ def _conversation(body: Body, id: str, *, keeps: bool) -> tuple[str | None, int 
             "in input, or start the server with a store",
             "previous_response_id",
         )
-    if not _ID.fullmatch(previous):
+    place = place_of(previous)
+    if place is None:
         raise BadRequest(
             f"previous_response_id: {previous[:80]!r} is no response of this server",
             "previous_response_id",
@@ -122,8 +122,7 @@ def _conversation(body: Body, id: str, *, keeps: bool) -> tuple[str | None, int 
         raise Unsupported(
             "store: false with previous_response_id: a turn of a kept conversation is kept", "store"
         )
-    session, _, turn = previous.partition("-")
-    return session, int(turn or 1)
+    return place
 
 
 def _declare(body: Body, lost: dict[str, None]) -> None:

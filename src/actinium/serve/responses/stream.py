@@ -53,19 +53,18 @@ class Frame:
             "user": body.user,
         }
 
+    @property
+    def kept(self) -> Event:
+        """What is kept with an answer, for who asks for it again."""
+        return self._fixed
+
     def now(self, **fields: Any) -> Event:
         """The response with what is known of it by now."""
         return {**self._fixed, **fields}
 
     def ended(self, output: Output) -> Event:
         """The response at its end."""
-        reason = _REASONS.get(output.finish or "")
-        return self.now(
-            status="completed" if reason is None else "incomplete",
-            incomplete_details=None if reason is None else {"reason": reason},
-            output=output.items,
-            usage=usage_of(output.usage) if output.usage is not None else None,
-        )
+        return self.now(**ending(output.finish or "", output.items, output.usage))
 
 
 class ResponseStream:
@@ -126,6 +125,17 @@ def whole(burst: Burst, frame: Frame) -> bytes:
         output.add(chunk)
     output.end()
     return _encode(frame.ended(output))
+
+
+def ending(finish: str, items: list[Event], usage: Usage | None) -> Event:
+    """The fields of a response that its end tells."""
+    reason = _REASONS.get(finish)
+    return {
+        "status": "completed" if reason is None else "incomplete",
+        "incomplete_details": None if reason is None else {"reason": reason},
+        "output": items,
+        "usage": usage_of(usage) if usage is not None else None,
+    }
 
 
 def usage_of(usage: Usage) -> Event:
