@@ -584,12 +584,13 @@ PyObject* cell_set_rank(PyObject* o, PyObject* rank) {
   Py_RETURN_NONE;
 }
 
-// Whether a message sent now, from this thread, would be the next to be handled, and no policy of
-// the mailbox has a say in it.
-PyObject* cell_clear(PyObject* o, PyObject*) {
+// (alone): whether a message sent now, from this thread, would be the next to be handled, and no
+// policy of the mailbox has a say in it; `alone`: and no handler runs on this thread.
+PyObject* cell_clear(PyObject* o, PyObject* alone) {
   const Cell* cell = self_of(o);
   const Core* c = owner(cell);
   if (this_thread() != c->thread || cell->depth != 0) Py_RETURN_FALSE;
+  if (alone == Py_True && c->current != nullptr) Py_RETURN_FALSE;
   return PyBool_FromLong(has_room(c, cell) && (cell->state & kPaused) == 0);
 }
 
@@ -604,7 +605,7 @@ PyMethodDef methods[] = {{"tell", method(cell_tell), METH_FASTCALL | METH_KEYWOR
                          {"tell_many", cell_tell_many, METH_O, nullptr},
                          {"ask", method(cell_ask), METH_FASTCALL | METH_KEYWORDS, nullptr},
                          {"forward", method(cell_forward), METH_FASTCALL, nullptr},
-                         {"clear", cell_clear, METH_NOARGS, nullptr},
+                         {"clear", cell_clear, METH_O, nullptr},
                          {"pending", cell_pending, METH_NOARGS, nullptr},
                          {"put_back", cell_put_back, METH_O, nullptr},
                          {"set_behaviour", cell_set_behaviour, METH_O, nullptr},

@@ -32,6 +32,10 @@ Event = tuple[int, int, int, int, Any, bytes, int]
 """What came back and is no plain answer: flags, kind, dest, corr, waiter, data, expires."""
 
 
+Order = tuple[Command, int, bytes, Callable[[bytes], None]]
+"""A command, whom it is for, that one's own ref, and who is called with the answer."""
+
+
 class Owner(Protocol):
     """Whom a block tells what came back for an actor."""
 
@@ -101,10 +105,12 @@ class HostBlock:
         self._failed: dict[int, Ask] = {}
         """Asks whose handler stopped, until their messages have come back."""
         self._commands: set[asyncio.Future[Status]] = set()
-        self._late: deque[tuple[Command, int, bytes, asyncio.Future[Status]]] = deque()
+        self._late: deque[Order] = deque()
         """Commands that found the ring full; what comes after them waits behind them."""
         self._room: dict[Waiting, None] = {}
         self._events: deque[Event] = deque()
+        self._fences: deque[Callable[[], None]] = deque()
+        """Whom fences that are answered have to be told to."""
         self._counts = dict.fromkeys(COUNTERS, 0)
         self.full = 0
         """How often a message found the ring full."""
@@ -117,9 +123,9 @@ class HostBlock:
         return self.capacity - self.end.room if self.open else 0
 
     @property
-    def free(self) -> bool:
-        """Whether nothing waits for room, and there is some."""
-        return self.open and not self._late and not self._room and self.end.room > 0
+    def clear(self) -> bool:
+        """Whether nothing waits for room."""
+        return not self._late and not self._room and self.open
 
     def put(
         self, plan: RecordPlan, message: Any, dest: int, sender: int, expires: int, ask: Ask | None
@@ -148,22 +154,31 @@ class HostBlock:
         """
         done: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
         self._commands.add(done)
-        if self._late or not self._put_command(command, dest, me, done):
-            self._late.append((command, dest, me, done))
-            self.end.want_room(True)
-        self._kick(self)
-        return done
 
-    def _put_command(
-        self, command: Command, dest: int, me: bytes, done: asyncio.Future[Status]
-    ) -> bool:
         def acknowledged(data: bytes) -> None:
             self._commands.discard(done)
             if not done.done():
                 done.set_result(Status(_STATUS.unpack_from(data)[0]))
 
+        self._command(command, dest, me, acknowledged)
+        return done
+
+    def fence(self, then: Callable[[], None]) -> None:
+        """Calls once all that was sent before has been dealt with; never if the device is lost."""
+        # Answers are handed on before the messages that came with them.
+        self._command(Command.STATS, 0, b"", lambda data: self._fences.append(then))
+
+    def _command(self, *order: *Order) -> None:
+        if self._late or not self._put_command(*order):
+            self._late.append(order)
+            self.end.want_room(True)
+        self._kick(self)
+
+    def _put_command(
+        self, command: Command, dest: int, me: bytes, done: Callable[[bytes], None]
+    ) -> bool:
         flags = Flag.SENDER if me else 0
-        return self.end.put(command, dest, me, waiter=acknowledged, flags=flags) != 0
+        return self.end.put(command, dest, me, waiter=done, flags=flags) != 0
 
     def ring(self) -> None:
         """Wakes the block if it sleeps."""
@@ -197,10 +212,15 @@ class HostBlock:
                 self._dispatch(self._events.popleft())
             except Exception:  # noqa: BLE001 - the next one has its turn all the same
                 _log.exception("a message that came back from a device could not be handed on")
-        self.make_room()
+        self.settle()
 
-    def make_room(self) -> None:
-        """Has those who wait for room try again, as far as there is some."""
+    def settle(self) -> None:
+        """Ends the fences that are answered, and uses the room that there is."""
+        while self._fences and not self._events:
+            self._fences.popleft()()
+        self._make_room()
+
+    def _make_room(self) -> None:
         if not (self._late or self._room) or not self.open:
             return
         while self._late and self._put_command(*self._late[0]):
@@ -232,6 +252,17 @@ class HostBlock:
             owner = self._owner_of(dest)
             if owner is not None:
                 owner.faulted(_FAULT.unpack(data)[1])
+
+    def fails(self, corr: int, ask: Ask) -> None:
+        """An ask whose message comes back next, because its handler stopped."""
+        self.asks += 1
+        self._failed[corr] = ask
+
+    def returns(self, slot: Slot, reason: Reason) -> None:
+        """A message that a thread waited for came back."""
+        ask = self._known(slot.corr)
+        assert ask is not None
+        ask.owner.bounced(slot, reason, ask.item)
 
     def _known(self, corr: int) -> Ask | None:
         """The ask with a number, which is no longer under way."""

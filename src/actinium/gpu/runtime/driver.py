@@ -113,7 +113,7 @@ class Watch:
             if block is not None:
                 block.take(events)
         for block in list(self._blocks.values()):
-            block.make_room()
+            block.settle()
 
     def _look(self) -> None:
         """Whether the kernels are still there, and their handlers end."""

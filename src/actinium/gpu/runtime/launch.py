@@ -34,7 +34,7 @@ from .block import HostBlock, Item
 from .driver import Driver, Steps, Watch, Watched
 from .info import LaunchInfo, LaunchState
 from .place import Place
-from .plans import Plans
+from .plans import Plans, Way
 from .process import ProcessExecutor
 from .ref import GpuRef
 from .shepherd import Shepherd, shepherd_class
@@ -104,6 +104,8 @@ class Launch:
         self._watch = watch
         self.sizes = Sizes(program)
         self.plans = Plans(self.sizes, handles, self._own)
+        self.ways: dict[type, Way] = {}
+        """How messages go past the mailbox; none without a thread, nor with a deadline in each."""
         spec = program.spec
         assert spec is not None
         self.geometry = Geometry(
@@ -214,6 +216,8 @@ class Launch:
                 place.block = self.blocks[place.index // self.shape.actors]
         driver: Driver = Steps(self) if stepped else Watched(self, self._watch)
         self._driver = driver
+        if not stepped and not self.shape.stamped:
+            self.ways.update(self.plans.ways(self.sizes))
         self.epoch += 1
         self.state = "running"
 

@@ -40,6 +40,9 @@ class Place:
         self.block = block
         self.index = index
         self.generation = 0
+        self.handle = index
+        """Word 1 of a message to the actor that lives here."""
+        self.ways = launch.ways
         self.cell: LocalRef[Any] | None = None
         """The shepherd of the actor that lives here now."""
         self.open = False
@@ -62,9 +65,9 @@ class Place:
         self._again: tuple[bytes, Any] | None = None
 
     @property
-    def handle(self) -> int:
-        """Word 1 of a message to the actor that lives here."""
-        return self.index | self.generation << INDEX_BITS
+    def direct(self) -> bool:
+        """Whether a message may go into the ring past the mailbox, if that is empty."""
+        return self.open and not self.queue and self.block.clear
 
     def _life(self) -> Any:
         assert self.cell is not None
@@ -80,6 +83,7 @@ class Place:
         self.cell = cell
         self.epoch = self.launch.epoch
         self.generation = (self.generation + 1) % MOST_GENERATIONS
+        self.handle = self.index | self.generation << INDEX_BITS
         self.open = self.unsure = False
         me = _U64.pack(self.launch.handles.number(cell))
         status = await self.block.command(command, self.handle, me)
@@ -137,6 +141,34 @@ class Place:
             else:
                 self._quiet = asyncio.get_running_loop().create_future()
                 await self._quiet
+
+    def beside(self) -> None:
+        """Something went out past the mailbox: the system is busy until it has been dealt with."""
+        self.unsure = True
+        if self.flying:
+            return
+        self.flying = True
+        cell = self.cell
+        assert cell is not None
+        core = cell.core
+        core.hold(True)
+
+        def landed(task: asyncio.Task[None]) -> None:
+            self.flying = False
+            core.hold(False)
+            if not task.cancelled():
+                task.exception()  # the device was lost, which has been decided otherwise
+
+        core.loop.create_task(self.settled()).add_done_callback(landed)
+
+    def late(self, message: Any, corr: int) -> _native.Reply:
+        """The handler of an ask that a thread waits for stopped: it ends as any other ask."""
+        assert self.cell is not None
+        reply = self.cell.pending()
+        self.asked += 1
+        self.block.fails(corr, Ask(self.block, self, (message, None, reply)))
+        self.beside()
+        return reply
 
     def _came(self) -> None:
         self.asked -= 1
@@ -218,22 +250,14 @@ class Place:
         if life in ("active", "draining"):
             enter(cell, "suspended")
         # All that lay behind it has come back when this is answered.
-        fence = self.block.command(Command.STATS)
-        fence.add_done_callback(lambda done: self._decide(cell, item, failure, done))
+        self.block.fence(lambda: self._decide(cell, item, failure))
 
-    def _decide(
-        self,
-        cell: LocalRef[Any],
-        item: Item,
-        failure: DeviceFault,
-        fence: asyncio.Future[Status],
-    ) -> None:
-        if fence.cancelled() or fence.exception() is not None or cell is not self.cell:
+    def _decide(self, cell: LocalRef[Any], item: Item, failure: DeviceFault) -> None:
+        if cell is not self.cell or not self._deciding:
             self._deciding = False
             return  # the device is lost, which has been decided otherwise
         if self.queue:  # they are on their way out
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._decide, cell, item, failure, fence)
+            cell.core.loop.call_soon(self._decide, cell, item, failure)
             return
         self.give_back()
         self._deciding = False

@@ -39,6 +39,10 @@ class _Answer:
         return self._handles.raised(self._reply.unpack(data), self._reply.type, self._own)
 
 
+Way = tuple[RecordPlan, RecordPlan | None]
+"""The plan of a message, and of its reply."""
+
+
 class Plans:
     """The plan of each message that a program takes or sends, by kind, and of each reply."""
 
@@ -56,6 +60,13 @@ class Plans:
                     _Answer(reply, handles, own), None, 0, reply.size, False, plan_fields(reply)
                 )
             self.replies[kind] = plan
+
+    def ways(self, sizes: Sizes) -> dict[type, Way]:
+        """The plans by the class of the message."""
+        return {
+            message: (self.messages[kind], self.replies[kind])
+            for kind, message in sizes.messages.items()
+        }
 
 
 def plan_fields(reply: Reply) -> tuple[tuple[str, str, int, int, None], ...]:

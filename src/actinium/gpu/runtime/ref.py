@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from actinium import _native
 from actinium.core.ref import LocalRef
-from actinium.errors import AskTimeout, UsageError
+from actinium.errors import AskTimeout, LayoutError, UsageError
+
+from .direct import Unanswered, no_answer, tell_messages, tell_packed
 
 if TYPE_CHECKING:
     _Local = LocalRef[Any]
@@ -42,6 +44,22 @@ class GpuRef(_Local):
             UsageError: in a handler, which must not block, or before the actor has started.
             HandlerError: the handler stopped.
         """
+        if self.clear(True):
+            place = self.instance._place
+            way = place.ways.get(type(message))
+            if way is not None and place.direct:
+                try:
+                    answer = place.block.end.ask_sync(
+                        place.handle, way[0], message, way[1], timeout
+                    )
+                except Unanswered as e:
+                    reply = no_answer(self, place, message, e.event, timeout)
+                    return self._await_here(reply, timeout)
+                except LayoutError:
+                    pass  # it is refused by name below
+                else:
+                    self.core.passed(1)
+                    return answer
         loop = self.core.loop
         try:
             here = asyncio.get_running_loop() is loop
@@ -58,9 +76,30 @@ class GpuRef(_Local):
             raise UsageError(
                 "ask_sync() would block the handler that calls it; use await ref.ask(...)"
             )
+        return self._await_here(self.ask(message, timeout), timeout)
+
+    def tell_many(self, messages: Any, of: Any = None, *, wait: float = 0.0) -> int:
+        """Hands many messages over, in order; returns how many were taken.
+
+        Messages of one class that find the mailbox empty go straight to the device, packed in
+        compiled code; those that find no room there follow the mailbox's policy. With ``of`` a
+        buffer (bytes, ``array``, NumPy) holds packed messages of that class one after another, and
+        the calling thread waits up to ``wait`` seconds for room.
+
+        Raises:
+            UsageError: a buffer without ``of``, or one whose items are no such messages.
+        """
+        if of is not None:
+            return tell_packed(self, messages, of, wait)
+        if isinstance(messages, bytes | bytearray | memoryview):
+            raise UsageError("tell_many() of a buffer needs of=, the class of the messages in it")
+        return tell_messages(self, messages)
+
+    def _await_here(self, reply: _native.Reply, timeout: float) -> Any:
+        """Waits on the loop's own thread, and moves what its answer needs."""
+        core, loop = self.core, self.core.loop
         shepherd = self.instance
         launch = shepherd._place.launch if shepherd is not None else None
-        reply = self.ask(message, timeout)
         until = time.monotonic() + timeout
         task = asyncio.current_task(loop)
         if task is not None:  # handlers run in tasks of their own meanwhile
