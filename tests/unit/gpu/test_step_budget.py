@@ -162,7 +162,7 @@ def actors(cls: type, cache: Cache, **budget: int) -> list[Any]:
 
 def ends(actor: Any, message: Any) -> int:
     """The line at which the message's handler runs out of steps."""
-    with pytest.raises(DeviceFault, match=r"budget at .*test_budget.py") as caught:
+    with pytest.raises(DeviceFault, match=r"budget at .*test_step_budget.py") as caught:
         actor.handle(message)
     assert caught.value.fault == "budget"
     return caught.value.line
