@@ -23,8 +23,8 @@ class Table:
     """Replicas by label (``chat``, ``chat#2``), pools by deployment, and what answers by public
     name. A deployment that ``before`` has just so, and that still serves, keeps its replicas.
 
-    Raises ConfigError where two deployments or aliases share a name, and for fallbacks that
-    cannot be.
+    Raises ConfigError where two deployments or aliases share a name, for fallbacks that cannot be,
+    and for a continuation that nobody could do.
     """
 
     def __init__(
@@ -46,6 +46,26 @@ class Table:
             self.pools[deployment.name] = pool
             for name in (deployment.name, *deployment.aliases):
                 self.names[name] = pool[0]
+        for deployment in deployments:
+            if deployment.continuation:
+                self._check_continuation(deployment)
+
+    def _check_continuation(self, deployment: Deployment) -> None:
+        """Refuses a continuation that no chat would ever get."""
+        others = [self.names[name] for name in deployment.fallback]
+        if deployment.replicas:
+            others.insert(0, self.names[deployment.name])
+        if any(one.capabilities.prefill for one in others):
+            return
+        names = ", ".join(repr(one.deployment.name) for one in others)
+        raise ConfigError(
+            f"deployment {deployment.name!r}: continuation: nobody who would go on ({names}) can "
+            "be told the beginning of an answer. Name a deployment of anthropic or onnx as a "
+            "fallback; for a server of OpenAI's wire that can be told, write at its deployment "
+            'options = { prefill = "continue_final_message" } (vLLM, SGLang) or '
+            '{ prefill = "prefix" } '
+            "(DeepSeek, Mistral); OpenAI's own API and Gemini cannot: leave continuation out"
+        )
 
     def kept(self, deployment: Deployment) -> list[Replica] | None:
         """The replicas of a deployment that is here already, and serves."""

@@ -88,11 +88,13 @@ def test_who_cannot_be_told_the_beginning_is_not_asked() -> None:
         b, c = Told(), Told([" two", END], can=CAN)
         service = await started(chain(Told(["one", CUT]), b, c))
         assert await service.ask("a") == "one two" and not b.calls
-        service = await started(chain(Told(["one", CUT]), b))
+        service = await started(chain(Told(["one", CUT]), b, Told([ServerError("x")], can=CAN)))
         with pytest.raises(StreamInterrupted, match="reset") as caught:
             await service.ask("a")
         assert caught.value.chunks_sent == 1 and isinstance(caught.value.__cause__, Unsupported)
         assert not b.calls and service.at_rest()
+        with pytest.raises(ConfigError, match="nobody who would go on"):
+            chain(Told(["one", CUT]), b)
 
     run(test)
 
