@@ -104,6 +104,8 @@ class Replica:
         delivered = 0
         ticket = None
         watch = self._accept(request)
+        answered = request.answered
+        answered.attempts += 1
         parent = current.get()
         span = None if parent is None else self._span(parent, request)
         try:
@@ -132,6 +134,7 @@ class Replica:
                             measures.gap.observe(now - last)
                         else:
                             measures.ttft.observe(now - last)
+                            answered.deployment = answered.deployment or self.deployment.name
                             started = now
                             if span is not None:
                                 span.first_token()
@@ -169,6 +172,8 @@ class Replica:
         usage: Usage | None = None
         ticket = None
         watch = self._accept(request)
+        answered = request.answered
+        answered.attempts += 1
         parent = current.get()
         span = None if parent is None else self._span(parent, request)
         try:
@@ -178,6 +183,7 @@ class Replica:
                 watch.enter(self.deployment.timeouts.total, self._late_first)
                 burst = await self._whole(request)
                 watch.leave()
+                answered.deployment = answered.deployment or self.deployment.name
                 usage = burst[-1].usage if burst else None
                 if span is not None:
                     span.saw(burst)
@@ -202,6 +208,8 @@ class Replica:
         usage: Usage | None = None
         ticket = None
         watch = self._accept(None)
+        answered = request.answered
+        answered.attempts += 1
         parent = current.get()
         span = None if parent is None else self._span(parent, request)
         try:
@@ -211,6 +219,7 @@ class Replica:
                 watch.enter(self.deployment.timeouts.total, self._late_first)
                 answer = await self.runner.embed(request)
                 watch.leave()
+                answered.deployment = answered.deployment or self.deployment.name
                 usage = Usage(input=answer.input_tokens)
                 return answer
             except asyncio.CancelledError:

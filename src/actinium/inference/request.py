@@ -134,6 +134,14 @@ class Native(msgspec.Struct, frozen=True, kw_only=True):
     beta: str = ""
 
 
+class Answered(msgspec.Struct):
+    """Who answered a request, for whoever asked: ``deployment`` is the one whose content came
+    first ("" until then), ``attempts`` how many were begun."""
+
+    deployment: str = ""
+    attempts: int = 0
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One generation to be done by one deployment.
 
@@ -147,6 +155,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ``after`` is how many turns the session must have, None: as many as it has.
     ``estimate`` is the input in tokens by its characters, where that was counted already; who
     changes messages or prompt takes it out.
+    ``answered`` is written while it is answered, and shared by all copies of a request.
     ``note`` is what a session keeps beside its turn, for the door that will be asked for it.
     ``prefill`` says that the last message is the beginning of the answer: what is generated goes on
     after it and does not repeat it (only for runners whose capabilities have ``prefill``).
@@ -175,6 +184,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     prefill: bool = False
     estimate: int | None = None
     note: dict[str, Any] | None = None
+    answered: Answered = msgspec.field(default_factory=Answered)
 
 
 class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,3 +196,4 @@ class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: int | None = None
     tenant: str | None = None
     key: str | None = None
+    answered: Answered = msgspec.field(default_factory=Answered)

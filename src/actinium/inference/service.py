@@ -244,6 +244,10 @@ class Inference:
         check(request, replica)
         return await replica.count(request)
 
+    def sees(self, name: str) -> bool:
+        """Whether who asks may know of a public name."""
+        return True
+
     @property
     def keeps_sessions(self) -> bool:
         """Whether a request may name a session."""

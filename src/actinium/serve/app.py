@@ -78,7 +78,7 @@ class GatewayApp:
         route: Route = request.route
         visitor: Visitor | None = request.visitor
         context = self.context if visitor is None else visitor.context
-        call = Call(request, reply, context.ids.new(route.prefix), context.limits)
+        call = Call(request, reply, context.ids.new(route.prefix), context)
         began = monotonic()
         works = route.scope == "use" and request.method == b"POST"
         watch = self._watch if works else None

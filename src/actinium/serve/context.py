@@ -6,6 +6,7 @@ import asyncio
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from actinium.base.ids import Ids
 from actinium.base.measures import Measure, Registry
 from actinium.errors import BadRequest
-from actinium.inference.request import Request
+from actinium.inference.request import Answered, EmbedRequest, Request
 
 from .http.message import HttpRequest, header
 from .http.reply import Reply
@@ -26,6 +27,13 @@ Gather = Callable[[], Awaitable[Iterable[Measure]]]
 
 def _nothing() -> bytes:
     return b""
+
+
+@lru_cache(1024)
+def _told(deployment: str, attempts: int) -> bytes:
+    """The lines about who answered, made once for each answer there may be."""
+    lines = b"x-actinium-attempts: %d\r\n" % attempts
+    return header("x-actinium-deployment", deployment) + lines if deployment else lines
 
 
 class Context:
@@ -80,20 +88,28 @@ class Call:
     ``model`` is the name that it asks for, once that is read.
     """
 
-    __slots__ = ("_limits", "id", "model", "reply", "request")
+    __slots__ = ("_answered", "_context", "id", "model", "reply", "request")
 
-    def __init__(
-        self, request: HttpRequest, reply: Reply, id: str, limits: Callable[[], bytes] = _nothing
-    ) -> None:
-        self._limits = limits
+    def __init__(self, request: HttpRequest, reply: Reply, id: str, context: Context) -> None:
+        self._context = context
+        self._answered: Answered | None = None
         self.request = request
         self.reply = reply
         self.id = id
         self.model = ""
 
     def headers(self, ignored: Iterable[str] = ()) -> bytes:
-        """The headers of each answer; ``ignored`` names fields that had no effect."""
-        lines = b"x-request-id: %b\r\n%b" % (self.id.encode(), self._limits())
+        """The headers of each answer; ``ignored`` names fields that had no effect.
+
+        Who answered stands in them once that is known. A deployment that does not exist for the
+        client's key is not named (GW-1).
+        """
+        context = self._context
+        lines = b"x-request-id: %b\r\n%b" % (self.id.encode(), context.limits())
+        answered = self._answered
+        if answered is not None and answered.attempts:
+            name = answered.deployment
+            lines += _told(name if context.inference.sees(name) else "", answered.attempts)
         if names := ", ".join(ignored):
             lines += header("x-actinium-ignored", names[:1024])
         return lines
@@ -102,12 +118,17 @@ class Call:
         """What stands in the path for a ``{name}`` of its route."""
         return self.request.params[name]
 
+    def asks(self, request: Request | EmbedRequest) -> None:
+        """This is what is asked of a model for it."""
+        self.model = request.model
+        self._answered = request.answered
+
     def with_deadline(self, request: Request) -> Request:
         """The request with the time until when the client wants to wait, if it says so.
 
         ``x-request-timeout-ms``: whole milliseconds. Raises BadRequest for anything else.
         """
-        self.model = request.model
+        self.asks(request)
         raw = self.request.headers.get(b"x-request-timeout-ms")
         if raw is None:
             return request

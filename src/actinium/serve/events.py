@@ -23,19 +23,19 @@ class Events:
     The status waits for the first item, so that an error before it is a proper HTTP error;
     a client that hears nothing for long gets the status and ``alive`` instead, with its place in
     the queue where ``place`` tells one. While the client is behind, the source is not asked for
-    more: its credits end there (ST-2).
+    more: its credits end there (ST-2). ``headers`` are asked for when the status goes out.
     """
 
     __slots__ = ("_comment", "_headers", "_place", "_reply")
 
     def __init__(
-        self, reply: Reply, headers: bytes, place: Callable[[], Place | None],
+        self, reply: Reply, headers: Callable[[], bytes], place: Callable[[], Place | None],
         alive: bytes = ALIVE,
     ) -> None:  # fmt: skip
         self._reply = reply
         self._comment = alive
         self._place = place
-        self._headers = headers + _HEADERS
+        self._headers = headers
         reply.alive = self._alive
 
     async def send(
@@ -51,18 +51,18 @@ class Events:
             if first:
                 first = False
                 if not reply.begun:
-                    reply.begin(_TYPE, self._headers)
+                    reply.begin(_TYPE, self._headers() + _HEADERS)
                 reply.first = monotonic()
             await reply.write(piece)
         last = end()
         if not reply.begun:
-            reply.begin(_TYPE, self._headers)
+            reply.begin(_TYPE, self._headers() + _HEADERS)
         reply.end(last)
 
     def _alive(self) -> None:
         reply = self._reply
         if not reply.begun:
-            reply.begin(_TYPE, self._headers)
+            reply.begin(_TYPE, self._headers() + _HEADERS)
         place = self._place()
         reply.push(self._comment if place is None else _queued(place) + self._comment)
 

@@ -43,6 +43,8 @@ class Service(Protocol):
 
     async def count(self, request: Request) -> int: ...
 
+    def sees(self, name: str) -> bool: ...
+
     @property
     def keeps_sessions(self) -> bool: ...
 
@@ -102,7 +104,7 @@ class KeyedInference:
 
     def replica(self, name: str) -> Answering:
         """See :meth:`Inference.replica`: a model of others is as unknown as one that is not."""
-        if self._allows(name):
+        if self.sees(name):
             try:
                 return self._inference.replica(name)
             except ModelNotFound:
@@ -119,7 +121,7 @@ class KeyedInference:
 
     def models(self) -> tuple[ModelInfo, ...]:
         """The public names that the key may use."""
-        return tuple(model for model in self._inference.models() if self._allows(model.id))
+        return tuple(model for model in self._inference.models() if self.sees(model.id))
 
     def ready(self) -> Health:
         return self._inference.ready()
@@ -169,7 +171,8 @@ class KeyedInference:
         finally:
             _settle(charge, 0, 0)
 
-    def _allows(self, name: str) -> bool:
+    def sees(self, name: str) -> bool:
+        """Whether a model exists for this key (GW-1)."""
         return not self._models or all(
             any(fnmatchcase(name, pattern) for pattern in patterns) for patterns in self._models
         )

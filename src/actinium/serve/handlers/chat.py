@@ -39,5 +39,5 @@ async def chat(context: Context, call: Call) -> None:
             usage=door.usage,
         )
         place = partial(replica.place, request.id)
-        headers = call.headers(ignored)
+        headers = partial(call.headers, ignored)
         await Events(call.reply, headers, place).send(source, encoder.events, encoder.end)

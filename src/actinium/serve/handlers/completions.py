@@ -23,10 +23,11 @@ async def completions(context: Context, call: Call) -> None:
     requests, door = read_completion(http.body, call.id, http.header(b"x-session-id"))
     requests = tuple(map(call.with_deadline, requests))
     first = requests[0]
+    call.asks(first)
     fingerprint = context.fingerprint(first.model)
     sources = [context.inference.generate(request) for request in requests]
     passed = context.inference.replica(first.model).capabilities.passthrough
-    headers = call.headers(() if passed else first.extra)
+    headers = partial(call.headers, () if passed else tuple(first.extra))
     async with aclosing(merged(sources)) as answers:
         if door.stream:
             encoder = TextStream(
@@ -47,7 +48,7 @@ async def completions(context: Context, call: Call) -> None:
             parts[at].add(burst)
     places = [(at * first.n, part) for at, part in enumerate(parts)]
     body = text_body(call.id, first.model, context.now(), fingerprint, places)
-    call.reply.send(200, body, headers=headers)
+    call.reply.send(200, body, headers=headers())
 
 
 async def _numbered(

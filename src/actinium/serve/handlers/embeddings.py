@@ -36,7 +36,7 @@ class List(msgspec.Struct, frozen=True):
 async def embeddings(context: Context, call: Call) -> None:
     """Answers with one vector per text, in their order."""
     request, form = read_embedding(call.request.body, call.id)
-    call.model = request.model
+    call.asks(request)
     answer = await context.inference.embed(request)
     body = encode(_list(answer, request.model, form))
     call.reply.send(200, body, headers=call.headers())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal
@@ -53,7 +54,7 @@ async def messages(context: Context, call: Call) -> None:
     headers = _headers(context, call, read)
     if not read.stream:
         body = whole(await inference.complete(request), call.id, request.model)
-        call.reply.send(200, body, headers=headers)
+        call.reply.send(200, body, headers=headers())
         return
     async with aclosing(inference.generate(request)) as source:
         replica = inference.replica(request.model)
@@ -90,8 +91,10 @@ def behind(context: Context, model: str) -> Behind:
     return Behind(native=natives[0], only=all(natives))
 
 
-def _headers(context: Context, call: Call, read: Read) -> bytes:
+def _headers(context: Context, call: Call, read: Read) -> Callable[[], bytes]:
+    """What gives the headers, once the answer begins."""
     request = read.request
     ignored = context.inference.replica(request.model).ignored(request)
     faults: Faults = call.request.route.faults
-    return call.headers((*ignored, *read.dropped)) + faults.headers(call.id)
+    names = (*ignored, *read.dropped)
+    return lambda: call.headers(names) + faults.headers(call.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Literal
@@ -56,7 +57,7 @@ async def responses(context: Context, call: Call) -> None:
         request = msgspec.structs.replace(request, note=frame.kept)
     if not request.stream:
         body = whole(await inference.complete(request), frame)
-        call.reply.send(200, body, headers=headers)
+        call.reply.send(200, body, headers=headers())
         return
     encoder = ResponseStream(frame)
     reply = call.reply
@@ -72,7 +73,8 @@ async def responses(context: Context, call: Call) -> None:
             raise
 
 
-def _headers(context: Context, call: Call, read: Read) -> bytes:
+def _headers(context: Context, call: Call, read: Read) -> Callable[[], bytes]:
+    """What gives the headers, once the answer begins."""
     request = read.request
     ignored = context.inference.replica(request.model).ignored(request)
-    return call.headers((*ignored, *read.dropped))
+    return partial(call.headers, (*ignored, *read.dropped))
