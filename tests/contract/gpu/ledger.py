@@ -108,6 +108,41 @@ class Ledger:
         return Sum(total, m.first, total < 0.0)
 
 
+@gpu.message(kind=0x0117)
+class Face:
+    other: gpu.Ref
+
+
+@gpu.message(kind=0x0118)
+class Burst:
+    n: gpu.i64
+
+
+@gpu.actor(level="thread")
+class Talker:
+    """Tells another one many messages out of one handler."""
+
+    other: gpu.Ref
+    seen: gpu.i64
+
+    @ac.on
+    def face(self, m: Face) -> None:
+        self.other = m.other
+
+    @ac.on
+    def burst(self, m: Burst) -> None:
+        for i in range(m.n):
+            gpu.tell(self.other, InOrder(gpu.i64(i)))
+
+    @ac.on
+    def in_order(self, m: InOrder) -> None:
+        self.seen += 1
+
+    @ac.on
+    def read(self, m: Read) -> gpu.i64:
+        return self.seen
+
+
 BACKENDS = [name for name in ("oracle", "cpu", "emulator") if missing(name) is None]
 """Where the contract is told here; on CUDA it is told where there is a device."""
 if missing("cuda") is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger import Add, InOrder, Read, Spin, on_device, reasons, until
+from ledger import Add, Burst, Face, InOrder, Read, Spin, Talker, on_device, reasons, until
 
 import actinium as ac
 from actinium import gpu
@@ -47,6 +47,22 @@ def test_the_same_answers_from_another_process(backend: str) -> None:
         assert await refs[0].ask(Read()) == 100
 
     on_device(backend, body, isolation="process")
+
+
+@on_each
+def test_rg_3_bursts_out_of_handlers_wait_for_room_in_the_ring(backend: str) -> None:
+    async def body(system: ac.System, rt: gpu.Runtime, refs: list[Any]) -> None:
+        one, two = refs
+        one.tell(Face(two))
+        two.tell(Face(one))
+        for _ in range(10):
+            one.tell(Burst(100))
+            two.tell(Burst(100))
+        async with asyncio.timeout(30):
+            await system.idle()
+        assert [await ref.ask(Read()) for ref in refs] == [1000, 1000]
+
+    on_device(backend, body, what=Talker, instances=2, inbox=16, isolation="process")
 
 
 @on_each

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -94,3 +96,35 @@ def test_ly_3_a_region_of_another_launch_is_refused() -> None:
     with pytest.raises(LayoutError, match="at least 256 bytes, got 0"):
         Region.attach(empty, geometry())
     os.close(empty)
+
+
+READER = """
+import mmap, sys
+words = memoryview(mmap.mmap(int(sys.argv[1]), 0)).cast("I")
+at, stop = int(sys.argv[2]) // 4, int(sys.argv[3]) // 4
+found = set()
+print(flush=True)
+while words[stop] == 0:
+    for _ in range(1000):
+        found.add(words[at])
+print(*sorted(found))
+"""
+
+
+def test_rg_1_a_word_is_never_seen_half_written() -> None:
+    made = Region.make(geometry())
+    host = made.host_blocks[0]
+    host["k2h_read"] = 1
+    given = [str(n) for n in (made.fd, host.where("k2h_read"), made.host.where("stop"))]
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, *given], pass_fds=(made.fd,), stdout=subprocess.PIPE
+    ) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        for _ in range(50_000):
+            host["k2h_read"] = 0xFEFEFEFE
+            host["k2h_read"] = 1
+        made.host["stop"] = 1
+        found = {int(n) for n in reader.stdout.readline().split()}
+    made.close()
+    assert found <= {1, 0xFEFEFEFE} and found
