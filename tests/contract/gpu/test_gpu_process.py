@@ -66,6 +66,19 @@ def test_rg_3_bursts_out_of_handlers_wait_for_room_in_the_ring(backend: str) -> 
 
 
 @on_each
+def test_sv_5_asks_that_wait_for_room_outlast_a_storm_of_restarts(backend: str) -> None:
+    async def body(system: ac.System, rt: gpu.Runtime, refs: list[Any]) -> None:
+        asks = [refs[n % 2].ask(Add(-1 if n % 3 == 0 else 1), 60) for n in range(300)]
+        found = await asyncio.gather(*asks, return_exceptions=True)
+        failed = [type(error.__cause__).__name__ for error in found if not isinstance(error, int)]
+        assert failed == ["DeviceFault"] * 100
+        assert rt.launches()[0].faults == 100 and reasons(system) == {"handler_failed": 100}
+
+    keep = ac.OneForOne(max_restarts=None, backoff=(0.0, 0.0))
+    on_device(backend, body, instances=2, inbox=16, isolation="process", supervise=keep)
+
+
+@on_each
 def test_sv_5_the_death_of_the_process_is_a_loss_that_its_actors_survive(backend: str) -> None:
     async def body(system: ac.System, rt: gpu.Runtime, refs: list[Any]) -> None:
         assert await refs[0].ask(Add(5)) == 105

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
@@ -85,3 +86,50 @@ def test_a_test_system_runs_the_oracle_in_virtual_time() -> None:
         assert rt.launches()[0].state == "ended"
 
     testkit.run(test)
+
+
+RUNS = [name for name in ("oracle", "cpu") if backends.missing(name) is None]
+
+
+def files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("backend", RUNS)
+def test_a_launch_that_has_ended_leaves_no_memory_and_no_file(backend: str) -> None:
+    async def main() -> None:
+        async with ac.System() as system:
+            rt = gpu.Runtime(system, backend=backend)
+            counts = []
+            for n in range(6):
+                (ref,) = await rt.launch(Total, name=f"t{n}")
+                assert await ref.ask(Add(2)) == 2
+                holder = system.lookup(f"/user/t{n}")
+                holder.stop()
+                await holder.stopped()
+                await asyncio.sleep(0)
+                (info,) = rt.launches()
+                assert (info.state, info.handled, info.actors) == ("ended", 1, 0)
+                counts.append(files())
+            assert counts[-1] == counts[1]
+            await rt.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("backend", RUNS)
+def test_a_launch_that_is_cancelled_ends_its_kernel(backend: str) -> None:
+    async def main() -> None:
+        async with ac.System() as system:
+            rt = gpu.Runtime(system, backend=backend)
+            before = None
+            for _ in range(5):
+                launch = asyncio.ensure_future(rt.launch(Total))
+                await asyncio.sleep(0)
+                launch.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await launch
+                before = before or files()
+            assert files() == before and rt.launches() == []
+
+    asyncio.run(main())

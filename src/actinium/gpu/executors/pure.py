@@ -315,7 +315,10 @@ class OracleExecutor:
 
     def ended(self, timeout: float) -> bool:
         self.step()
-        return all(block.ended for block in self._blocks)
+        if any(not block.ended for block in self._blocks):
+            return False
+        self._blocks = []  # they and their kernel hold each other, and the region
+        return True
 
     def orphaned(self) -> None:
         """The host has gone: every block says so and ends."""

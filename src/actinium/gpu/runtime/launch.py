@@ -132,6 +132,8 @@ class Launch:
         self.supervise: SupervisorStrategy | None = None
         self._driver: Driver | None = None
         self._starting: asyncio.Future[None] | None = None
+        self._closing = False
+        self._ended: LaunchInfo | None = None
         self._initial = initial_state(spec)
         count = shape.blocks * shape.actors
         self._places: list[Place | None] = [None] * count
@@ -168,21 +170,26 @@ class Launch:
         Raises:
             GpuError: it cannot.
         """
-        if self.state in ("ending", "ended"):
-            raise DeviceLost(f"the launch {self.name} has ended")
         while self.state != "running":
+            if self._closing:
+                raise DeviceLost(f"the launch {self.name} has ended")
             if self._starting is None:
                 self._starting = asyncio.ensure_future(self._start())
-                try:
-                    await self._starting
-                finally:
-                    self._starting = None
-            else:
-                await asyncio.shield(self._starting)
+            # Who waits may be cancelled; a kernel that starts goes on to where it can be ended.
+            await asyncio.shield(self._starting)
 
     async def _start(self) -> None:
+        self.region = Region.make(self.geometry)
+        try:
+            await self._start_kernel(self.region)
+        except BaseException:
+            self.region.close()
+            raise
+        finally:
+            self._starting = None
+
+    async def _start_kernel(self, region: Region) -> None:
         cls = executor_class(self.backend)
-        self.region = region = Region.make(self.geometry)
         stride = self.geometry.state_stride
         for index in range(len(self._places)):
             at = self.geometry.init(index)
@@ -223,8 +230,11 @@ class Launch:
 
     async def end(self) -> None:
         """Ends the kernel, after all that was sent to it; by force where it does not listen."""
-        if self.state in ("ending", "ended"):
+        if self._closing:
             return
+        self._closing = True
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
         was, self.state = self.state, "ending"
         try:
             if was == "running":
@@ -234,9 +244,13 @@ class Launch:
             if self._driver is not None:
                 self._driver.close()
             if was == "running":
+                self._ended = self.info()
                 for block in self.blocks:
                     block.close()
                 self.region.close()
+                # The memory goes with the last of those who have a view of it.
+                self.blocks, self.executor = [], None
+                del self.region
 
     async def _end_kernel(self) -> None:
         loop = asyncio.get_running_loop()
@@ -336,7 +350,9 @@ class Launch:
         return found
 
     def info(self) -> LaunchInfo:
-        """How it is."""
+        """How it is; how it was at its end."""
+        if self._ended is not None:
+            return self._ended
         counts = [block.counts() for block in self.blocks]
 
         def total(field: str) -> int:

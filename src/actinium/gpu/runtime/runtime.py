@@ -113,8 +113,8 @@ class Runtime:
             self._watch,
             self.isolation,
         )
-        await launch.up()
         try:
+            await launch.up()
             launch.holder = self.system.spawn(
                 Holder, launch, name=title, supervise=OneForOne(keep_children=True)
             )
@@ -122,6 +122,7 @@ class Runtime:
             await launch.end()
             raise
         launch.mailbox, launch.supervise, launch.kill_after = mailbox, supervise, kill_after
+        self._launches = [known for known in self._launches if known.state != "ended"]
         self._launches.append(launch)
         return [self._spawn(launch, None) for _ in range(instances)]
 
@@ -144,7 +145,7 @@ class Runtime:
         return launch.spawn(name)
 
     def launches(self) -> list[LaunchInfo]:
-        """How each launch is."""
+        """How each launch is. One that has ended is forgotten when the next one starts."""
         return [launch.info() for launch in self._launches]
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ from actinium import _native
 from actinium.core import Actor, on
 from actinium.core.lifestate import life_state_of
 from actinium.core.system import system_of
-from actinium.errors import DeviceLost, LayoutError
+from actinium.errors import DeviceLost, LayoutError, UsageError
 
 from .ref import GpuRef
 
@@ -86,10 +86,10 @@ class Shepherd(Actor, concurrent=2):
                 if place.queue[0] is turn and place.put(message, item, expires):
                     return True
                 await place.wait(turn)
-            place.keep(self.ctx.take_current()[:3])
+            place.keep(self._taken()[:3])
         except asyncio.CancelledError:
             cell = self.ctx.self_ref
-            taken = self.ctx.take_current()
+            taken = self._taken()
             if life_state_of(cell) in ("stopping", "stopped") or cell.closed_flag:
                 system_of(cell)._life.undelivered.closed(cell, *taken[:3])
             else:
@@ -98,6 +98,19 @@ class Shepherd(Actor, concurrent=2):
             place.queue.remove(turn)
             place.next_in_queue()
         return False
+
+    def _taken(self) -> Any:
+        """The current message, out of the hands of its handler."""
+        item = self.ctx.current
+        try:
+            return self.ctx.take_current()
+        except UsageError:
+            if item is None:
+                raise
+            # An ask that came back from the ring: its reply was taken before, and stays so. The
+            # handler ends without an answer, but counts it.
+            self.ctx.self_ref.core.returned(1)
+            return item
 
 
 def shepherd_class(program: Program) -> type[Shepherd]:
