@@ -8,6 +8,8 @@ from actinium.errors import UsageError
 
 from ..abi.text import abi_header
 from ..executors.native import OUTBOX
+from ..ir.nodes import walk
+from ..ir.ops import LOOPS
 from ..program import Program
 
 UNKNOWN_SIZE = 1 << 31
@@ -48,6 +50,18 @@ def kinds_text(program: Program) -> str:
 
 def cpu_text(program: Program) -> str:
     """The whole resident program for this machine's compiler."""
+    brief = f"AC_FN bool ac_brief(ac_u32 kind) {{\n  switch (kind) {{\n{_brief(program)}"
+    brief += "    default: return false;\n  }\n}\n"
     loop = resources.files(__package__).joinpath("resident_cpu.h").read_text()
     outbox = f"#define AC_OUTBOX {OUTBOX}u\n"
-    return "\n".join((program.text("cpu"), abi_header(), kinds_text(program), outbox, loop))
+    text = (program.text("cpu"), abi_header(), kinds_text(program), brief, outbox, loop)
+    return "\n".join(text)
+
+
+def _brief(program: Program) -> str:
+    """A case for each kind whose handler has no loop, so that many fit between two looks."""
+    return "".join(
+        f"    case {message.__gpu_kind__:#06x}: return true;\n"
+        for message, function in zip(program.messages, program.functions, strict=True)
+        if not any(op.name in LOOPS for op in walk(function.body))
+    )
