@@ -24,6 +24,15 @@ inline std::uint32_t lines_for(std::uint64_t size, bool stamped) noexcept {
   return size <= held ? 1 : static_cast<std::uint32_t>(1 + (size - held + AC_MORE - 1) / AC_MORE);
 }
 
+// Asks for a line that will be written.
+inline void own([[maybe_unused]] Byte* line) noexcept {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" : : "m"(*line));  // the compiler's own asks to read, on old machines
+#else
+  __builtin_prefetch(line, 1);
+#endif
+}
+
 inline bool get_chunk(const Byte* chunk, std::uint32_t tag, Byte* to) noexcept {
   const auto high =
       __atomic_load_n(reinterpret_cast<const std::uint64_t*>(chunk + 8), __ATOMIC_ACQUIRE);
@@ -155,6 +164,10 @@ class ToBlock {
     std::memcpy(words, first, 12);
     put_chunk(slot, tag, words);
     written_++;
+    // In a burst the stores would wait for each line to leave the block's cache: ask for one early.
+    // The block is not looking at it, because it has read up to here and no further.
+    if (static_cast<std::int32_t>(limit_ - written_) > kAhead)
+      own(at(written_ + kAhead));
   }
 
   // Whether the block sleeps and its bell has to be rung; once for all that was put.
@@ -194,6 +207,8 @@ class ToBlock {
   }
 
  private:
+  static constexpr std::int32_t kAhead = 8;  // slots
+
   Byte* at(std::uint32_t number) const noexcept {
     return ring_ + std::uint64_t{number & (capacity_ - 1)} * lines_ * AC_LINE;
   }

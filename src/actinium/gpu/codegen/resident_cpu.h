@@ -20,6 +20,7 @@
 #define AC_BATCH 64u
 #define AC_STRIDE 16u  // brief handlers between two looks at the time
 #define AC_IDLE 32u  // looks in vain before the host gets all credit
+#define AC_GATHER 8u  // pauses in a burst that has been caught up with
 #define AC_EAGER 16u  // looks at a slot for each pause, which takes longer than all of them
 #define AC_MAX_SKEW_US 60000000ull
 
@@ -81,7 +82,7 @@ struct ac_block {
   ac_u64 handled, bounced, faults, commands;
   ac_u64 now, ticks, looked, beat, heartbeat, alive, active, wall_us, wall_at, wall, stamp;
   ac_u32 state, idle;
-  bool outgoing;
+  bool outgoing, behind;
   ac_place* places;
   ac_message in;
   ac_u8 *reply, *said;
@@ -452,7 +453,7 @@ static ac_u32 ac_serve(ac_block* b) {
       }
     }
     b->read++;
-    if (n) {  // in a burst the next ones have been written: fetch one from the other core's cache
+    if (b->behind) {  // the next ones have been written: fetch one from the other core's cache
       const ac_u32 ahead = (b->read + 6) & b->mask;
       __builtin_prefetch(b->h2k + (ac_u64)ahead * b->config.in_lines * AC_LINE);
     }
@@ -464,9 +465,14 @@ static ac_u32 ac_serve(ac_block* b) {
     if (due && ac_ticks() - b->ticks > 16384 && !ac_look(b)) return n + 1;
   }
   ac_wake_host(b);
+  b->behind = n == AC_BATCH;
   if (n) {
     b->active = b->now;
     b->idle = 0;
+    // In a burst that has been caught up with, looking at the slot that the host writes takes its
+    // line away for each message: let some come together.
+    if (n > 1 && n < AC_BATCH)
+      for (ac_u32 i = 0; i < AC_GATHER; i++) ac_pause();
   } else if (++b->idle == AC_IDLE) {
     ac_credit(b);
   }
