@@ -202,6 +202,8 @@ bool ready_soon(const RingEnd* r) {
 // The rest of ask_sync: 1 answered, 0 the time is over, -1 with an exception set.
 int wait_for_reply(RingEnd* r, SyncWait* wait, std::int64_t timeout) {
   std::int64_t began = 0;  // no clock is read for a reply that comes at once
+  // None can be there yet, and a look would take the slot away from the block that writes it.
+  pause();
   for (unsigned i = 1; wait->done == 0; i++) {
     if (ready_soon(r)) {
       if (ring_drain(r, 1, false) < 0) return -1;  // it is most likely the one

@@ -18,6 +18,7 @@
 #define AC_LOOK_NS 10000ull  // how often the host's line is looked at
 #define AC_PARK_NS 50000000ull
 #define AC_BATCH 64u
+#define AC_LOOK_TICKS 16384u
 #define AC_STRIDE 16u  // brief handlers between two looks at the time
 #define AC_IDLE 32u  // looks in vain before the host gets all credit
 #define AC_GATHER 8u  // pauses in a burst that has been caught up with
@@ -44,6 +45,14 @@ AC_FN ac_u64 ac_clock() {
 AC_FN void ac_pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#endif
+}
+// Asks for a line that will be written.
+AC_FN void ac_own(ac_u8* line) {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" : : "m"(*line));
+#else
+  __builtin_prefetch(line, 1);
 #endif
 }
 template <class T> AC_FN T ac_get(const T* p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
@@ -132,7 +141,9 @@ static void ac_out(ac_block* b, ac_u32 word0, ac_u32 dest, ac_u32 corr, ac_u64 s
   ac_u32 from = stamped ? 3 : 1;
   for (ac_u32 chunk = from, at = 0; chunk < chunks; chunk++, at += 12) {
     ac_u8 piece[12] = {};
-    if (at < size) memcpy(piece, data + at, size - at < 12 ? size - at : 12);
+    if (at + 12 <= size) memcpy(piece, data + at, 12);
+    else if (at + 8 == size) memcpy(piece, data + at, 8);  // most replies: no call for them
+    else if (at < size) memcpy(piece, data + at, size - at);
     ac_chunk_put(slot + chunk * 16, tag, piece);
   }
   if (stamped) {
@@ -436,12 +447,8 @@ static void ac_handle_one(ac_block* b) {
 
 // Handles what there is, up to a batch; says how many.
 static ac_u32 ac_serve(ac_block* b) {
-  if (ac_ticks() - b->ticks > 16384 || b->ticks == 0)
-    if (!ac_look(b)) return 0;
-  if (b->room < b->need) {
-    b->room = b->config.capacity - (b->written - ac_get(&b->mine->k2h_read));
-    if (b->room < b->need) return 0;
-  }
+  if (b->ticks == 0 && !ac_look(b)) return 0;
+  if (b->room < b->need) b->room = b->config.capacity - (b->written - ac_get(&b->mine->k2h_read));
   ac_u32 n = 0;
   for (; n < AC_BATCH && b->room >= b->need; n++) {
     if (!ac_take(b)) break;
@@ -462,13 +469,16 @@ static ac_u32 ac_serve(ac_block* b) {
     if (b->read - b->posted >= b->config.capacity / 16) ac_credit(b);
     // Reading the counter costs as much as a small handler, so not after each of those.
     const bool due = !ac_brief(b->in.kind) || n % AC_STRIDE == AC_STRIDE - 1;
-    if (due && ac_ticks() - b->ticks > 16384 && !ac_look(b)) return n + 1;
+    if (due && ac_ticks() - b->ticks > AC_LOOK_TICKS && !ac_look(b)) return n + 1;
   }
   ac_wake_host(b);
+  // Not before the messages: a reply would wait for the counter.
+  if (ac_ticks() - b->ticks > AC_LOOK_TICKS && !ac_look(b)) return n;
   b->behind = n == AC_BATCH;
   if (n) {
     b->active = b->now;
     b->idle = 0;
+    ac_own(b->k2h + (ac_u64)(b->written & b->mask) * b->config.out_lines * AC_LINE);
     // In a burst that has been caught up with, looking at the slot that the host writes takes its
     // line away for each message: let some come together.
     if (n > 1 && n < AC_BATCH)
