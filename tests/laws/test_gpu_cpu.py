@@ -13,14 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import actinium as ac
 from actinium import gpu
 from actinium.gpu.abi.ring import Consumer, Producer, Slot, Stamp
 from actinium.gpu.abi.words import Command, Flag, Reason, Status, handle
+from actinium.gpu.codegen.resident import cpu_text
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "gpu"))
 
 from gpu_launch import Launch
-from gpu_samples import Add, Counter
+from gpu_samples import Add, Counter, Read
 
 PROGRAM = gpu.compile(Counter)
 ADD = 0x0110
@@ -70,6 +72,30 @@ def test_cm_1_of_all_kinds_only_implemented_commands_in_a_legal_state_are_ok(
         back = launch.events[before:]
         expected_back = [] if kind in handlers else [Reason.UNKNOWN_KIND]
         assert [e[0] >> 10 & 15 for e in back] == expected_back
+
+
+def test_only_handlers_without_loops_run_between_two_looks_at_the_time() -> None:
+    def brief(program: gpu.Program) -> list[bool]:
+        text = cpu_text(program).split("ac_brief(ac_u32 kind) {")[1].split("\n}\n")[0]
+        return [f"case {m.__gpu_kind__:#06x}: return true" in text for m in program.messages]
+
+    assert brief(PROGRAM) == [True, True]
+    assert brief(gpu.compile(Looping)) == [False, True]
+
+
+@gpu.actor(level="thread")
+class Looping:
+    total: gpu.i64 = 0
+
+    @ac.on
+    def add(self, m: Add) -> gpu.i64:
+        for _ in range(m.amount):
+            self.total += 1
+        return self.total
+
+    @ac.on
+    def read(self, m: Read) -> gpu.i64:
+        return self.total
 
 
 class Model:

@@ -166,8 +166,7 @@ class ToBlock {
     written_++;
     // In a burst the stores would wait for each line to leave the block's cache: ask for one early.
     // The block is not looking at it, because it has read up to here and no further.
-    if (static_cast<std::int32_t>(limit_ - written_) > kAhead)
-      own(at(written_ + kAhead));
+    if (static_cast<std::int32_t>(limit_ - written_) > kAhead) own(at(written_ + kAhead));
   }
 
   // Whether the block sleeps and its bell has to be rung; once for all that was put.
