@@ -95,7 +95,7 @@ class Trace:
 
     def __init__(self, origin: TraceContext | None = None, *, sampled: bool = False) -> None:
         self.origin = origin
-        drawn = _drawn()
+        drawn = _drawings.pop() if _drawings else _drawn()
         self.hex = drawn[:32] if origin is None else f"{origin.trace_id:032x}"
         self._stem = drawn[32:]  # of its spans: unique in a trace of many processes
         self.sampled = sampled
@@ -131,7 +131,8 @@ class Trace:
 
 
 class Span:
-    """One piece of work: from its making to :meth:`end`. Times are monotonic nanoseconds.
+    """One piece of work: from its making to :meth:`end`. Times are monotonic nanoseconds; who has
+    just read that clock gives ``began``.
 
     What it says of the work is made by :meth:`about` when somebody wants to see it, which for
     most spans is never.
@@ -144,7 +145,7 @@ class Span:
     ended = 0
     _said: dict[str, Value] | None = None
 
-    def __init__(self, trace: Trace, name: str, parent: Span | None = None) -> None:
+    def __init__(self, trace: Trace, name: str, parent: Span | None = None, began: int = 0) -> None:
         self.trace = trace
         self.name = name
         self.parent = parent
@@ -152,7 +153,7 @@ class Span:
         self._number = made & 0xFFFF
         if made <= MOST_SPANS:
             trace.spans.append(self)
-        self.began = monotonic_ns()
+        self.began = began or monotonic_ns()
 
     @property
     def id(self) -> int:
@@ -212,5 +213,4 @@ current: ContextVar[Span | None] = ContextVar("actinium_span", default=None)
 
 def with_context(message: bytes, span: Span) -> bytes:
     """A whole HTTP request with the span's headers after its first line."""
-    end = message.index(b"\r\n") + 2
-    return message[:end] + span.headers() + message[end:]
+    return message.replace(b"\r\n", b"\r\n" + span.headers(), 1)

@@ -112,6 +112,8 @@ class Breaker:
         self._calls = 0
         self._failed = 0.0
         self._state: BreakerState = "closed"
+        self.closed = True
+        """Whether the state is ``closed``: a plain flag, for those who ask at each call."""
         self._generation = 0  # of the state: outcomes of calls from an earlier one mean nothing
         self._until = 0.0
         self._open_for = open
@@ -140,7 +142,7 @@ class Breaker:
     def enter(self) -> int:
         """Lets one call through, for callers that are sure to :meth:`leave` once with the number
         this returns; below 0 it may not go."""
-        if self._state != "closed":
+        if not self.closed:
             state = self.state
             if state == "open" or (state == "half_open" and self._under_way >= self._probes):
                 return -1
@@ -177,6 +179,7 @@ class Breaker:
         """Is in the state of another one, by its own settings from now on; calls that the other
         let through may end here."""
         self._state, self._generation = before._state, before._generation
+        self.closed = before.closed
         self._until, self._open_for = before._until, before._open_for
         self._ended = before._ended
         self._calls, self._failed = before._calls, before._failed
@@ -187,6 +190,7 @@ class Breaker:
         if state != self._state:
             self.entered[state] += 1
         self._state = state
+        self.closed = state == "closed"
         self._generation += 1
         self._under_way = self._good = self._calls = 0
         self._failed = 0.0

@@ -10,9 +10,9 @@ from .request import EmbedRequest, Request
 
 def check(request: Request, target: Answering) -> None:
     """Refuses what the runner cannot do before anything is spent. Raises Unsupported."""
-    can = target.capabilities
-    if target.versatile and request.n <= can.n and not request.prefill:
+    if request.n == 1 and not request.prefill and target.versatile:
         return
+    can = target.capabilities
     name = target.deployment.name
     sampling = request.sampling
     lacks: tuple[str, str] | None = None

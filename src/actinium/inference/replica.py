@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from time import monotonic
+from time import monotonic, monotonic_ns
 from typing import Any, Literal
 
 from actinium.base.attributes import QUEUE_SPAN
@@ -98,7 +98,8 @@ class Replica:
         runner raises; after the first content only StreamInterrupted.
         """
         measures = self._measures
-        began = last = started = monotonic()
+        began = monotonic_ns()
+        last = started = began * 1e-9
         failure: BaseException | None = None
         usage: Usage | None = None
         delivered = 0
@@ -107,7 +108,7 @@ class Replica:
         answered = request.answered
         answered.attempts += 1
         parent = current.get()
-        span = None if parent is None else self._span(parent, request)
+        span = None if parent is None else self._span(parent, request, began)
         try:
             if not self.slots.take_nowait():
                 ticket = await self._queue_up(watch, request)
@@ -161,13 +162,13 @@ class Replica:
         finally:
             if usage is not None and last > started:
                 measures.speed.observe(usage.output / (last - started))
-            self._end(watch, began, failure, usage, request.tenant, ticket)
+            ended = self._end(watch, began, failure, usage, request.tenant, ticket)
             if span is not None:
-                span.over(failure, usage)
+                span.over(failure, usage, ended)
 
     async def complete(self, request: Request) -> Burst:
         """The whole answer at once; the same as all of :meth:`generate`, and cheaper."""
-        began = monotonic()
+        began = monotonic_ns()
         failure: BaseException | None = None
         usage: Usage | None = None
         ticket = None
@@ -175,7 +176,7 @@ class Replica:
         answered = request.answered
         answered.attempts += 1
         parent = current.get()
-        span = None if parent is None else self._span(parent, request)
+        span = None if parent is None else self._span(parent, request, began)
         try:
             if not self.slots.take_nowait():
                 ticket = await self._queue_up(watch, request)
@@ -197,13 +198,13 @@ class Replica:
             failure = error
             raise
         finally:
-            self._end(watch, began, failure, usage, request.tenant, ticket)
+            ended = self._end(watch, began, failure, usage, request.tenant, ticket)
             if span is not None:
-                span.over(failure, usage)
+                span.over(failure, usage, ended)
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors, under the same admission and deadlines."""
-        began = monotonic()
+        began = monotonic_ns()
         failure: BaseException | None = None
         usage: Usage | None = None
         ticket = None
@@ -211,7 +212,7 @@ class Replica:
         answered = request.answered
         answered.attempts += 1
         parent = current.get()
-        span = None if parent is None else self._span(parent, request)
+        span = None if parent is None else self._span(parent, request, began)
         try:
             if not self.slots.take_nowait():
                 ticket = await self._queue_up(watch, request)
@@ -231,9 +232,9 @@ class Replica:
             failure = error
             raise
         finally:
-            self._end(watch, began, failure, usage, request.tenant, ticket)
+            ended = self._end(watch, began, failure, usage, request.tenant, ticket)
             if span is not None:
-                span.over(failure, usage)
+                span.over(failure, usage, ended)
 
     async def count(self, request: Request) -> int:
         """Input tokens of a request, exactly.
@@ -369,10 +370,10 @@ class Replica:
                 facts = span.trace.facts
                 facts["queue"] = facts.get("queue", 0.0) + waited
 
-    def _span(self, parent: Span, request: Request | EmbedRequest) -> AttemptSpan:
+    def _span(self, parent: Span, request: Request | EmbedRequest, began: int) -> AttemptSpan:
         if self._described is None:
             self._described = Described(self.deployment)
-        return AttemptSpan(parent, self._described, request)
+        return AttemptSpan(parent, self._described, request, began)
 
     @staticmethod
     def _explain(watch: Watch) -> None:
@@ -396,11 +397,13 @@ class Replica:
         return float(min(60, max(1, round(rounds * self._service_seconds))))
 
     def _end(
-        self, watch: Watch, began: float, failure: BaseException | None, usage: Usage | None,
+        self, watch: Watch, began: int, failure: BaseException | None, usage: Usage | None,
         tenant: str | None, ticket: Ticket,
-    ) -> None:  # fmt: skip
+    ) -> int:  # fmt: skip
+        """The request has ended: when, in monotonic nanoseconds as ``began``."""
         self._watches.close(watch)
-        seconds = monotonic() - began
+        ended = monotonic_ns()
+        seconds = (ended - began) * 1e-9
         self._service_seconds += 0.1 * (seconds - self._service_seconds)
         self._measures.seconds.observe(seconds)
         self._measures.ended(failure)
@@ -409,6 +412,7 @@ class Replica:
             if ticket is not None:
                 self._expected.saw(usage.output)
                 self.slots.correct(ticket, Need(usage.input, usage.output).cost)
+        return ended
 
 
 def _stopped() -> Exception:

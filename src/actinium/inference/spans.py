@@ -67,9 +67,11 @@ class AttemptSpan(Span):
     _reasons: tuple[str, ...] = ()
     _first = 0
 
-    def __init__(self, parent: Span, described: Described, request: Request | EmbedRequest) -> None:
+    def __init__(
+        self, parent: Span, described: Described, request: Request | EmbedRequest, began: int
+    ) -> None:
         trace = parent.trace
-        Span.__init__(self, trace, described.name_of(request), parent)
+        Span.__init__(self, trace, described.name_of(request), parent, began)
         self._described = described
         self._request = request
         trace.untold.append(self)
@@ -92,13 +94,14 @@ class AttemptSpan(Span):
             facts = self.trace.facts
             facts["output"] = facts.get("output", "") + "".join(chunk.text for chunk in burst)
 
-    def over(self, failure: BaseException | None, usage: Usage | None) -> None:
-        """The attempt is over; the span around it is the current one again."""
+    def over(self, failure: BaseException | None, usage: Usage | None, ended: int) -> None:
+        """The attempt is over, at a monotonic time in nanoseconds; the span around it is the
+        current one again."""
         self._usage = usage
         if failure is not None:
             self.end(failure.cause if isinstance(failure, StreamInterrupted) else failure)
         else:
-            self.ended = monotonic_ns()
+            self.ended = ended
         current.set(self.parent)
 
     def tell(self, facts: dict[str, Any]) -> None:

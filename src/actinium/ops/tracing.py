@@ -106,6 +106,7 @@ class Tracing:
             exporter = Otlp(settings)
         self.exporter = exporter
         self.kept = 0
+        self._slow = settings.slow * 1e9
         # The later half of an identifier is random wherever it came from; "g" is above all digits.
         self._below = f"{int(settings.ratio * _TOP):016x}" if settings.ratio < 1 else "g"
 
@@ -121,14 +122,15 @@ class Tracing:
         return trace
 
     def end(self, span: Span, *, failed: bool) -> None:
-        """The request is over, and ``span`` its first: all are exported, or forgotten."""
+        """The request is over, and ``span`` its first, which has ended: all are exported, or
+        forgotten."""
         trace = span.trace
         spans = trace.spans
         trace.spans = []  # each span knows its trace: no circle is left
         if self.exporter is None:
             trace.untold = []
             return
-        if trace.sampled or failed or span.seconds >= self.settings.slow:
+        if trace.sampled or failed or span.ended - span.began >= self._slow:
             self.kept += 1
             trace.figures()
             if self.settings.content:

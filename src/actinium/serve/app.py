@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from time import monotonic
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from actinium.errors import ActiniumError, InferenceError, ModelNotReady
@@ -79,10 +79,10 @@ class GatewayApp:
         visitor: Visitor | None = request.visitor
         context = self.context if visitor is None else visitor.context
         call = Call(request, reply, context.ids.new(route.prefix), context)
-        began = monotonic()
+        began = monotonic_ns()
         works = route.scope == "use" and request.method == b"POST"
         watch = self._watch if works else None
-        span = watch.begin(call) if watch is not None else None
+        span = watch.begin(call, began) if watch is not None else None
         failure: BaseException | None = None
         try:
             await route.handler(context, call)
@@ -96,12 +96,13 @@ class GatewayApp:
             failure = error
             self._fail(call, error)
         finally:
+            ended = monotonic_ns()
             if works:
-                self._measures.ended(call, began)
+                self._measures.ended(call, began, ended)
             else:
                 self._measures.count(route.name, reply.status)
             if span is not None and watch is not None:
-                watch.end(span, call, failure)
+                watch.end(span, call, failure, ended)
             reply.close()
 
     def refuse(self, status: int, text: str, code: str) -> bytes:

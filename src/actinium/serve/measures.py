@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Final, NamedTuple
 
 from actinium.base.measures import Count, Distribution, Registry
@@ -52,8 +51,8 @@ class GatewayMeasures:
             child = self._plain[key] = self._answers.labels(endpoint, _NONE, str(status))
         child.value += 1
 
-    def ended(self, call: Call, began: float) -> None:
-        """Counts the answer to a request for a model's work."""
+    def ended(self, call: Call, began: int, ended: int) -> None:
+        """Counts the answer to a request for a model's work; times are monotonic nanoseconds."""
         reply = call.reply
         name = self._inference.deployment_of(call.model) or _NONE
         key = (call.request.route.name, name, reply.status)
@@ -66,9 +65,9 @@ class GatewayMeasures:
                 self._first.labels(endpoint, name),
             )
         children.answers.value += 1
-        children.seconds.observe(monotonic() - began)
+        children.seconds.observe((ended - began) * 1e-9)
         if reply.first:
-            children.first.observe(reply.first - began)
+            children.first.observe(reply.first - began * 1e-9)
 
     def slow(self) -> None:
         """Counts a reader that was cut off."""

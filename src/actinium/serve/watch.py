@@ -22,10 +22,10 @@ class RequestSpan(Span):
     kind = "server"
     failure = ""
 
-    def __init__(self, trace: Trace, call: Call) -> None:
+    def __init__(self, trace: Trace, call: Call, began: int) -> None:
         self._call = call
         name: str = call.request.route.name
-        Span.__init__(self, trace, _NAMES.get(name, name))
+        Span.__init__(self, trace, _NAMES.get(name, name), None, began)
 
     def about(self) -> dict[str, Value]:
         """The attributes of the conventions for servers."""
@@ -55,8 +55,9 @@ class Watch:
         self._log = log
         self._content = log is not None and log.content
 
-    def begin(self, call: Call) -> RequestSpan:
-        """A request came; its span is the current one of this task from here on."""
+    def begin(self, call: Call, began: int) -> RequestSpan:
+        """A request came, at a monotonic time in nanoseconds; its span is the current one of this
+        task from here on."""
         http = call.request
         origin = None
         if b"traceparent" in http.headers:
@@ -64,18 +65,20 @@ class Watch:
         trace = self._tracing.begin(origin)
         if self._content:
             trace.content = True
-        span = RequestSpan(trace, call)
+        span = RequestSpan(trace, call, began)
         current.set(span)
         return span
 
-    def end(self, span: RequestSpan, call: Call, error: BaseException | None) -> None:
+    def end(self, span: RequestSpan, call: Call, error: BaseException | None, ended: int) -> None:
         """The answer is over, or the client left (499)."""
         failed = False
         if error is not None:
             span.failure = type(error).__name__
             # A client that leaves, or that asked for what there is not, is no failure of ours.
             failed = call.reply.status >= 500 or call.reply.status == 200
-        span.end(error if failed else None)
+        span.ended = ended
+        if failed:
+            span.error = span.failure
         if self._log is not None:
             name: str = call.request.route.name
             self._log.ended(span, call.id, name, call.reply.status, span.failure)

@@ -116,7 +116,7 @@ class Chain:
 
     def complete(self, request: Request) -> Coroutine[Any, Any, Burst]:
         """The whole answer at once; raises as :meth:`generate` does."""
-        return self._once(request, request.deadline, _complete)
+        return self._once(request, request.deadline, Replica.complete, Attempt.whole)
 
     async def count(self, request: Request) -> int:
         """Input tokens of a request, by its first deployment; see :meth:`Replica.count`."""
@@ -140,16 +140,18 @@ class Chain:
 
     async def embed(self, request: EmbedRequest) -> Embedding:
         """Vectors, under the same limits."""
-        return await self._once(request, None, _embed)
+        return await self._once(request, None, Replica.embed, _took)
 
     async def _once(
-        self, request: R, deadline: float | None, call: Callable[[Replica, R], Awaitable[T]]
-    ) -> T:
-        """One whole answer. Most requests go to the first deployment at once and need no trip."""
+        self, request: R, deadline: float | None, call: Callable[[Replica, R], Awaitable[T]],
+        took: Callable[[Attempt, T], None],
+    ) -> T:  # fmt: skip
+        """One whole answer, which ``took`` tells its attempt. Most requests go to the first
+        deployment at once and need no trip."""
         now = asyncio.get_running_loop().time()
         until = self._until(deadline, now)
         if self._hedges:
-            return await self._hedged(request, self._trip(request, until), call)
+            return await self._hedged(request, self._trip(request, until), call, took)
         asked = request
         trip: Trip | None = None
         attempt = self.guards[0].at_once(request, self._purses_of(request), now)
@@ -169,16 +171,17 @@ class Chain:
                 attempt.end(left)
                 raise
             else:
-                _took(attempt, answer)
+                took(attempt, answer)
                 attempt.end(None)
                 return answer
 
     async def _hedged(
-        self, request: R, trip: Trip, call: Callable[[Replica, R], Awaitable[T]]
-    ) -> T:
+        self, request: R, trip: Trip, call: Callable[[Replica, R], Awaitable[T]],
+        took: Callable[[Attempt, T], None],
+    ) -> T:  # fmt: skip
         async def begin(attempt: Attempt) -> T:
             answer = await call(attempt.replica, trip.limited(request))
-            _took(attempt, answer)
+            took(attempt, answer)
             return answer
 
         async def undo(attempt: Attempt, answer: T) -> None:
@@ -199,13 +202,14 @@ class Chain:
 
     def _purses_of(self, request: Request | EmbedRequest) -> Sequence[Purse]:
         """Those of the request's tenant and key, where they have any."""
-        purses: list[Purse] = []
         known = self._purses
-        if known:
-            if request.tenant is not None and (purse := known.get(f"tenant:{request.tenant}")):
-                purses.append(purse)
-            if request.key is not None and (purse := known.get(f"key:{request.key}")):
-                purses.append(purse)
+        if not known:
+            return ()
+        purses: list[Purse] = []
+        if request.tenant is not None and (purse := known.get("tenant:" + request.tenant)):
+            purses.append(purse)
+        if request.key is not None and (purse := known.get("key:" + request.key)):
+            purses.append(purse)
         return purses
 
     def _trip(
@@ -215,17 +219,5 @@ class Chain:
         return Trip(request, self.guards, purses, until, self._measures, tried)
 
 
-def _complete(replica: Replica, request: Request) -> Awaitable[Burst]:
-    return replica.complete(request)
-
-
-def _embed(replica: Replica, request: EmbedRequest) -> Awaitable[Embedding]:
-    return replica.embed(request)
-
-
-def _took(attempt: Attempt, answer: Burst | Embedding) -> None:
-    """A whole answer came."""
-    if isinstance(answer, Embedding):
-        attempt.used(Usage(input=answer.input_tokens))
-    else:
-        attempt.whole(answer)
+def _took(attempt: Attempt, answer: Embedding) -> None:
+    attempt.used(Usage(input=answer.input_tokens))

@@ -199,9 +199,13 @@ class Guard:
     ) -> Attempt | None:
         """The first attempt at a request, if nothing at all is in its way now; else None, and a
         :class:`Trip` finds out why."""
-        if self._rest_until > now or self.breaker.state == "open" or not self.pool.ready:
+        pool = self.pool
+        first = pool.first
+        if self._rest_until > now or (first.state != "ready" and not pool.ready):
             return None
-        need = need_of(request, self.pool.first.runner, self._expected)
+        if not self.breaker.closed and self.breaker.state == "open":
+            return None
+        need = need_of(request, first.runner, self._expected)
         permit = self.gate.try_take(need, now)
         if permit is None:
             return None
@@ -209,7 +213,8 @@ class Guard:
             attempt = self.admit(request, need, purses, permit, now)
         except InferenceError:
             return None
-        self.called(now)
+        if self.retries.share or self.hedges is not None:
+            self.called(now)
         return attempt
 
     def admit(
@@ -225,12 +230,16 @@ class Guard:
         try:
             if call < 0:
                 raise self._open()
-            if self.purse is not None or purses:
-                amount = self.price(need)
-                if self.purse is not None:
-                    reservations.append(self.purse.reserve(amount))
-                for purse in purses:
-                    reservations.append(purse.reserve(amount))  # noqa: PERF401 - all or none
+            own = self.purse
+            if own is not None or purses:
+                tariff = self._tariff
+                amount = tariff.most(need.input, need.output) if tariff is not None else 0
+                clock, unix = None, 0.0  # most purses have the same clock: one look is enough
+                for purse in purses if own is None else (own, *purses):
+                    if purse.clock is not clock:
+                        clock = purse.clock
+                        unix = clock()
+                    reservations.append(purse.reserve(amount, unix))
         except InferenceError:
             for reservation in reservations:
                 reservation.release()
@@ -238,7 +247,8 @@ class Guard:
                 self.breaker.leave(call, "neutral")
             permit.end(None)
             raise
-        replica = self.pool.choose(request, avoid)
+        pool = self.pool
+        replica = pool.only or pool.choose(request, avoid)
         return Attempt(self, replica, need, permit, call, reservations, request, now)
 
     async def borrow(self, need: Need, purses: Sequence[Purse]) -> None:

@@ -20,6 +20,7 @@ class Pool:
     def __init__(self, replicas: Sequence[Replica], rng: random.Random | None = None) -> None:
         self.replicas = tuple(replicas)
         self.first = self.replicas[0]  # the one to ask for what is equal for all
+        self.only = self.first if len(self.replicas) == 1 else None
         self._chooser = Chooser(len(self.replicas), rng)
 
     @property
@@ -34,9 +35,9 @@ class Pool:
 
     def choose(self, request: Request | EmbedRequest, avoid: Replica | None = None) -> Replica:
         """The replica for a request; ``avoid`` the one that just failed it, where others are."""
+        if self.only is not None:
+            return self.only
         replicas = self.replicas
-        if len(replicas) == 1:
-            return replicas[0]
         ready = [i for i, r in enumerate(replicas) if r.state == "ready" and r is not avoid]
         if not ready:
             return avoid if avoid is not None else self.first

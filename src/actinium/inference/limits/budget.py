@@ -155,9 +155,11 @@ class Purse:
                 )  # fmt: skip
         return None
 
-    def reserve(self, amount: int) -> Reservation:
-        """Sets nano-USD aside. Raises BudgetExceeded unless the budget only warns."""
-        now = self.clock()
+    def reserve(self, amount: int, now: float | None = None) -> Reservation:
+        """Sets nano-USD aside; ``now`` is the clock's time, for who knows it. Raises BudgetExceeded
+        unless the budget only warns."""
+        if now is None:
+            now = self.clock()
         if not self._since <= now < self._until:
             self._turn(now)
         if self._group is None:

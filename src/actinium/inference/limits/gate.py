@@ -36,7 +36,11 @@ class Permit:
     def settle(self, now: float, input: int, output: int) -> None:
         """The request used so many tokens; ``now`` is the loop's time."""
         if self.charge.settle(now, 1, input + output, input, output):
-            self._gate._ended(self._ticket, input + 2 * output)
+            ticket = self._ticket
+            if ticket is not None:
+                self._gate._ended(ticket, input + 2 * output)
+            else:
+                self._gate.look_all()
 
 
 class Gate:

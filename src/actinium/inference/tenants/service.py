@@ -14,7 +14,7 @@ from actinium._native import Charge
 from actinium.errors import InferenceError, ModelNotFound
 
 from ..answering import Answering
-from ..chunk import Burst
+from ..chunk import Burst, Usage
 from ..estimate import Expected, Tally, estimated_input, need_of
 from ..limits.limiter import Need
 from ..limits.verdict import costs_nothing
@@ -104,7 +104,7 @@ class KeyedInference:
 
     def replica(self, name: str) -> Answering:
         """See :meth:`Inference.replica`: a model of others is as unknown as one that is not."""
-        if self.sees(name):
+        if not self._models or self.sees(name):
             try:
                 return self._inference.replica(name)
             except ModelNotFound:
@@ -206,19 +206,19 @@ class KeyedInference:
                 self._end(charge, need, tally, failure)
 
     async def _whole(self, request: Request, replica: Answering) -> Burst:
-        need = self._need(request, replica)
+        need = need_of(request, replica.runner, self._expected) if self._counts else NOTHING
         charge = await self._taken(need) if self._shares else self._take(need)
         try:
             burst = await self._inference.complete(request)
         except BaseException as error:
             self._end(charge, need, None, error)
             raise
-        tally = Tally()
-        if burst and burst[-1].usage is not None:
-            tally.usage = burst[-1].usage
-        else:
+        usage = burst[-1].usage if burst else None
+        if usage is None:
+            tally = Tally()
             tally.add(burst)
-        self._end(charge, need, tally, None)
+            usage = tally.of(need)
+        self._used(charge, usage)
         return burst
 
     def _need(self, request: Request | EmbedRequest, replica: Answering) -> Need:
@@ -250,8 +250,17 @@ class KeyedInference:
             return
         usage = (tally or Tally()).of(need)
         if failure is None:
+            self._used(charge, usage)
+        else:
+            _settle(charge, usage.input, usage.output)
+
+    def _used(self, charge: Charge | None, usage: Usage) -> None:
+        """A whole answer used so much."""
+        if self._counts:
             self._expected.saw(usage.output)
-        _settle(charge, usage.input, usage.output)
+            _settle(charge, usage.input, usage.output)
+        else:
+            _settle(charge, 0, 0)
 
 
 def _settle(charge: Charge | None, input: int, output: int) -> None:
