@@ -36,7 +36,7 @@ from .runner import (
     Progress,
     WholeRunner,
 )
-from .spans import AttemptSpan, Described
+from .spans import AttemptSpan, Described, begun
 from .watch import Watch, Watches
 
 Ticket = FairTicket[Waiter[None]] | None
@@ -371,9 +371,10 @@ class Replica:
                 facts["queue"] = facts.get("queue", 0.0) + waited
 
     def _span(self, parent: Span, request: Request | EmbedRequest, began: int) -> AttemptSpan:
-        if self._described is None:
-            self._described = Described(self.deployment)
-        return AttemptSpan(parent, self._described, request, began)
+        described = self._described
+        if described is None:
+            described = self._described = Described(self.deployment)
+        return begun(parent, described, request, began)
 
     @staticmethod
     def _explain(watch: Watch) -> None:

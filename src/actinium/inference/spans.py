@@ -52,32 +52,16 @@ class Described:
         self.names = f"chat {deployment.model}", f"text_completion {deployment.model}"
         self.embeds = f"embeddings {deployment.model}"
 
-    def name_of(self, request: Request | EmbedRequest) -> str:
-        """The name of an attempt's span."""
-        if isinstance(request, Request):
-            return self.names[request.prompt is not None]
-        return self.embeds
-
 
 class AttemptSpan(Span):
     """A span of one attempt at a deployment; it is the current one while it lasts."""
 
     kind = "client"
+    described: Described  # these two are set by begun()
+    request: Request | EmbedRequest
     _usage: Usage | None = None
     _reasons: tuple[str, ...] = ()
     _first = 0
-
-    def __init__(
-        self, parent: Span, described: Described, request: Request | EmbedRequest, began: int
-    ) -> None:
-        trace = parent.trace
-        Span.__init__(self, trace, described.name_of(request), parent, began)
-        self._described = described
-        self._request = request
-        trace.untold.append(self)
-        if trace.content:
-            trace.facts["input"] = _input(request)
-        current.set(self)
 
     def first_token(self) -> None:
         """The first content came from the model."""
@@ -106,10 +90,10 @@ class AttemptSpan(Span):
 
     def tell(self, facts: dict[str, Any]) -> None:
         """Where the request went, and what it used there."""
-        facts["deployment"] = self._described.name
+        facts["deployment"] = self.described.name
         facts["attempts"] = facts.get("attempts", 0) + 1
-        if self._request.tenant is not None:
-            facts["tenant"] = self._request.tenant
+        if self.request.tenant is not None:
+            facts["tenant"] = self.request.tenant
         if self._first:
             facts.setdefault("first_token", (self._first - self.began) / 1e9)
         if self._usage is not None:
@@ -117,8 +101,8 @@ class AttemptSpan(Span):
 
     def about(self) -> dict[str, Value]:
         """The attributes of the conventions for generative AI."""
-        request = self._request
-        said = {**self._described.fixed, **super().about()}
+        request = self.request
+        said = {**self.described.fixed, **super().about()}
         if isinstance(request, Request):
             plain = request.prompt is not None
             said[a.OPERATION] = "text_completion" if plain else "chat"
@@ -141,6 +125,25 @@ class AttemptSpan(Span):
             }
             said |= {name: tokens for name, tokens in more.items() if tokens}
         return said
+
+
+def begun(
+    parent: Span, described: Described, request: Request | EmbedRequest, began: int
+) -> AttemptSpan:
+    """The span of an attempt that begins at a monotonic time in nanoseconds."""
+    trace = parent.trace
+    if isinstance(request, Request):
+        name = described.names[request.prompt is not None]
+    else:
+        name = described.embeds
+    span = AttemptSpan(trace, name, parent, began)
+    span.described = described
+    span.request = request
+    trace.untold.append(span)
+    if trace.content:
+        trace.facts["input"] = _input(request)
+    current.set(span)
+    return span
 
 
 def _input(request: Request | EmbedRequest) -> str:

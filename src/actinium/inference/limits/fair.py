@@ -101,10 +101,11 @@ class FairQueue(Generic[T]):
         self._bands: dict[Priority, _Band[T]] = {p: _Band(w) for p, w in WEIGHTS.items()}
         self._clock = 0.0
         self._order = 0
-        self._waiting = 0
+        self.waiting = 0
+        """How many there are; what is asked at each request reads it straight."""
 
     def __len__(self) -> int:
-        return self._waiting
+        return self.waiting
 
     def push(
         self, item: T, cost: float, *, tenant: str = "", priority: Priority = "normal",
@@ -129,16 +130,16 @@ class FairQueue(Generic[T]):
         flow.cost += cost
         band.cost += cost
         band.waiting += 1
-        self._waiting += 1
+        self.waiting += 1
         return ticket
 
     def peek(self) -> Ticket[T] | None:
         """The one that is next, if any waits."""
-        return self._next().queue[0] if self._waiting else None
+        return self._next().queue[0] if self.waiting else None
 
     def pop(self) -> Ticket[T]:
         """Takes the one that is next and counts its cost. Raises IndexError where none waits."""
-        if not self._waiting:
+        if not self.waiting:
             raise IndexError("nobody waits")
         flow = self._next()
         band = flow.band
@@ -234,7 +235,7 @@ class FairQueue(Generic[T]):
         flow.cost -= ticket.cost
         flow.band.cost -= ticket.cost
         flow.band.waiting -= 1
-        self._waiting -= 1
+        self.waiting -= 1
         flow.version += 1
         if flow.queue:
             self._order += 1

@@ -71,7 +71,7 @@ class Gate:
 
     def try_take(self, need: Need, now: float) -> Permit | None:
         """A permit at once, or None where one would have to wait."""
-        if self.line.queue:
+        if self.line.queue.waiting:
             return None
         charge = self.limiter.try_take(now, need)
         return Permit(self, charge, None) if charge is not None else None
@@ -168,7 +168,7 @@ class Gate:
 
     def look_all(self) -> None:
         """The same at all gates before the limiter."""
-        if self.line.queue:
+        if self.line.queue.waiting:
             self._pump()
         if self._several:
             for gate in list(self._beside):
