@@ -47,7 +47,9 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies every N")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write everything here")
     arguments = parser.parse_args()
-    subjects = available([_subject(n) for n in ("floor", "actinium", "cffi", "ctypes")], say)
+    subjects = available(
+        [_subject(n) for n in ("floor", "actinium", "public", "cffi", "ctypes")], say
+    )
     found = {**machine.record(), "rounds": arguments.rounds}
     cells = measure(SCENARIOS, subjects, arguments.rounds, arguments.scale, say)
     found["load_at_end"] = machine.record()["load"]

@@ -7,6 +7,7 @@ the least, the 1st percentile and the median of the windows.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import importlib.util
 import json
@@ -137,6 +138,28 @@ class Block:
         self.call = ask, DEST, 1
 
 
+class Public:
+    """The same through a system and a ref."""
+
+    def __init__(self, ref: gpu.GpuRef) -> None:
+        self.plan = plan_of(gpu.record_of(Add), 0x0110)
+        message = Add(1)
+        self.tell_many = lambda packed: ref.tell_many(packed, Add, wait=60.0)
+        self.ask = lambda: ref.ask_sync(message, 60.0)
+        self.call = ref.ask_sync, message
+
+
+async def _public(workload: str, n: int) -> dict[str, float]:
+    async with ac.System("bench") as system:
+        rt = gpu.Runtime(system, backend="cpu")
+        (ref,) = await rt.launch(Total)
+        await ref.ask(Add(0))
+        figures = WORKLOADS[workload](Public(ref), "public", n)
+        await system.idle()
+        await rt.close()
+    return figures
+
+
 def _failed(event: Any) -> Any:
     raise SystemExit(f"no answer: {event}")
 
@@ -163,6 +186,16 @@ def _asks_of_ours(count: int, f: Any, d: int, plan: Any, m: Any, reply: Any) -> 
     return windows
 
 
+def _asks_of_ref(count: int, f: Any, m: Any) -> list[float]:
+    clock, windows = time.perf_counter_ns, []
+    for _ in range(count):
+        began = clock()
+        f(m), f(m), f(m), f(m)
+        f(m), f(m), f(m), f(m)
+        windows.append((clock() - began) / WINDOW)
+    return windows
+
+
 def _asks_of_c(count: int, f: Any, d: int, amount: int) -> list[float]:
     clock, windows = time.perf_counter_ns, []
     for _ in range(count):
@@ -173,20 +206,20 @@ def _asks_of_c(count: int, f: Any, d: int, amount: int) -> list[float]:
     return windows
 
 
-def ask(block: Block, subject: str, n: int) -> dict[str, float]:
+def ask(block: Block | Public, subject: str, n: int) -> dict[str, float]:
     """Round trips, one at a time."""
-    if subject == "floor":
+    if isinstance(block, Block) and subject == "floor":
         room = (ctypes.c_double * (n // WINDOW))()
         _check(block.calls.bench_asks(DEST, n, room), n // WINDOW * WINDOW)
         return _quantiles(list(room))
-    ours = subject == "actinium"
-    windows = (_asks_of_ours if ours else _asks_of_c)(n // WINDOW, *block.call)
+    asks: Any = {"actinium": _asks_of_ours, "public": _asks_of_ref}.get(subject, _asks_of_c)
+    windows = asks(n // WINDOW, *block.call)
     total = block.ask() - 1
     _check(total, n // WINDOW * WINDOW)
     return _quantiles(windows)
 
 
-def put(block: Block, subject: str, n: int) -> dict[str, float]:
+def put(block: Block | Public, subject: str, n: int) -> dict[str, float]:
     """Bursts of packed messages into a ring with room: no claim about the block."""
     packed = block.plan.pack(Add(1)) * BURST
     windows = []
@@ -199,7 +232,7 @@ def put(block: Block, subject: str, n: int) -> dict[str, float]:
     return _quantiles(windows)
 
 
-def flood(block: Block, subject: str, n: int) -> dict[str, float]:
+def flood(block: Block | Public, subject: str, n: int) -> dict[str, float]:
     """Packed messages until the last is handled, in parts; the best of them and the median."""
     packed = block.plan.pack(Add(1)) * PART
     parts = n // PART
@@ -214,18 +247,21 @@ def flood(block: Block, subject: str, n: int) -> dict[str, float]:
     return {"rate": rates[-1], "median": rates[parts // 2]}
 
 
-WORKLOADS: dict[str, Callable[[Block, str, int], dict[str, float]]] = {
+WORKLOADS: dict[str, Callable[[Block | Public, str, int], dict[str, float]]] = {
     "ask": ask, "put": put, "flood": flood,
 }  # fmt: skip
 
 
 def main() -> None:
     subject, workload, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        block = Block(subject, Path(folder))
-        figures = WORKLOADS[workload](block, subject, n)
-        block.executor._stop()
-        block.executor.ended(5)
+    if subject == "public":
+        figures = asyncio.run(_public(workload, n))
+    else:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            block = Block(subject, Path(folder))
+            figures = WORKLOADS[workload](block, subject, n)
+            block.executor._stop()
+            block.executor.ended(5)
     sys.stdout.write(json.dumps({"workload": workload, "n": n, **figures}) + "\n")
 
 

@@ -355,6 +355,19 @@ void futex_wake(std::uint32_t* word) {
   syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
+// Else each reply that a thread of the loop waits for would ring a bell and wake this one too.
+void poller_rest(Poller* p) {
+  std::uint32_t none = 0;
+  if (__atomic_load_n(&p->told, __ATOMIC_RELAXED) != 0 ||
+      !__atomic_compare_exchange_n(&p->told, &none, 1u, false, __ATOMIC_SEQ_CST,
+                                   __ATOMIC_RELAXED)) {
+    return;
+  }
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = write(p->fd, &one, sizeof one);
+  poller_look(p);
+}
+
 void poller_look(Poller* p) {
   if (__atomic_load_n(&p->asleep, __ATOMIC_SEQ_CST) != 0) futex_wake(&p->told);
 }

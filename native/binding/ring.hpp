@@ -105,6 +105,7 @@ bool ring_usable(RingEnd* r);                       // else with an exception se
 
 // ---- poller.cpp
 void poller_forget(Poller* p, RingEnd* r);
+void poller_rest(Poller* p);  // the loop will look: until then it need not
 void poller_look(Poller* p);  // has it look again now
 int init_poller(PyObject* module);
 long futex_wait(std::uint32_t* word, std::uint32_t value, std::int64_t ns);

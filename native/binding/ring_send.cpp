@@ -323,6 +323,7 @@ PyObject* ask_sync(RingEnd* r, PyObject* const* args) {
   const std::int64_t timeout = timeout_in(args[4]);
   if (timeout < 0) return nullptr;
   if (!r->to.has_room() && wait_for_room(r, deadline_after(timeout)) < 0) return nullptr;
+  if (r->poller != nullptr) poller_rest(r->poller);
   const std::uint32_t corr = put_ask(r, out, plan, args[2]);
   if (corr == kNone) return nullptr;
   if (corr == 0) return fail(r, PyUnicode_FromString(block_ended(r) ? "ended" : "full"));
