@@ -133,3 +133,28 @@ def test_a_launch_that_is_cancelled_ends_its_kernel(backend: str) -> None:
             assert files() == before and rt.launches() == []
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("backend", RUNS)
+def test_a_generation_that_comes_round_is_not_the_one_that_was_killed(backend: str) -> None:
+    async def main() -> None:
+        async with ac.System() as system:
+            rt = gpu.Runtime(system, backend=backend)
+            kept, killed = await rt.launch(Total, instances=2, blocks=1)
+            assert await killed.ask(Add(2)) == 2
+            killed.kill()
+            await killed.stopped()
+            (launch,) = rt._launches
+            for index in launch._generations:
+                launch._generations[index] += 4094  # as after so many restarts
+            last = await rt.spawn(Total)
+            assert await last.ask(Add(1)) == 1
+            last.stop()
+            await last.stopped()
+            again = await rt.spawn(Total)
+            assert await again.ask(Add(3)) == 3
+            kept.kill()  # the block looks at its list again
+            await kept.stopped()
+            assert await again.ask(Add(3)) == 6
+
+    asyncio.run(main())

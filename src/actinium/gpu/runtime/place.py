@@ -85,6 +85,7 @@ class Place:
         self.generation = (self.generation + 1) % MOST_GENERATIONS
         self.handle = self.index | self.generation << INDEX_BITS
         self.open = self.unsure = False
+        self._spare()
         me = _U64.pack(self.launch.handles.number(cell))
         status = await self.block.command(command, self.handle, me)
         if status is not Status.OK:
@@ -101,6 +102,13 @@ class Place:
                 await self.block.command(Command.STOP, self.handle)
         finally:
             self.launch.release(self)
+
+    def _spare(self) -> None:
+        """Numbers of generations come round: whoever had this one may have been killed."""
+        memory, at = self.launch.region.memory, self.launch.geometry.kill(self.index)
+        if _U32.unpack(memory[at : at + 4])[0] == self.generation + 1:
+            memory[at : at + 4] = bytes(4)
+            self.block.kill()
 
     def _kill(self) -> None:
         memory, at = self.launch.region.memory, self.launch.geometry.kill(self.index)
