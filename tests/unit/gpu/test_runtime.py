@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
+from pathlib import Path
 
 import pytest
 
 import actinium as ac
 from actinium import gpu, testkit
-from actinium.errors import GpuUnavailable, HandlerError, NameTaken, Unavailable, UsageError
-from actinium.gpu.runtime import backends
+from actinium.errors import (
+    GpuError,
+    GpuUnavailable,
+    HandlerError,
+    NameTaken,
+    Unavailable,
+    UsageError,
+)
+from actinium.gpu.runtime import backends, process
 
 
 @gpu.message(kind=0x0110)
@@ -33,6 +42,57 @@ class Total:
 def double(x: gpu.Buffer[gpu.f32]) -> None:
     for i in gpu.prange(len(x)):
         x[i] = x[i] + x[i]
+
+
+SLOW = """
+import os, time
+from actinium import gpu
+import actinium as ac
+
+if os.environ.get("SLOW_TO_IMPORT"):
+    time.sleep(60)
+
+@gpu.message(kind=0x0111)
+class Look:
+    at: gpu.i64
+
+@gpu.actor()
+class Slow:
+    seen: gpu.i64
+
+    @ac.on
+    def look(self, m: Look) -> gpu.i64:
+        return m.at
+"""
+
+
+def test_a_process_that_hangs_while_it_starts_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gpu_slow_to_import.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    slow = importlib.import_module("gpu_slow_to_import").Slow
+    monkeypatch.setenv("SLOW_TO_IMPORT", "1")
+    monkeypatch.setattr(process, "START_SECONDS", 0.2)
+
+    async def main() -> None:
+        async with ac.System() as system:
+            rt = gpu.Runtime(system, backend="oracle", isolation="process")
+            with pytest.raises(GpuError, match=r"did not start it within 0.2 s"):
+                await rt.launch(slow)
+            assert rt.launches() == []
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_launch_on_another_loop_is_refused() -> None:
+    async def main() -> None:
+        async with ac.System() as system:
+            rt = gpu.Runtime(system, backend="oracle")
+            with pytest.raises(UsageError, match="on another event loop than its system's"):
+                await asyncio.to_thread(lambda: asyncio.run(rt.launch(Total)))
+
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_a_launch_says_what_cannot_be() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import select
 import subprocess
 import sys
 
@@ -87,6 +88,11 @@ class ProcessExecutor:
         process.stdin.write(msgspec.json.encode(orders) + b"\n")
         process.stdin.flush()
         with os.fdopen(read, "rb") as answer:
+            if not select.select([answer], [], [], START_SECONDS)[0]:
+                self.force()
+                raise GpuError(
+                    f"the process of a kernel did not start it within {START_SECONDS:g} s"
+                )
             line = answer.readline().decode(errors="replace").strip()
         if line != "ok":
             self.force()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from typing import TYPE_CHECKING, Any, Literal
@@ -94,6 +95,12 @@ class Runtime:
         )
         if program.spec is None:
             raise UsageError(f"launch() takes a @gpu.actor class, got {program.name}, a kernel")
+        core = self.system._core
+        if core is not None and core.loop is not asyncio.get_running_loop():
+            raise UsageError(
+                "launch() was called on another event loop than its system's; write "
+                "asyncio.run_coroutine_threadsafe(rt.launch(...), loop_of_the_system)"
+            )
         places = max_actors if max_actors is not None else instances
         if not 1 <= instances <= places:
             raise UsageError(f"instances must be from 1 to max_actors, got {instances} of {places}")
