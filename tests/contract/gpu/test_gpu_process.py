@@ -88,10 +88,11 @@ def test_sv_5_the_death_of_the_process_is_a_loss_that_its_actors_survive(backend
         await until(
             lambda: all("\nState:\tT" in (t / "status").read_text() for t in tasks.iterdir())
         )
+        waiting = rt.launches()[0].queued
         asks = [refs[0].ask(Add(1), 20) for _ in range(10)]
         for _ in range(10):
             refs[0].tell(Add(1))
-        await asyncio.sleep(0.01)
+        await until(lambda: rt.launches()[0].queued == waiting + 20)
         os.kill(before, signal.SIGKILL)
         found = await asyncio.gather(*asks, return_exceptions=True)
         assert all(isinstance(error, DeviceLost) for error in found)

@@ -311,6 +311,8 @@ class HostBlock:
         for flags, kind, dest, corr, _, data, _ in unread[len(unread) - left :]:
             if kind >= USER:
                 ask = self._known(corr)
+                if corr and ask is None:
+                    continue  # its answer came, though the device had not counted it yet
                 found.append(
                     (Slot(kind, flags, dest, corr, data), ask.item if ask is not None else None)
                 )
