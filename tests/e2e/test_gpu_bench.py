@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import actinium
 from actinium import gpu
 from actinium.gpu.codegen.cache import Cache
 from actinium.gpu.codegen.host import library
@@ -18,6 +19,7 @@ from actinium.gpu.codegen.resident import cpu_text
 
 slow = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(actinium.__file__).resolve().parents[1]
 
 
 def python(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -27,7 +29,7 @@ def python(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}/src:{ROOT}", **env},
+        env={**os.environ, "PYTHONPATH": f"{PACKAGE}:{ROOT}", **env},
         timeout=100,
     )
 
