@@ -153,7 +153,6 @@ Body = Callable[[ac.System, gpu.Runtime, list[Any]], Awaitable[Any]]
 
 def on_device(backend: str, body: Body, *, what: Any = Ledger, **options: Any) -> ac.Report:
     """Runs a body beside a launch, and holds that no message was lost (SV-5)."""
-    logging.getLogger("actinium").setLevel(logging.CRITICAL)
 
     async def main() -> ac.Report:
         settings = options.pop("settings", None)
@@ -172,7 +171,13 @@ def on_device(backend: str, body: Body, *, what: Any = Ledger, **options: Any) -
         assert report.hooks_failed == 0
         return report
 
-    return asyncio.run(main())
+    logger = logging.getLogger("actinium")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # the failures are meant
+    try:
+        return asyncio.run(main())
+    finally:
+        logger.setLevel(level)
 
 
 def reasons(system: ac.System) -> dict[str, int]:
