@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from rich.table import Table
+from rich.text import Text
 
 from ..screen import Screen
 
@@ -27,13 +28,18 @@ def show_json(screen: Screen, value: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: str = "") -> Table:
-    """A plain table; ``numbers`` are the columns to set to the right, between spaces."""
+    """A plain table; ``numbers`` are the columns to set to the right, between spaces.
+
+    Where it is too wide, the last column goes on in the next line.
+    """
     made = Table(box=None, pad_edge=False, header_style="bold")
     right = numbers.split()
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    for at, column in enumerate(columns, 1):
+        made.add_column(
+            column, justify="right" if column in right else "left", no_wrap=at < len(columns)
+        )
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(Text, row))  # as they are: a name may hold brackets
     return made
 
 
