@@ -7,13 +7,11 @@ from typing import Any
 from ..layout.record import Record
 from ..layout.scalar import Scalar
 from ..program import Program
-from .words import USER, Command, Flag
+from .words import Command, Flag
 
 SENDER, SOURCE = 8, 4
 """Bytes that `Flag.SENDER` and `Flag.TOLD` put before a message."""
-_ERROR = 12
 _COMMANDS = {Command.PING: 16, Command.STATS: 32}
-_COMMAND = 8
 
 
 class Sizes:
@@ -48,21 +46,6 @@ class Sizes:
         A kind that the program has not has none of its own.
         """
         return self._in.get(kind, 0) + (SENDER if flags & Flag.SENDER else 0)
-
-    def to_host(self, kind: int, flags: int) -> int:
-        """Bytes of data of a message to the host."""
-        if flags & Flag.ERROR:
-            return _ERROR
-        if flags & Flag.BOUNCED:
-            return self.to_device(kind, flags)
-        if flags & Flag.TOLD:
-            return SOURCE + self._told[kind]
-        if kind < USER:
-            return _COMMANDS.get(Command(kind), _COMMAND) if kind in _KNOWN else _COMMAND
-        return self.replies[kind].size
-
-
-_KNOWN = frozenset(int(command) for command in Command)
 
 
 class Reply:

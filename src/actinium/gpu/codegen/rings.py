@@ -6,8 +6,6 @@ from importlib import resources
 
 from ..abi.text import abi_header
 
-PORTS = ("cpu", "cuda", "emulator")
-
 
 def part(name: str) -> str:
     """One file of C++ beside this module, so that messages of a compiler name it."""
